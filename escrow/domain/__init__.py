@@ -1,0 +1,1 @@
+"""Pure rules: money, flow, terms, codes. No I/O, no async, no clock."""

@@ -1,0 +1,288 @@
+"""What the store gives back and the services work on: plain frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from escrow.domain.flow import Actor, Status
+from escrow.domain.money import Currency, Money
+from escrow.domain.terms import Tier
+
+
+class SellerStatus(StrEnum):
+    """`escrow_sellers.status`."""
+
+    PENDING = "PENDING"  # waits for an admin
+    VERIFIED = "VERIFIED"
+    SUSPENDED = "SUSPENDED"
+
+
+class AttemptState(StrEnum):
+    """`payment_attempts.state`: one STK prompt."""
+
+    CREATED = "CREATED"  # committed; the request may or may not have left
+    PROMPTED = "PROMPTED"  # M-Pesa accepted the request; the phone is asking
+    PAID = "PAID"  # credited
+    DECLINED = "DECLINED"  # a definite no, by the payer or by M-Pesa
+    EXPIRED = "EXPIRED"  # no answer in its lifetime; late money is still taken
+
+
+class ReceiptState(StrEnum):
+    """`receipts.state`: what became of a piece of money that arrived."""
+
+    WAITING = "WAITING"  # claimed by a callback, not confirmed, not posted
+    CREDITED = "CREDITED"
+    SUSPENSE = "SUSPENSE"  # posted, but nobody knows whose it is
+    RETURNED = "RETURNED"
+    REVERSED = "REVERSED"
+    IGNORED = "IGNORED"  # not money of ours: the provider denies it
+
+
+class Channel(StrEnum):
+    """How a payment reached us (`receipts.channel`)."""
+
+    STK = "stk"  # a prompt on the phone
+    C2B = "c2b"  # the paybill, typed by hand
+
+
+class Evidence(StrEnum):
+    """Why a receipt was believed (`receipts.evidence`)."""
+
+    QUERY = "query"  # an STK query said paid
+    STATUS = "status"  # TransactionStatus said Completed
+    LIMIT = "limit"  # the provider could not be asked; below the unconfirmed limit
+    UNCHECKED = "unchecked"  # MPESA_CONFIRM_BEFORE_CREDIT=0
+    ADMIN = "admin"  # an admin said so
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who does something, as the timeline keeps it: `buyer:3001`, `timer`."""
+
+    actor: Actor
+    telegram_id: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.actor}:{self.telegram_id}" if self.telegram_id else str(self.actor)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who has pressed Start. `phone` is twelve digits or None."""
+
+    telegram_id: int
+    first_name: str
+    username: str | None
+    language: str
+    phone: str | None
+    phone_is_contact: bool
+    unreachable_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seller:
+    """A seller's account; `id` is the row, `telegram_id` the person."""
+
+    id: int
+    telegram_id: int
+    shop_name: str
+    status: SellerStatus
+    payout_phone: str
+    completed_deals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Escrow:
+    """A deal as a locked or read row."""
+
+    id: str
+    seller_id: int
+    seller_telegram_id: int
+    shop_name: str
+    seller_status: SellerStatus
+    buyer_telegram_id: int | None
+    opened_by: int
+    description: str
+    currency: Currency
+    price: Money
+    fee: Money
+    due: Money
+    fee_payer: str
+    held_price: Money | None
+    held_fee: Money | None
+    tiers: tuple[Tier, ...]
+    terms: Mapping[str, Any]
+    status: Status
+    version: int
+    received: Money
+    pay_by: datetime | None
+    ship_by: datetime | None
+    release_at: datetime | None
+    created_at: datetime
+    funded_at: datetime | None
+
+    @property
+    def can_be_paid(self) -> bool:
+        """Whether money would fund it now: PENDING, a verified seller, accepted terms."""
+        return (
+            self.status is Status.PENDING
+            and self.seller_status is SellerStatus.VERIFIED
+            and self.pay_by is not None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One STK prompt. `amount` is what M-Pesa was asked for, `wallet_part` what the buyer's
+    wallet adds in the transaction that credits it.
+    """
+
+    id: int
+    token: str
+    escrow_id: str
+    telegram_id: int
+    phone: str
+    amount: Money
+    wallet_part: Money
+    choice_id: int | None
+    state: AttemptState
+    checkout_request_id: str | None
+    result_code: str | None
+    chat_message_id: int | None
+    created_at: datetime
+    prompted_at: datetime | None
+    claimed_at: datetime | None
+    queries: int
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in (AttemptState.CREATED, AttemptState.PROMPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Money that a provider says arrived. `reference` is the provider's receipt number, None
+    when only a query told of it; `escrow_code` what was typed by hand, already read as a code.
+    """
+
+    provider: str
+    channel: Channel
+    reference: str | None
+    amount: Money
+    happened_at: datetime
+    attempt_id: int | None = None
+    escrow_code: str | None = None
+    typed_reference: str = ""
+    payer_shown: str = ""
+    payer_name: str = ""
+    inbox_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReceipt:
+    """A row of `receipts`."""
+
+    id: int
+    provider: str
+    channel: Channel
+    reference: str | None
+    attempt_id: int | None
+    escrow_id: str | None
+    telegram_id: int | None
+    amount: Money
+    state: ReceiptState
+    evidence: Evidence | None
+    happened_at: datetime
+    received_at: datetime
+    payer_shown: str = ""
+    payer_name: str = ""
+    typed_reference: str = ""
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An open underpayment choice. A button carries `id` and a signature over the rest."""
+
+    id: int
+    escrow_id: str
+    telegram_id: int
+    due: Money
+    received: Money
+    expires_at: datetime
+    used_at: datetime | None = None
+    voided_at: datetime | None = None
+
+    @property
+    def missing(self) -> Money:
+        return self.due - self.received
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One leg of a journal: `account` is (kind, owner), e.g. ("holding", "ES1008257624")."""
+
+    kind: str
+    owner: str
+    minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A posting: entries of one currency that sum to zero, under one idempotency key."""
+
+    kind: str
+    key: str
+    currency: Currency
+    entries: Sequence[Entry]
+    happened_at: datetime
+    escrow_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message to be sent: `kind` names its text, `values` fill it, `cause` makes it unique with
+    kind and recipient.
+    """
+
+    cause: str
+    kind: str
+    recipient: int
+    values: Mapping[str, Any] = field(default_factory=dict)
+    escrow_id: str | None = None
+
+
+class PaymentOutcome(StrEnum):
+    """What became of a payment."""
+
+    FUNDED = "funded"  # the deal is HELD
+    CHOICE = "choice"  # short: the buyer chooses
+    REFUNDED_TO_WALLET = "refunded_to_wallet"  # far too short
+    TO_WALLET = "to_wallet"  # the deal can't take it: the payer's wallet
+    SUSPENSE = "suspense"  # nobody knows whose it is
+    DUPLICATE = "duplicate"  # this receipt was posted before; the first answer again
+    WAITING = "waiting"  # stored, not confirmed, not posted
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentResult:
+    """The answer of `process_escrow_payment`. `fund_breakdown` holds exact Decimals in major
+    units: escrow_held, platform_fee, overpayment_credited, shortage_waived.
+    """
+
+    outcome: PaymentOutcome
+    escrow_id: str | None
+    status: Status | None
+    receipt_id: int | None
+    fund_breakdown: Mapping[str, Decimal] = field(default_factory=dict)
+    choice_id: int | None = None
+
+    @property
+    def success(self) -> bool:
+        """Whether the deal is funded by this payment, or was by its first delivery."""
+        return self.status is Status.HELD
