@@ -1,0 +1,1 @@
+"""Telegram: translates updates into service calls, and answers into messages."""

@@ -264,9 +264,7 @@ def next_edge(
     one for somebody else.
     """
     rows = [
-        row
-        for row in _BY_KEY.get((event, status), ())
-        if target is None or row.target is target
+        row for row in _BY_KEY.get((event, status), ()) if target is None or row.target is target
     ]
     if not rows:
         raise IllegalMove(event=str(event), status=str(status or "none"))

@@ -24,7 +24,7 @@ class Currency(Enum):
         self.code = code
         self.digits = digits
         self.step_minor = step_minor
-        self.scale = 10**digits
+        self.scale: int = 10**digits
 
     @classmethod
     def of(cls, code: str) -> Currency:
@@ -144,7 +144,7 @@ def decimal_to_minor(amount: Decimal, currency: Currency) -> int:
     if not -12 <= amount.adjusted() <= 15 or len(amount.as_tuple().digits) > 60:
         raise ValueError("the amount is out of range or has too many digits")
     numerator, denominator = amount.as_integer_ratio()
-    minor, left = divmod(numerator * currency.scale, denominator)
+    minor, left = divmod(numerator * int(currency.scale), denominator)
     if left:
         raise ValueError(f"{amount} has more than {currency.digits} decimals")
     if abs(minor) > MAX_MINOR:

@@ -37,13 +37,19 @@ def may_be(shown: str, msisdn: str) -> bool:
     return text == msisdn if text.isdigit() else True
 
 
-def mask_shown(shown: str) -> str:
-    """A payer's number as we keep and show it: never in clear."""
+def keep(shown: str) -> str:
+    """A payer's number as we keep it: a clear one masked, a masked or hashed one as it came, so
+    that `may_be` still answers.
+    """
     text = re.sub(r"[\s+]", "", shown)
-    if _HASH.fullmatch(text.lower()):
-        return f"#{text[:8].lower()}"
-    if "*" in text:
-        return text[:20]
     if text.startswith("0") and len(text) == 10:
         text = "254" + text[1:]
-    return mask(text)
+    return f"{text[:6]}***{text[-3:]}" if is_msisdn(text) else text[:64]
+
+
+def mask_shown(shown: str) -> str:
+    """A kept number for people's eyes: `0712***678`, or the start of a hash."""
+    text = keep(shown)
+    if _HASH.fullmatch(text.lower()):
+        return f"#{text[:8].lower()}"
+    return f"0{text[3:]}" if text.startswith("254") else text

@@ -161,9 +161,7 @@ class Terms:
             "USD": FeeRule(100, 0, 10_00),
         }
     )
-    deal_min_minor: Mapping[str, int] = field(
-        default_factory=lambda: {"KES": 100_00, "USD": 5_00}
-    )
+    deal_min_minor: Mapping[str, int] = field(default_factory=lambda: {"KES": 100_00, "USD": 5_00})
     deal_max_due_minor: Mapping[str, int] = field(
         default_factory=lambda: {"KES": 250_000_00, "USD": 2_000_00}
     )

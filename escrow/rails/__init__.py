@@ -1,0 +1,1 @@
+"""Payment providers: wire format in, domain words out."""

@@ -1,0 +1,46 @@
+"""What handlers may reach, and the two lists of commands that everything else is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from escrow.services.choices import UnderpaymentChoices
+from escrow.services.confirmations import Confirmations
+from escrow.services.oversight import Oversight
+from escrow.services.ports import Clock, Rail
+from escrow.services.prompts import Prompts
+
+if TYPE_CHECKING:
+    from escrow_service import EscrowService
+
+Handler = Callable[[Any, Any], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One slash command: name, what the menu says, the usage line with an example, the handler."""
+
+    name: str
+    menu: str
+    usage: str
+    handler: Handler
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Everything a handler works with; lives in `application.bot_data["office"]`."""
+
+    escrows: EscrowService
+    prompts: Prompts
+    choices: UnderpaymentChoices
+    confirmations: Confirmations
+    oversight: Oversight
+    rail: Rail
+    clock: Clock
+    admins: Sequence[int]
+    zone: ZoneInfo
+    sandbox: bool
+    bot_username: str = ""

@@ -1,0 +1,585 @@
+"""Is a claimed payment true? Daraja signs nothing, so every callback is a hint (money.md, 2).
+
+A prompt is believed when an STK query says paid; a payment by hand when TransactionStatus says
+Completed. Where nobody can be asked the unconfirmed limit decides, above it a person. No network
+call here stands inside a transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+import payment_tolerance as engine
+from escrow.domain import codes, phone
+from escrow.domain.errors import EscrowMoved, NotAllowed, NotFound
+from escrow.domain.model import (
+    Attempt,
+    AttemptState,
+    Channel,
+    Evidence,
+    Notice,
+    PaymentResult,
+    Receipt,
+    ReceiptState,
+    StoredReceipt,
+)
+from escrow.domain.money import Money
+from escrow.domain.terms import Terms
+from escrow.services.fund_manager import EscrowFundManager
+from escrow.services.ports import (
+    Answer,
+    Clock,
+    PaybillPayment,
+    Rail,
+    StatusResult,
+    StkCallback,
+    Verdict,
+)
+from escrow.store import escrows, outbox, payments, receipts
+from escrow.store.database import Connection, Database
+
+_LOG: Final = logging.getLogger(__name__)
+_BATCH: Final = 20
+_STATUS_ASKS: Final = 3
+_LATE_LOOKS: Final = (
+    timedelta(minutes=10),
+    timedelta(hours=1),
+    timedelta(hours=6),
+    timedelta(hours=24),
+)
+"""After a prompt was given up its fate is still looked up: late money is not lost money."""
+
+
+class Confirmations:
+    """Turns claims into credits, or into a question for an admin."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        platform: Terms,
+        rail: Rail,
+        funds: EscrowFundManager,
+        admins: Sequence[int],
+        *,
+        callback_base: str,
+        confirm: bool = True,
+    ) -> None:
+        self._db = database
+        self._clock = clock
+        self._terms = platform
+        self._rail = rail
+        self._funds = funds
+        self._admins = tuple(admins)
+        self._callback_base = callback_base
+        self._confirm = confirm
+
+    # -- prompts ---------------------------------------------------------------------------------
+
+    async def on_callback(
+        self, attempt: Attempt, callback: StkCallback, inbox_id: int | None
+    ) -> str:
+        """A prompt's callback; returns a word for the inbox row. Safe to repeat."""
+        known = attempt.checkout_request_id
+        if known and callback.checkout_request_id != known:
+            await self._tell_admins(
+                f"callback-ids:{attempt.id}",
+                "callback_mismatch",
+                attempt.escrow_id,
+                code=attempt.escrow_id,
+                attempt=attempt.id,
+            )
+            return "other_request_id"
+        if callback.answer.verdict is not Verdict.PAID:
+            if not known:
+                async with self._db.unit() as conn:
+                    attempt = await payments.prompted(
+                        conn,
+                        attempt.id,
+                        callback.checkout_request_id,
+                        callback.merchant_request_id,
+                        self._clock.now(),
+                    )
+            if callback.answer.verdict is Verdict.UNKNOWN and attempt.is_open:
+                return await self.look(attempt, hint=callback.answer)
+            await self._give_up(attempt, AttemptState.DECLINED, callback.answer)
+            return f"declined:{callback.answer.code}"
+        assert callback.amount is not None  # noqa: S101 the rail refuses a success without one
+        assert callback.happened_at is not None  # noqa: S101
+        now = self._clock.now()
+        async with self._db.unit() as conn:
+            await payments.claimed(
+                conn,
+                attempt.id,
+                now,
+                callback.checkout_request_id,
+                callback.merchant_request_id,
+            )
+        receipt = Receipt(
+            provider="mpesa",
+            channel=Channel.STK,
+            reference=callback.reference,
+            amount=callback.amount,
+            happened_at=callback.happened_at,
+            attempt_id=attempt.id,
+            escrow_code=attempt.escrow_id,
+            payer_shown=phone.keep(callback.phone),
+            inbox_id=inbox_id,
+        )
+        if callback.amount != attempt.amount:
+            return await self._other_amount(attempt, receipt)
+        if not self._confirm:
+            return str((await self._credit(receipt, Evidence.UNCHECKED)).outcome)
+        answer = await self._rail.query(callback.checkout_request_id)
+        if answer.verdict is Verdict.PAID:
+            return str((await self._credit(receipt, Evidence.QUERY)).outcome)
+        stored, _ = await self._funds.register_waiting(receipt, next_check_after=None)
+        if stored.state is not ReceiptState.WAITING:
+            return "duplicate"
+        if answer.verdict is Verdict.DECLINED:
+            await self._ask_admin(stored, "query_says_no")
+            return f"contradicted:{answer.code}"
+        async with self._db.unit() as conn:
+            await payments.query_again(conn, attempt.id, now + timedelta(seconds=15))
+        return "waiting"
+
+    async def _other_amount(self, attempt: Attempt, receipt: Receipt) -> str:
+        """Another amount than asked: only TransactionStatus or an admin says how much it was."""
+        stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
+        if stored.state is not ReceiptState.WAITING:
+            return "duplicate"
+        if new:
+            await self._tell_admins(
+                f"other-amount:{stored.id}",
+                "other_amount",
+                attempt.escrow_id,
+                code=attempt.escrow_id,
+                asked=str(attempt.amount),
+                claimed=str(receipt.amount),
+                reference=receipt.reference,
+            )
+        await self._ask_or_card(stored, "other_amount")
+        return "other_amount"
+
+    async def look(self, attempt: Attempt, *, hint: Answer | None = None) -> str:
+        """Asks M-Pesa about one prompt and does what the answer means."""
+        now = self._clock.now()
+        age = now - attempt.created_at
+        if attempt.checkout_request_id is None:
+            # the answer to our request was lost: only a callback can find it
+            if attempt.is_open and age >= self._terms.prompt_life:
+                await self._give_up(
+                    attempt, AttemptState.EXPIRED, Answer(Verdict.UNKNOWN, "", "prompt_lost")
+                )
+                return "lost"
+            await self._again(attempt, self._terms.prompt_life - age)
+            return "unanswered"
+        answer = await self._rail.query(attempt.checkout_request_id)
+        if answer.verdict is Verdict.PAID:
+            result = await self._credit(await self._claimed_receipt(attempt), Evidence.QUERY)
+            return str(result.outcome)
+        waiting = await self._waiting_of(attempt)
+        if waiting is not None:
+            return await self._still_unconfirmed(attempt, waiting, answer)
+        if answer.verdict is Verdict.DECLINED:
+            await self._give_up(attempt, AttemptState.DECLINED, answer)
+            return f"declined:{answer.code}"
+        if attempt.is_open and age >= self._terms.prompt_life:
+            final = hint or Answer(Verdict.UNKNOWN, answer.code, "prompt_expired")
+            await self._give_up(attempt, AttemptState.EXPIRED, final)
+            return "expired"
+        if attempt.is_open:
+            await self._again(attempt, timedelta(seconds=min(15 * (attempt.queries + 1), 60)))
+        else:
+            await self._again(attempt, _later_look(age))
+        return str(answer.verdict)
+
+    async def look_due(self) -> tuple[int, int]:
+        """The sweep that finds lost callbacks. (looked at, failed)."""
+        async with self._db.unit() as conn:
+            due = await payments.claim_queries(conn, self._clock.now(), _BATCH)
+        failed = 0
+        for attempt in due:
+            try:
+                await self.look(attempt)
+            except Exception:
+                failed += 1
+                _LOG.exception(
+                    "looking at a prompt failed",
+                    extra={"action": "look_failed", "attempt": attempt.id},
+                )
+        return len(due), failed
+
+    async def _still_unconfirmed(
+        self, attempt: Attempt, waiting: StoredReceipt, answer: Answer
+    ) -> str:
+        """A callback said paid and the query still can't confirm it."""
+        claimed = attempt.claimed_at or waiting.received_at
+        if answer.verdict is Verdict.DECLINED:
+            await self._ask_admin(waiting, "query_says_no")
+            await self._again(attempt, timedelta(minutes=30))
+            return f"contradicted:{answer.code}"
+        if self._clock.now() - claimed < self._terms.unreachable_after:
+            await self._again(attempt, timedelta(seconds=20))
+            return "unreachable"
+        return await self._by_limit(waiting, attempt)
+
+    async def _by_limit(self, waiting: StoredReceipt, attempt: Attempt | None) -> str:
+        """Nobody can be asked: small amounts are believed, large ones wait for a person."""
+        if waiting.amount.minor <= self._terms.unconfirmed_limit_minor:
+            result = await self._credit(_receipt_of(waiting), Evidence.LIMIT)
+            await self._tell_admins(
+                f"unconfirmed:{waiting.id}",
+                "credited_unconfirmed",
+                waiting.escrow_id,
+                code=waiting.escrow_id,
+                amount=str(waiting.amount),
+                reference=waiting.reference,
+            )
+            return str(result.outcome)
+        await self._ask_admin(waiting, "unreachable")
+        if attempt is not None:
+            await self._again(attempt, timedelta(minutes=2))
+            async with self._db.unit() as conn:
+                await outbox.queue(
+                    conn,
+                    [
+                        Notice(
+                            f"waits:{waiting.id}",
+                            "payment_waits",
+                            attempt.telegram_id,
+                            {"code": attempt.escrow_id, "amount": str(waiting.amount)},
+                            attempt.escrow_id,
+                        )
+                    ],
+                    self._clock.now(),
+                )
+        return "waiting"
+
+    async def _give_up(self, attempt: Attempt, state: AttemptState, answer: Answer) -> None:
+        """Ends an open prompt without money and tells the payer why. A paid one stays paid."""
+        now = self._clock.now()
+        later = now + _LATE_LOOKS[0] if state is AttemptState.EXPIRED else None
+        if attempt.checkout_request_id is None:
+            later = None
+
+        async def work(conn: Connection) -> None:
+            if not await payments.close_attempt(
+                conn, attempt.id, state, answer.code, now, next_query_at=later
+            ):
+                if not attempt.is_open:
+                    await payments.query_again(conn, attempt.id, None)
+                return
+            await outbox.queue(
+                conn,
+                [
+                    Notice(
+                        f"attempt:{attempt.id}",
+                        "prompt_failed",
+                        attempt.telegram_id,
+                        {
+                            "code": attempt.escrow_id,
+                            "amount": str(attempt.amount),
+                            "reason": answer.reason or "unknown",
+                            "choice": attempt.choice_id,
+                            "shortcode": self._rail.shortcode,
+                        },
+                        attempt.escrow_id,
+                    )
+                ],
+                now,
+            )
+
+        await self._db.run(work)
+
+    async def _again(self, attempt: Attempt, after: timedelta | None) -> None:
+        at = None if after is None else self._clock.now() + max(after, timedelta(seconds=1))
+        async with self._db.unit() as conn:
+            await payments.query_again(conn, attempt.id, at)
+
+    async def _waiting_of(self, attempt: Attempt) -> StoredReceipt | None:
+        async with self._db.reading() as conn:
+            found = await receipts.find(conn, "mpesa", None, attempt.id)
+        return found if found and found.state is ReceiptState.WAITING else None
+
+    async def _claimed_receipt(self, attempt: Attempt) -> Receipt:
+        """What a query proved: the receipt that a callback claimed, else one without a number."""
+        waiting = await self._waiting_of(attempt)
+        if waiting is not None and waiting.amount == attempt.amount:
+            return _receipt_of(waiting)
+        return Receipt(
+            provider="mpesa",
+            channel=Channel.STK,
+            reference=None,
+            amount=attempt.amount,
+            happened_at=self._clock.now(),
+            attempt_id=attempt.id,
+            escrow_code=attempt.escrow_id,
+        )
+
+    # -- payments by hand --------------------------------------------------------------------------
+
+    async def read_reference(self, typed: str) -> str | None:
+        """The deal that a typed reference means: the code itself, or one digit off when exactly
+        one open deal fits (flow.md 25).
+        """
+        code = codes.read_code(typed)
+        if code is not None:
+            return code
+        near = codes.near_codes(typed)
+        if not near:
+            return None
+        async with self._db.reading() as conn:
+            fitting = await escrows.open_codes(conn, near)
+        return fitting[0] if len(fitting) == 1 else None
+
+    async def on_paybill(self, payment: PaybillPayment, inbox_id: int | None) -> str:
+        """A C2B confirmation; returns a word for the inbox row. Safe to repeat."""
+        if payment.shortcode != self._rail.shortcode:
+            await self._tell_admins(
+                f"shortcode:{payment.reference}", "wrong_shortcode", None, got=payment.shortcode
+            )
+            return "wrong_shortcode"
+        receipt = Receipt(
+            provider="mpesa",
+            channel=Channel.C2B,
+            reference=payment.reference,
+            amount=payment.amount,
+            happened_at=payment.happened_at,
+            escrow_code=await self.read_reference(payment.typed_reference),
+            typed_reference=payment.typed_reference[:20],
+            payer_shown=phone.keep(payment.shown),
+            payer_name=payment.name[:100],
+            inbox_id=inbox_id,
+        )
+        if not self._confirm:
+            return str((await self._credit(receipt, Evidence.UNCHECKED)).outcome)
+        stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
+        if stored.state is not ReceiptState.WAITING:
+            await self._note_other_deal(stored, receipt)
+            return "duplicate"
+        if not new and stored.channel is not Channel.C2B:
+            return "known"
+        await self._ask_or_card(stored, "c2b")
+        return "waiting"
+
+    async def _note_other_deal(self, stored: StoredReceipt, receipt: Receipt) -> None:
+        if receipt.escrow_code and stored.escrow_id not in (None, receipt.escrow_code):
+            await self._tell_admins(
+                f"receipt-elsewhere:{stored.id}:{receipt.escrow_code}",
+                "receipt_elsewhere",
+                stored.escrow_id,
+                reference=stored.reference,
+                amount=str(stored.amount),
+                code=stored.escrow_id,
+                other=receipt.escrow_code,
+            )
+
+    async def _ask_or_card(self, stored: StoredReceipt, why: str) -> None:
+        """TransactionStatus where there are keys; else the limit, else a person."""
+        if self._rail.can_ask_status and stored.reference:
+            await self._ask_status(stored)
+        elif why == "c2b":
+            await self._by_limit(stored, None)
+        else:
+            await self._ask_admin(stored, why)
+
+    async def _ask_status(self, stored: StoredReceipt) -> None:
+        token = secrets.token_hex(16)
+        now = self._clock.now()
+        async with self._db.unit() as conn:
+            await receipts.add_status_query(conn, token, stored.id, now)
+            await receipts.check_again(conn, stored.id, now + timedelta(minutes=1))
+        answer = await self._rail.ask_status(
+            reference=stored.reference or "",
+            result_url=f"{self._callback_base}/r/{token}",
+            timeout_url=f"{self._callback_base}/t/{token}",
+        )
+        _LOG.info(
+            "asked for a receipt's status",
+            extra={"action": "status_asked", "verdict": str(answer.verdict), "code": answer.code},
+        )
+
+    async def on_status_result(self, token: str, result: StatusResult) -> str:
+        """TransactionStatus answered. The fate of the question is not the fate of the payment."""
+        now = self._clock.now()
+        async with self._db.reading() as conn:
+            asked = await receipts.status_query(conn, token)
+            stored = await receipts.get(conn, asked[0]) if asked else None
+        if stored is None:
+            return "unknown_token"
+        if stored.state is not ReceiptState.WAITING:
+            return "late"
+        if result.answer.verdict is Verdict.PAID and result.reference != stored.reference:
+            return "other_receipt"
+        meaning = {Verdict.PAID: "completed", Verdict.DECLINED: "denied"}.get(
+            result.answer.verdict, "unknown"
+        )
+        async with self._db.unit() as conn:
+            await receipts.answer_status_query(conn, token, now, meaning)
+        if meaning == "unknown":
+            return "unknown"  # the sweep asks again
+        ours = any(party.strip().startswith(self._rail.shortcode) for party in result.parties)
+        if meaning == "denied" or not ours:
+            await self._deny(stored, Evidence.STATUS, "not_completed" if ours else "not_ours")
+            return meaning
+        receipt = _receipt_of(stored)
+        if result.amount is not None:
+            receipt = replace(receipt, amount=result.amount)
+        return str((await self._credit(receipt, Evidence.STATUS)).outcome)
+
+    async def check_due(self) -> tuple[int, int]:
+        """The sweep over receipts that wait: asks again, then calls a person. (looked at, failed)."""
+        async with self._db.unit() as conn:
+            due = await receipts.claim_checks(conn, self._clock.now(), _BATCH)
+        failed = 0
+        for stored, checks in due:
+            try:
+                if checks <= _STATUS_ASKS and self._rail.can_ask_status:
+                    await self._ask_status(stored)
+                else:
+                    await self._ask_admin(stored, "no_answer")
+                    async with self._db.unit() as conn:
+                        await receipts.check_again(conn, stored.id, None)
+            except Exception:
+                failed += 1
+                _LOG.exception(
+                    "checking a receipt failed",
+                    extra={"action": "check_failed", "row": stored.id},
+                )
+        return len(due), failed
+
+    async def acceptable(self, payment: PaybillPayment) -> str | None:
+        """C2B validation: None to accept, else the code of the refusal (rails.md 1.6)."""
+        code = await self.read_reference(payment.typed_reference)
+        if code is None:
+            return "C2B00012"
+        async with self._db.reading() as conn:
+            try:
+                escrow = await escrows.get(conn, code)
+            except NotFound:
+                return "C2B00012"
+        if not escrow.can_be_paid or payment.shortcode != self._rail.shortcode:
+            return "C2B00012"
+        return (
+            None
+            if self._above_floor(escrow.due, escrow.received + payment.amount, escrow.tiers)
+            else "C2B00013"
+        )
+
+    @staticmethod
+    def _above_floor(due: Money, total: Money, tiers: Any) -> bool:
+        decision = engine.decide(due.minor, total.minor, due.currency, {due.currency.code: tiers})
+        return decision.response_type is not engine.PaymentResponse.AUTO_REFUND
+
+    # -- a person decides --------------------------------------------------------------------------
+
+    async def confirm_receipt(self, receipt_id: int, admin: int, *, ours: bool) -> StoredReceipt:
+        """An admin says whether a waiting receipt is real. `NotAllowed` when he is a party of its
+        deal, `EscrowMoved` when it no longer waits.
+        """
+        async with self._db.reading() as conn:
+            stored = await receipts.get(conn, receipt_id)
+            if stored is None:
+                raise NotFound("no_receipt")
+            if stored.escrow_id is not None:
+                escrow = await escrows.get(conn, stored.escrow_id)
+                if admin in (escrow.seller_telegram_id, escrow.buyer_telegram_id):
+                    raise NotAllowed("admin_is_party")
+        if stored.state is not ReceiptState.WAITING:
+            raise EscrowMoved("receipt_decided")
+        if ours:
+            await self._credit(_receipt_of(stored), Evidence.ADMIN)
+        else:
+            await self._deny(stored, Evidence.ADMIN, f"admin:{admin}")
+        _LOG.warning(
+            "an admin decided a receipt",
+            extra={"action": "receipt_decided", "admin": admin, "row": receipt_id, "ours": ours},
+        )
+        async with self._db.reading() as conn:
+            after = await receipts.get(conn, receipt_id)
+        assert after is not None  # noqa: S101 receipts are never deleted
+        return after
+
+    async def _deny(self, stored: StoredReceipt, evidence: Evidence, why: str) -> None:
+        """Not money of ours: closed without posting, and the admins see why."""
+        now = self._clock.now()
+        async with self._db.unit() as conn:
+            if not await receipts.ignore(conn, stored.id, evidence, {"why": why}):
+                return
+            await outbox.queue(
+                conn,
+                [
+                    Notice(
+                        f"denied:{stored.id}",
+                        "receipt_denied",
+                        admin,
+                        {
+                            "reference": stored.reference,
+                            "amount": str(stored.amount),
+                            "code": stored.escrow_id,
+                            "why": why,
+                        },
+                        stored.escrow_id,
+                    )
+                    for admin in self._admins
+                ],
+                now,
+            )
+
+    async def _ask_admin(self, stored: StoredReceipt, why: str) -> None:
+        """A card with [Credit] and [Not ours] for every admin, once per receipt and reason."""
+        await self._tell_admins(
+            f"confirm:{stored.id}:{why}",
+            "confirm_receipt",
+            stored.escrow_id,
+            receipt=stored.id,
+            amount=str(stored.amount),
+            reference=stored.reference,
+            code=stored.escrow_id,
+            typed=stored.typed_reference,
+            payer=phone.mask_shown(stored.payer_shown) if stored.payer_shown else "",
+            why=why,
+        )
+
+    async def _tell_admins(
+        self, cause: str, kind: str, escrow_id: str | None, **values: Any
+    ) -> None:
+        async with self._db.unit() as conn:
+            await outbox.queue(
+                conn,
+                [Notice(cause, kind, admin, values, escrow_id) for admin in self._admins],
+                self._clock.now(),
+            )
+
+    async def _credit(self, receipt: Receipt, evidence: Evidence) -> PaymentResult:
+        return await self._funds.process_escrow_payment(receipt, evidence)
+
+
+def _receipt_of(stored: StoredReceipt) -> Receipt:
+    """A stored receipt as the payment path takes it."""
+    return Receipt(
+        provider=stored.provider,
+        channel=stored.channel,
+        reference=stored.reference,
+        amount=stored.amount,
+        happened_at=stored.happened_at,
+        attempt_id=stored.attempt_id,
+        escrow_code=stored.escrow_id,
+        typed_reference=stored.typed_reference,
+        payer_shown=stored.payer_shown,
+        payer_name=stored.payer_name,
+    )
+
+
+def _later_look(age: timedelta) -> timedelta | None:
+    """When a given-up prompt is looked at next; None: not any more."""
+    for look in _LATE_LOOKS:
+        if age < look:
+            return look - age
+    return None

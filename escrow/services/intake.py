@@ -1,0 +1,199 @@
+"""The one door for providers: stored raw first, answered, then processed from the stored row.
+
+A row is processed until it is done; one that keeps failing is parked with an alert after five
+tries. Every step behind it may be repeated, so a crash anywhere only means: again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from escrow.domain.errors import DatabaseDown, OutcomeUnknown, TimedOut
+from escrow.domain.model import Notice
+from escrow.services.confirmations import Confirmations
+from escrow.services.ports import Clock, Rail, UnreadableError
+from escrow.store import inbox, outbox, payments
+from escrow.store.database import Database
+from escrow.store.inbox import StoredRequest
+
+_LOG: Final = logging.getLogger(__name__)
+_TRIES: Final = 5
+_AT_ONCE: Final = 8
+_BACK_OFF: Final = (
+    timedelta(seconds=2),
+    timedelta(seconds=10),
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+)
+STK, PAYBILL, STATUS, STATUS_TIMEOUT = "stk", "paybill", "status", "status_timeout"
+
+
+class Intake:
+    """Stores, then processes what M-Pesa sends."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        rail: Rail,
+        confirmations: Confirmations,
+        admins: Sequence[int],
+        path_secret: str,
+    ) -> None:
+        self._db = database
+        self._clock = clock
+        self._rail = rail
+        self._confirmations = confirmations
+        self._admins = tuple(admins)
+        self._path_secret = path_secret
+        self._wake = asyncio.Event()
+
+    def knows(self, secret: str) -> bool:
+        """Whether a path carries our secret, in constant time."""
+        return hmac.compare_digest(secret.encode(), self._path_secret.encode())
+
+    def check(self, route: str, body: bytes) -> None:
+        """`UnreadableError` when the body is not what the provider documents."""
+        if route == STK:
+            self._rail.read_stk_callback(body)
+        elif route == PAYBILL:
+            self._rail.read_paybill(body)
+        elif route == STATUS:
+            self._rail.read_status_result(body)
+
+    async def store(
+        self, route: str, token: str, method: str, query: str, body: bytes, sender: str
+    ) -> bool:
+        """Keeps a raw request before it is answered; True when it is new. `DatabaseDown`.
+
+        One that can't be read is kept as PARKED, for a person to look at, and raises.
+        """
+        unreadable: UnreadableError | None = None
+        try:
+            self.check(route, body)
+        except UnreadableError as error:
+            unreadable = error
+        now = self._clock.now()
+        async with self._db.unit() as conn:
+            row, new = await inbox.store_request(
+                conn,
+                route=route,
+                token=token,
+                method=method,
+                query=query,
+                body=body,
+                sender=sender,
+                now=now,
+            )
+            if unreadable is not None and new:
+                await inbox.finish_request(conn, row, "PARKED", f"unreadable: {unreadable}", now)
+        if unreadable is not None:
+            _LOG.warning(
+                "a callback can't be read: %s",
+                unreadable,
+                extra={"action": "unreadable", "route": route, "row": row},
+            )
+            raise unreadable
+        self._wake.set()
+        return new
+
+    async def validate(self, body: bytes) -> str | None:
+        """The answer to a C2B validation: None accepts, else the refusal's code."""
+        return await self._confirmations.acceptable(self._rail.read_paybill(body))
+
+    async def recover(self) -> None:
+        """At start: what a killed process had taken is due again."""
+        async with self._db.unit() as conn:
+            await inbox.recover_requests(conn, self._clock.now())
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Processes what comes, until cancelled. A database that is down is waited for."""
+        while True:
+            self._wake.clear()
+            try:
+                busy = await self.process_due()
+            except (DatabaseDown, TimedOut):
+                _LOG.warning("the inbox waits for PostgreSQL", extra={"action": "inbox_waits"})
+                busy = 0
+            if not busy:
+                try:
+                    await asyncio.wait_for(self._wake.wait(), 1.0)
+                except TimeoutError:
+                    continue
+
+    async def process_due(self) -> int:
+        """Processes what is due now; returns how many rows it took."""
+        async with self._db.unit() as conn:
+            taken = await inbox.claim_requests(conn, self._clock.now(), _AT_ONCE)
+        if taken:
+            await asyncio.gather(*(self._process_safely(request) for request in taken))
+        return len(taken)
+
+    async def _process_safely(self, request: StoredRequest) -> None:
+        try:
+            note = await self._process(request)
+        except (DatabaseDown, TimedOut, OutcomeUnknown) as error:
+            await self._retry(request, str(error), park=False)
+        except Exception as error:
+            _LOG.exception(
+                "processing a callback failed",
+                extra={"action": "process_failed", "route": request.route, "row": request.id},
+            )
+            await self._retry(request, type(error).__name__, park=request.tries >= _TRIES)
+        else:
+            state = "PARKED" if note in _PARKED else "DONE"
+            async with self._db.unit() as conn:
+                await inbox.finish_request(conn, request.id, state, note, self._clock.now())
+
+    async def _process(self, request: StoredRequest) -> str:
+        """One stored request; returns a word on what became of it."""
+        if request.route == STK:
+            async with self._db.reading() as conn:
+                attempt = await payments.attempt_by_token(conn, request.token)
+            if attempt is None:
+                if request.tries < _TRIES:
+                    raise LookupError("no attempt with this token yet")
+                return "no_attempt"
+            callback = self._rail.read_stk_callback(request.body)
+            return await self._confirmations.on_callback(attempt, callback, request.id)
+        if request.route == PAYBILL:
+            payment = self._rail.read_paybill(request.body)
+            return await self._confirmations.on_paybill(payment, request.id)
+        if request.route == STATUS:
+            result = self._rail.read_status_result(request.body)
+            return await self._confirmations.on_status_result(request.token, result)
+        return "noted"  # a queue time-out says nothing; the sweep asks again
+
+    async def _retry(self, request: StoredRequest, why: str, *, park: bool) -> None:
+        now = self._clock.now()
+        try:
+            async with self._db.unit() as conn:
+                if not park:
+                    wait = _BACK_OFF[min(request.tries, len(_BACK_OFF)) - 1]
+                    await inbox.retry_request(conn, request.id, now + wait, why)
+                    return
+                await inbox.finish_request(conn, request.id, "PARKED", why, now)
+                await outbox.queue(
+                    conn,
+                    [
+                        Notice(
+                            f"parked:{request.id}",
+                            "request_parked",
+                            admin,
+                            {"row": request.id, "route": request.route, "why": why},
+                        )
+                        for admin in self._admins
+                    ],
+                    now,
+                )
+        except (DatabaseDown, TimedOut):
+            _LOG.warning("a callback waits for PostgreSQL", extra={"action": "inbox_waits"})
+
+
+_PARKED: Final = {"no_attempt", "wrong_shortcode", "other_request_id"}

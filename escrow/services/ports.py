@@ -1,0 +1,156 @@
+"""What the services need from outside, and the answers they understand.
+
+Every provider answer is one of three: a definite yes, a definite no, or unknown. A timeout, a
+broken body and a code nobody lists are unknown, never a no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from escrow.domain.money import Money
+
+
+class Clock(Protocol):
+    """Says what time it is (UTC, aware). Tests bring one they move."""
+
+    def now(self) -> datetime: ...
+
+    @property
+    def steady(self) -> bool:
+        """False while the clock can't be trusted: then timers do nothing."""
+
+
+class Verdict(StrEnum):
+    """What a provider's answer means."""
+
+    PAID = "paid"
+    DECLINED = "declined"  # definite: no money moved and none will for this request
+    PENDING = "pending"  # the provider is still at it: ask again
+    UNKNOWN = "unknown"  # nobody can say: ask again, then a person looks
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A provider's answer. `code` is his own, `reason` the key of the words that help the payer
+    (`bot/texts.py`), `retry` whether the same request may simply be sent again later (it was
+    refused before it was looked at).
+    """
+
+    verdict: Verdict
+    code: str = ""
+    reason: str = ""
+    retry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PromptAnswer:
+    """The synchronous answer to a prompt. PENDING: accepted, the phone is asking."""
+
+    answer: Answer
+    checkout_request_id: str = ""
+    merchant_request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StkCallback:
+    """A prompt's callback. The money fields are set only when it says paid."""
+
+    checkout_request_id: str
+    merchant_request_id: str
+    answer: Answer
+    reference: str = ""
+    amount: Money | None = None
+    happened_at: datetime | None = None
+    phone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PaybillPayment:
+    """A C2B validation or confirmation. `shown` is the payer's number as it came: clear, masked
+    or hashed.
+    """
+
+    reference: str
+    amount: Money
+    shortcode: str
+    typed_reference: str
+    happened_at: datetime
+    shown: str = ""
+    name: str = ""
+    balance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusResult:
+    """What TransactionStatus says of a receipt. PAID: completed. UNKNOWN: the question failed,
+    which says nothing about the payment.
+    """
+
+    answer: Answer
+    reference: str = ""
+    amount: Money | None = None
+    parties: Sequence[str] = ()
+
+
+class UnreadableError(Exception):
+    """The body is not what the provider documents; the message says where."""
+
+
+class Rail(Protocol):
+    """The paying-in half of M-Pesa (`rails/mpesa.py`)."""
+
+    @property
+    def shortcode(self) -> str: ...
+
+    @property
+    def display_name(self) -> str: ...
+
+    @property
+    def can_ask_status(self) -> bool:
+        """Whether initiator keys are set, so that a receipt can be asked about."""
+
+    async def prompt(
+        self, *, phone: str, amount: Money, reference: str, callback_url: str
+    ) -> PromptAnswer: ...
+
+    async def query(self, checkout_request_id: str) -> Answer: ...
+
+    async def ask_status(self, *, reference: str, result_url: str, timeout_url: str) -> Answer: ...
+
+    def read_stk_callback(self, body: bytes) -> StkCallback: ...
+
+    def read_paybill(self, body: bytes) -> PaybillPayment: ...
+
+    def read_status_result(self, body: bytes) -> StatusResult: ...
+
+
+class Sent(StrEnum):
+    """What became of a message."""
+
+    DELIVERED = "delivered"
+    UNREACHABLE = "unreachable"  # 403: blocked, never started, deleted
+    REFUSED = "refused"  # 400 even as plain text: counts as a try
+    LATER = "later"  # 429, 5xx, network: doesn't count
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """The fate of one message; `retry_after_seconds` where Telegram named it."""
+
+    sent: Sent
+    message_id: int | None = None
+    retry_after_seconds: float | None = None
+    error: str = ""
+
+
+class Messenger(Protocol):
+    """Renders a notice in the recipient's language and sends it."""
+
+    async def send(
+        self, chat_id: int, kind: str, params: Mapping[str, Any], language: str
+    ) -> SendResult: ...

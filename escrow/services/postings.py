@@ -1,0 +1,138 @@
+"""Which entries each happening makes (money.md, the table of accounts). Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from escrow.domain.model import Entry, Journal
+from escrow.domain.money import Money
+from escrow.domain.terms import Division
+
+EXTERNAL: Final = {"mpesa": "mpesa:utility"}
+"""Provider → the account of his that customers' payments land in."""
+
+
+def external(provider: str) -> str:
+    return EXTERNAL.get(provider, provider)
+
+
+def received(provider: str, key: str, escrow_id: str, amount: Money, at: datetime) -> Journal:
+    """A receipt is credited to its deal: external → received."""
+    return Journal(
+        "receipt",
+        f"receipt:{key}",
+        amount.currency,
+        (
+            Entry("external", external(provider), -amount.minor),
+            Entry("received", escrow_id, amount.minor),
+        ),
+        at,
+        escrow_id,
+    )
+
+
+def wallet_part(key: str, telegram_id: int, escrow_id: str, part: Money, at: datetime) -> Journal:
+    """The buyer's wallet pays (a part of) his deal: wallet → received."""
+    return Journal(
+        "wallet_payment",
+        f"wallet_payment:{key}",
+        part.currency,
+        (
+            Entry("wallet", str(telegram_id), -part.minor),
+            Entry("received", escrow_id, part.minor),
+        ),
+        at,
+        escrow_id,
+    )
+
+
+def accepted(escrow_id: str, buyer: int, division: Division, at: datetime) -> list[Journal]:
+    """The deal is funded: received → holding and pending fee; the excess is a journal of its own."""
+    held = division.holding + division.fee
+    entries = [
+        Entry("received", escrow_id, -held.minor),
+        Entry("holding", escrow_id, division.holding.minor),
+    ]
+    if division.fee:
+        entries.append(Entry("pending_fee", escrow_id, division.fee.minor))
+    journals = [Journal("fund", f"fund:{escrow_id}", held.currency, tuple(entries), at, escrow_id)]
+    if division.excess:
+        journals.append(
+            Journal(
+                "overpayment",
+                f"overpayment:{escrow_id}",
+                held.currency,
+                (
+                    Entry("received", escrow_id, -division.excess.minor),
+                    Entry("wallet", str(buyer), division.excess.minor),
+                ),
+                at,
+                escrow_id,
+            )
+        )
+    return journals
+
+
+def returned(
+    kind: str, key: str, escrow_id: str, buyer: int, amount: Money, at: datetime
+) -> Journal:
+    """Undecided money goes back: received → the buyer's wallet (auto-refund, cancel, window)."""
+    return Journal(
+        kind,
+        f"{kind}:{key}",
+        amount.currency,
+        (
+            Entry("received", escrow_id, -amount.minor),
+            Entry("wallet", str(buyer), amount.minor),
+        ),
+        at,
+        escrow_id,
+    )
+
+
+def to_wallet(
+    provider: str, key: str, escrow_id: str | None, telegram_id: int, amount: Money, at: datetime
+) -> Journal:
+    """Money that the deal can't take: external → wallet."""
+    return Journal(
+        "late_payment",
+        f"receipt:{key}",
+        amount.currency,
+        (
+            Entry("external", external(provider), -amount.minor),
+            Entry("wallet", str(telegram_id), amount.minor),
+        ),
+        at,
+        escrow_id,
+    )
+
+
+def to_suspense(
+    provider: str, key: str, escrow_id: str | None, amount: Money, at: datetime
+) -> Journal:
+    """Money that nobody can be credited with yet: external → suspense."""
+    return Journal(
+        "suspense",
+        f"receipt:{key}",
+        amount.currency,
+        (
+            Entry("external", external(provider), -amount.minor),
+            Entry("suspense", "", amount.minor),
+        ),
+        at,
+        escrow_id,
+    )
+
+
+def refunded(escrow_id: str, buyer: int, holding: Money, fee: Money, at: datetime) -> Journal:
+    """All that was held goes back: holding and pending fee → the buyer's wallet."""
+    entries = [
+        Entry("holding", escrow_id, -holding.minor),
+        Entry("wallet", str(buyer), (holding + fee).minor),
+    ]
+    if fee:
+        entries.insert(1, Entry("pending_fee", escrow_id, -fee.minor))
+    return Journal(
+        "refund", f"settlement:{escrow_id}", holding.currency, tuple(entries), at, escrow_id
+    )

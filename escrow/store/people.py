@@ -1,0 +1,148 @@
+"""People, sellers, flags and the dialogues they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from escrow.domain.model import Person, Seller, SellerStatus
+from escrow.store import queries
+from escrow.store.database import Connection, Row
+
+_SQL: Final = queries.load("people")
+
+
+def _person(row: Row) -> Person:
+    return Person(
+        telegram_id=row["telegram_id"],
+        first_name=row["first_name"],
+        username=row["username"],
+        language=row["language"],
+        phone=row["phone"],
+        phone_is_contact=row["phone_is_contact"],
+        unreachable_at=row["unreachable_at"],
+    )
+
+
+def _seller(row: Row) -> Seller:
+    return Seller(
+        id=row["id"],
+        telegram_id=row["telegram_id"],
+        shop_name=row["shop_name"],
+        status=SellerStatus(row["status"]),
+        payout_phone=row["payout_phone"],
+    )
+
+
+async def seen(
+    conn: Connection,
+    telegram_id: int,
+    first_name: str,
+    username: str | None,
+    language: str,
+    now: datetime,
+) -> None:
+    """Somebody wrote to the bot. The language is only taken the first time."""
+    await conn.execute(_SQL["seen"], telegram_id, first_name, username, language, now)
+
+
+async def person(conn: Connection, telegram_id: int) -> Person | None:
+    row = await conn.fetchrow(_SQL["person"], telegram_id)
+    return _person(row) if row else None
+
+
+async def set_phone(conn: Connection, telegram_id: int, phone: str, *, is_contact: bool) -> None:
+    """Keeps a person's number; `is_contact`: Telegram vouches that it is his own."""
+    await conn.execute(_SQL["set_phone"], telegram_id, phone, is_contact)
+
+
+async def set_language(conn: Connection, telegram_id: int, language: str) -> None:
+    await conn.execute(_SQL["set_language"], telegram_id, language)
+
+
+async def unreachable(conn: Connection, telegram_id: int, now: datetime) -> None:
+    """Telegram says that he blocked the bot or never started it."""
+    await conn.execute(_SQL["unreachable"], telegram_id, now)
+
+
+async def started(conn: Connection, telegram_ids: Sequence[int]) -> set[int]:
+    """Which of these have pressed Start and can be reached."""
+    rows = await conn.fetch(_SQL["started"], list(telegram_ids))
+    return {row["telegram_id"] for row in rows}
+
+
+async def insert_seller(
+    conn: Connection, telegram_id: int, shop_name: str, payout_phone: str, now: datetime
+) -> int | None:
+    """A new seller, waiting for an admin; None when this person is one already."""
+    found = await conn.fetchval(_SQL["insert_seller"], telegram_id, shop_name, payout_phone, now)
+    return None if found is None else int(found)
+
+
+async def seller_of(conn: Connection, telegram_id: int) -> Seller | None:
+    row = await conn.fetchrow(_SQL["seller_by_person"], telegram_id)
+    return _seller(row) if row else None
+
+
+async def seller(conn: Connection, seller_id: int, *, lock: bool = False) -> Seller | None:
+    row = await conn.fetchrow(_SQL["lock_seller" if lock else "seller_by_id"], seller_id)
+    return _seller(row) if row else None
+
+
+async def verify_seller(conn: Connection, seller_id: int, admin: int, now: datetime) -> bool:
+    """Verifies a pending or suspended seller; False when he is verified already."""
+    return await conn.fetchval(_SQL["verify_seller"], seller_id, now, admin) is not None
+
+
+async def add_seller_history(
+    conn: Connection, seller_id: int, status: SellerStatus, actor: str, reason: str, now: datetime
+) -> None:
+    await conn.execute(_SQL["add_seller_history"], seller_id, status, actor, reason, now)
+
+
+async def completed_deals(conn: Connection, seller_id: int) -> int:
+    return int(await conn.fetchval(_SQL["completed_deals"], seller_id))
+
+
+async def raise_flag(
+    conn: Connection,
+    telegram_id: int,
+    *,
+    user_type: str,
+    flag_type: str,
+    severity: str,
+    escrow_id: str | None,
+    rule: str,
+    deals: Sequence[str],
+    now: datetime,
+) -> int | None:
+    """Flags a person; None when the same flag is open already."""
+    found = await conn.fetchval(
+        _SQL["raise_flag"],
+        telegram_id,
+        user_type,
+        flag_type,
+        severity,
+        escrow_id,
+        rule,
+        list(deals),
+        now,
+    )
+    return None if found is None else int(found)
+
+
+async def conversation(conn: Connection, telegram_id: int) -> tuple[str, dict[str, Any]] | None:
+    """(step, data) of the dialogue a person is in."""
+    row = await conn.fetchrow(_SQL["conversation"], telegram_id)
+    return (row["step"], row["data"]) if row else None
+
+
+async def set_conversation(
+    conn: Connection, telegram_id: int, step: str, data: Mapping[str, Any], now: datetime
+) -> None:
+    await conn.execute(_SQL["set_conversation"], telegram_id, step, dict(data), now)
+
+
+async def end_conversation(conn: Connection, telegram_id: int) -> None:
+    await conn.execute(_SQL["end_conversation"], telegram_id)

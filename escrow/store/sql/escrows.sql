@@ -1,0 +1,118 @@
+-- insert_escrow --
+-- Opens a deal; returns no row when this cause opened one before.
+INSERT INTO escrow_transactions (id, cause, seller_id, seller_telegram_id, buyer_telegram_id,
+    opened_by, description, currency, price_minor, fee_minor, due_minor, fee_payer, terms, status,
+    last_event, last_actor, last_data, pay_by, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'PENDING', 'open', $14, $15, $16,
+        $17, $17)
+ON CONFLICT (cause) DO NOTHING
+RETURNING id
+
+-- id_by_cause --
+SELECT id FROM escrow_transactions WHERE cause = $1
+
+-- lock --
+-- Locks one deal; every unit that moves a deal or its money starts here.
+SELECT id FROM escrow_transactions WHERE id = $1 FOR UPDATE
+
+-- read --
+-- One deal with its seller and its undecided money. Read it after `lock`, in a statement of its
+-- own: what is joined in a locking statement may be older than the lock.
+SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0) AS received_minor
+  FROM escrow_transactions e
+  JOIN escrow_sellers s ON s.id = e.seller_id
+  LEFT JOIN ledger_accounts r ON r.kind = 'received' AND r.owner = e.id AND r.currency = e.currency
+ WHERE e.id = $1
+
+-- deals_of --
+-- A person's deals that are not archived, newest first.
+SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0) AS received_minor
+  FROM escrow_transactions e
+  JOIN escrow_sellers s ON s.id = e.seller_id
+  LEFT JOIN ledger_accounts r ON r.kind = 'received' AND r.owner = e.id AND r.currency = e.currency
+ WHERE (e.buyer_telegram_id = $1 OR s.telegram_id = $1) AND e.archived_at IS NULL
+ ORDER BY e.created_at DESC
+ LIMIT $2
+
+-- open_codes --
+-- Which of these codes are deals that wait for money.
+SELECT id FROM escrow_transactions WHERE id = ANY ($1) AND status = 'PENDING'
+
+-- move --
+-- Moves deals: a list of {id, source, target, event, actor, data, at, stamp, buyer, held_price,
+-- held_fee, ship_by, release_at}. A deal that is no longer in `source` is left out of the answer.
+UPDATE escrow_transactions e
+   SET status = m.target, last_event = m.event, last_actor = m.actor, last_data = m.data,
+       updated_at = m.at,
+       buyer_telegram_id = coalesce(m.buyer, e.buyer_telegram_id),
+       held_price_minor = coalesce(m.held_price, e.held_price_minor),
+       held_fee_minor = coalesce(m.held_fee, e.held_fee_minor),
+       ship_by = coalesce(m.ship_by, e.ship_by),
+       release_at = coalesce(m.release_at, e.release_at),
+       tracking = coalesce(m.tracking, e.tracking),
+       joined_at = CASE m.stamp WHEN 'joined_at' THEN m.at ELSE e.joined_at END,
+       funded_at = CASE m.stamp WHEN 'funded_at' THEN m.at ELSE e.funded_at END,
+       shipped_at = CASE m.stamp WHEN 'shipped_at' THEN m.at ELSE e.shipped_at END,
+       delivered_at = CASE m.stamp WHEN 'delivered_at' THEN m.at ELSE e.delivered_at END,
+       disputed_at = CASE m.stamp WHEN 'disputed_at' THEN m.at ELSE e.disputed_at END,
+       frozen_at = CASE m.stamp WHEN 'frozen_at' THEN m.at ELSE e.frozen_at END,
+       extended_at = CASE m.stamp WHEN 'extended_at' THEN m.at ELSE e.extended_at END,
+       completed_at = CASE m.stamp WHEN 'completed_at' THEN m.at ELSE e.completed_at END,
+       refunded_at = CASE m.stamp WHEN 'refunded_at' THEN m.at ELSE e.refunded_at END,
+       cancelled_at = CASE m.stamp WHEN 'cancelled_at' THEN m.at ELSE e.cancelled_at END,
+       frozen_from = CASE m.event WHEN 'freeze' THEN m.source ELSE e.frozen_from END
+  FROM jsonb_to_recordset($1) AS m (id text, source text, target text, event text, actor text,
+       data jsonb, at timestamptz, stamp text, buyer bigint, held_price bigint, held_fee bigint,
+       ship_by timestamptz, release_at timestamptz, tracking text)
+ WHERE e.id = m.id AND e.status = m.source
+RETURNING e.id, e.version
+
+-- note_events --
+-- Timeline rows for events that move no status: a list of {id, event, actor, at, data}.
+INSERT INTO escrow_timeline (escrow_id, event, from_status, to_status, actor, at, data)
+SELECT n.id, n.event, e.status, e.status, n.actor, n.at, n.data
+  FROM jsonb_to_recordset($1) AS n (id text, event text, actor text, at timestamptz, data jsonb)
+  JOIN escrow_transactions e ON e.id = n.id
+
+-- insert_settlements --
+-- The one settlement of each deal: a list of {id, event, seller, buyer, fee, at}.
+INSERT INTO settlements (escrow_id, event, seller_minor, buyer_minor, fee_minor, settled_at)
+SELECT s.id, s.event, s.seller, s.buyer, s.fee, s.at
+  FROM jsonb_to_recordset($1) AS s (id text, event text, seller bigint, buyer bigint, fee bigint,
+       at timestamptz)
+
+-- due_to_cancel --
+-- Deals whose time to pay is over and that wait for nothing: no open prompt, no undecided money.
+SELECT e.id
+  FROM escrow_transactions e
+ WHERE e.status = 'PENDING' AND e.pay_by <= $1
+   AND NOT EXISTS (SELECT FROM payment_attempts a
+                    WHERE a.escrow_id = e.id AND a.state IN ('CREATED', 'PROMPTED'))
+   AND NOT EXISTS (SELECT FROM receipts r WHERE r.escrow_id = e.id AND r.state = 'WAITING')
+   AND NOT EXISTS (SELECT FROM underpayment_choices c
+                    WHERE c.escrow_id = e.id AND c.used_at IS NULL AND c.voided_at IS NULL)
+ ORDER BY e.pay_by
+ LIMIT $2
+   FOR UPDATE OF e SKIP LOCKED
+
+-- start_paying --
+-- A verified seller's waiting deals become payable now.
+UPDATE escrow_transactions SET pay_by = $2::timestamptz + make_interval(secs => (terms ->> 'pay_seconds')::int)
+ WHERE seller_id = $1 AND status = 'PENDING' AND pay_by IS NULL
+RETURNING id
+
+-- open_deals_of_seller --
+-- How many deals of a seller are under way.
+SELECT count(*) FROM escrow_transactions
+ WHERE seller_id = $1 AND archived_at IS NULL
+   AND status IN ('PENDING', 'HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
+
+-- timeline --
+SELECT event, from_status, to_status, actor, at, data FROM escrow_timeline
+ WHERE escrow_id = $1 ORDER BY id
+
+-- tolerated_shortages --
+-- How many of a buyer's deals were funded short within the tolerance since a time.
+SELECT count(*) FROM escrow_transactions e
+  JOIN escrow_timeline t ON t.escrow_id = e.id AND t.event = 'fund'
+ WHERE e.buyer_telegram_id = $1 AND e.funded_at >= $2 AND (t.data ->> 'waived_minor')::bigint > 0

@@ -1,0 +1,81 @@
+-- store_request --
+-- Keeps a raw request; the same one again gives its row back and changes nothing.
+INSERT INTO inbox (digest, route, token, method, query, body, sender, received_at, next_try_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+ON CONFLICT (digest) DO NOTHING
+RETURNING id
+
+-- request_by_digest --
+SELECT id FROM inbox WHERE digest = $1
+
+-- claim_requests --
+-- Takes requests that are due; pushes them on, so that one that kills its process is not taken
+-- by the next at once.
+UPDATE inbox SET tries = tries + 1, next_try_at = $1::timestamptz + interval '1 minute' * (tries + 1)
+ WHERE id IN (SELECT id FROM inbox WHERE state = 'NEW' AND next_try_at <= $1
+               ORDER BY next_try_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING id, route, token, method, query, body, received_at, tries
+
+-- finish_request --
+UPDATE inbox SET state = $2, note = $3, processed_at = $4, next_try_at = NULL
+ WHERE id = $1 AND state = 'NEW'
+
+-- retry_request --
+UPDATE inbox SET next_try_at = $2, note = $3 WHERE id = $1 AND state = 'NEW'
+
+-- inbox_backlog --
+SELECT count(*) FILTER (WHERE state = 'NEW') AS waiting,
+       count(*) FILTER (WHERE state = 'PARKED') AS parked
+  FROM inbox WHERE state <> 'DONE'
+
+-- path_secret --
+-- The secret in a route's path: made once, then the same for ever.
+INSERT INTO path_secrets (route, secret) VALUES ($1, $2)
+ON CONFLICT (route) DO NOTHING
+
+-- read_path_secret --
+SELECT secret FROM path_secrets WHERE route = $1
+
+-- set_environment --
+INSERT INTO instance (environment) VALUES ($1) ON CONFLICT (only_row) DO NOTHING
+
+-- environment --
+SELECT environment FROM instance
+
+-- store_updates --
+-- Keeps Telegram updates; known ones are left alone.
+INSERT INTO telegram_updates (update_id, chat_id, body, received_at)
+SELECT u.update_id, u.chat_id, u.body, $2
+  FROM jsonb_to_recordset($1) AS u (update_id bigint, chat_id bigint, body jsonb)
+ON CONFLICT (update_id) DO NOTHING
+
+-- pending_updates --
+-- Updates not handled yet, oldest first.
+SELECT update_id, chat_id, body, tries FROM telegram_updates
+ WHERE state = 'NEW' ORDER BY update_id LIMIT $1
+
+-- update_started --
+UPDATE telegram_updates SET tries = tries + 1 WHERE update_id = $1 AND state = 'NEW' RETURNING tries
+
+-- update_done --
+UPDATE telegram_updates SET state = $2, note = $3, done_at = $4 WHERE update_id = $1
+
+-- start_run --
+INSERT INTO job_runs (job, started_at) VALUES ($1, $2) RETURNING id
+
+-- finish_run --
+UPDATE job_runs SET finished_at = $2, looked_at = $3, done = $4, skipped = $5, failed = $6, error = $7
+ WHERE id = $1
+
+-- prune_runs --
+-- Only the runs of the last day are kept, and each job's last one.
+DELETE FROM job_runs r WHERE r.started_at < $1
+   AND r.id < (SELECT max(l.id) FROM job_runs l WHERE l.job = r.job)
+
+-- last_runs --
+SELECT DISTINCT ON (job) job, started_at, finished_at, looked_at, done, failed, error
+  FROM job_runs ORDER BY job, id DESC
+
+-- recover_requests --
+-- At start: what a killed process had taken is due again.
+UPDATE inbox SET next_try_at = $1 WHERE state = 'NEW' AND next_try_at > $1

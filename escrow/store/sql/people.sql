@@ -1,0 +1,68 @@
+-- seen --
+-- Somebody wrote to the bot: he is known from now on, and reachable again.
+INSERT INTO people (telegram_id, first_name, username, language, started_at)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (telegram_id) DO UPDATE
+    SET first_name = $2, username = $3, unreachable_at = NULL
+  WHERE (people.first_name, people.username) IS DISTINCT FROM ($2, $3)
+     OR people.unreachable_at IS NOT NULL
+
+-- person --
+SELECT * FROM people WHERE telegram_id = $1
+
+-- set_phone --
+UPDATE people SET phone = $2, phone_is_contact = $3 WHERE telegram_id = $1
+
+-- set_language --
+UPDATE people SET language = $2 WHERE telegram_id = $1
+
+-- unreachable --
+UPDATE people SET unreachable_at = $2 WHERE telegram_id = $1 AND unreachable_at IS NULL
+
+-- started --
+-- Which of these have pressed Start and can be reached.
+SELECT telegram_id FROM people WHERE telegram_id = ANY ($1) AND unreachable_at IS NULL
+
+-- insert_seller --
+INSERT INTO escrow_sellers (telegram_id, shop_name, payout_phone, created_at)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (telegram_id) DO NOTHING
+RETURNING id
+
+-- seller_by_person --
+SELECT * FROM escrow_sellers WHERE telegram_id = $1
+
+-- seller_by_id --
+SELECT * FROM escrow_sellers WHERE id = $1
+
+-- lock_seller --
+SELECT * FROM escrow_sellers WHERE id = $1 FOR UPDATE
+
+-- verify_seller --
+UPDATE escrow_sellers SET status = 'VERIFIED', verified_at = $2, verified_by = $3,
+       suspended_at = NULL, suspended_by = NULL, suspension_reason = NULL
+ WHERE id = $1 AND status <> 'VERIFIED'
+RETURNING id
+
+-- add_seller_history --
+INSERT INTO seller_history (seller_id, status, actor, reason, at) VALUES ($1, $2, $3, $4, $5)
+
+-- completed_deals --
+SELECT count(*) FROM escrow_transactions WHERE seller_id = $1 AND status = 'COMPLETED'
+
+-- raise_flag --
+-- One open flag per person and type; a second one is left out.
+INSERT INTO fraud_flags (telegram_id, user_type, flag_type, severity, escrow_id, rule, deals, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT DO NOTHING
+RETURNING id
+
+-- conversation --
+SELECT step, data FROM conversations WHERE telegram_id = $1
+
+-- set_conversation --
+INSERT INTO conversations (telegram_id, step, data, updated_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (telegram_id) DO UPDATE SET step = $2, data = $3, updated_at = $4
+
+-- end_conversation --
+DELETE FROM conversations WHERE telegram_id = $1

@@ -1,0 +1,95 @@
+-- context --
+-- Everything the payment path decides on, read under the lock of the deal: the receipt known by
+-- this number, the receipt of this attempt, the open choice, the reservation, the attempt.
+SELECT a AS attempt, by_number AS by_number, by_attempt AS by_attempt, c AS choice, v AS reservation,
+       p.phone AS reserver_phone
+  FROM (SELECT 1) AS one
+  LEFT JOIN payment_attempts a ON a.id = $2
+  LEFT JOIN receipts by_number ON by_number.provider = $3 AND by_number.reference = $4
+  LEFT JOIN receipts by_attempt ON by_attempt.attempt_id = $2
+  LEFT JOIN underpayment_choices c ON c.escrow_id = $1 AND c.used_at IS NULL AND c.voided_at IS NULL
+  LEFT JOIN reservations v ON v.escrow_id = $1
+  LEFT JOIN people p ON p.telegram_id = v.telegram_id
+
+-- insert --
+-- Stores a receipt; no row when its number or its attempt is known already.
+INSERT INTO receipts (provider, channel, reference, attempt_id, escrow_id, telegram_id, currency,
+    amount_minor, state, evidence, happened_at, received_at, posted_at, payer_shown, payer_name,
+    typed_reference, inbox_id, outcome, next_check_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+ON CONFLICT DO NOTHING
+RETURNING id
+
+-- post_waiting --
+-- A waiting receipt becomes money: by its new state, evidence and owner.
+UPDATE receipts
+   SET state = $2, evidence = $3, posted_at = $4, telegram_id = $5, attempt_id = $6,
+       reference_fitted = $7, escrow_id = $8, outcome = $9, amount_minor = $10,
+       next_check_at = NULL
+ WHERE id = $1 AND state = 'WAITING'
+RETURNING id
+
+-- link_attempt --
+-- A credited receipt turns out to be the one of this attempt.
+UPDATE receipts SET attempt_id = $2, reference_fitted = $3 WHERE id = $1 AND attempt_id IS NULL
+
+-- fill_slot --
+-- The number of a payment that was known by query only, or that was fitted before.
+UPDATE receipts SET reference = $2, reference_fitted = $3 WHERE id = $1
+
+-- by_id --
+SELECT * FROM receipts WHERE id = $1
+
+-- lock_by_id --
+SELECT * FROM receipts WHERE id = $1 FOR UPDATE
+
+-- by_number --
+SELECT * FROM receipts WHERE provider = $1 AND reference = $2
+
+-- by_attempt --
+SELECT * FROM receipts WHERE attempt_id = $1
+
+-- slots --
+-- Credited prompts of a deal whose number is not known yet, of this amount and about this time.
+SELECT r.*, a.phone FROM receipts r JOIN payment_attempts a ON a.id = r.attempt_id
+ WHERE r.escrow_id = $1 AND r.reference IS NULL AND r.amount_minor = $2 AND r.state = 'CREDITED'
+   AND $3::timestamptz BETWEEN a.created_at - interval '2 minutes'
+                           AND a.created_at + interval '10 minutes'
+ ORDER BY r.id
+
+-- loose --
+-- Receipts of a deal that no attempt owns, of this amount and about the time of this attempt.
+SELECT r.* FROM receipts r JOIN payment_attempts a ON a.id = $2
+ WHERE r.escrow_id = $1 AND r.attempt_id IS NULL AND r.channel = 'c2b'
+   AND r.amount_minor = a.amount_minor AND r.state IN ('WAITING', 'CREDITED')
+   AND r.happened_at BETWEEN a.created_at - interval '2 minutes'
+                         AND a.created_at + interval '10 minutes'
+ ORDER BY r.id
+
+-- claim_checks --
+-- Takes waiting receipts that are due for another look; pushes them on so that nobody else does.
+UPDATE receipts SET next_check_at = $1::timestamptz + interval '2 minutes', checks = checks + 1
+ WHERE id IN (SELECT id FROM receipts WHERE state = 'WAITING' AND next_check_at <= $1
+               ORDER BY next_check_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING *
+
+-- check_again --
+UPDATE receipts SET next_check_at = $2 WHERE id = $1 AND state = 'WAITING'
+
+-- ignore --
+-- The provider denies it, or an admin says it is not ours.
+UPDATE receipts SET state = 'IGNORED', evidence = $2, outcome = $3, next_check_at = NULL
+ WHERE id = $1 AND state = 'WAITING'
+RETURNING id
+
+-- add_status_query --
+INSERT INTO status_queries (token, receipt_id, asked_at) VALUES ($1, $2, $3)
+
+-- status_query --
+SELECT receipt_id, answered_at FROM status_queries WHERE token = $1
+
+-- answer_status_query --
+UPDATE status_queries SET answered_at = $2, answer = $3 WHERE token = $1 AND answered_at IS NULL
+
+-- waiting_count --
+SELECT count(*) FROM receipts WHERE state = 'WAITING'
