@@ -56,6 +56,7 @@ class Page:
             "send": self._send,
             "start": self._start,
             "link": self._link,
+            "forward": self._forward,
             "contact": self._contact,
             "photo": self._photo,
             "tap": self._tap,
@@ -216,6 +217,12 @@ class Page:
 
     async def _link(self, wish: Json) -> None:
         self.telegram.open_link(int(wish["user"]), str(wish["url"]))
+
+    async def _forward(self, wish: Json) -> None:
+        """Pass a start link on to somebody, outside the bot."""
+        sender = self.telegram.people[int(wish["user"])]
+        payload = self.telegram.link_payload(str(wish["url"]))
+        self.invite(int(wish["to"]), payload, f"{sender.first_name} sent you a link.")
 
     async def _contact(self, wish: Json) -> None:
         person = self.telegram.people[int(wish["user"])]

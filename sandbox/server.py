@@ -6,6 +6,7 @@ People get it from `python main.py` without a token, tests by `async with Sandbo
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Final
 
 from aiohttp import web
 
@@ -15,8 +16,8 @@ from sandbox.page import Page
 from sandbox.pulse import Clock, wall_clock
 from sandbox.telegram_api import MAX_UPLOAD_BYTES, TelegramStandIn
 
-SHUTDOWN_SECONDS = 2.0
-PROMPT_SECONDS = 150.0
+SHUTDOWN_SECONDS: Final = 2.0
+PROMPT_SECONDS: Final = 150.0
 """How long a visitor may look at the prompt; a real phone gives about a minute."""
 
 

@@ -129,13 +129,16 @@ class TelegramPeople:
         return self.user_sends(user_id, f"/start {payload}".strip())
 
     def open_link(self, user_id: int, url: str) -> Message:
-        """Open `https://t.me/<bot>?start=…` and press Start there."""
+        """Open `https://t.me/<bot>?start=…` and press Start there. Raises ValueError."""
+        return self.user_starts(user_id, self.link_payload(url))
+
+    def link_payload(self, url: str) -> str:
+        """What a link to this bot hands to Start. Raises ValueError for any other address."""
         parts = urlsplit(url if "://" in url else f"https://{url}")
         name = parts.path.strip("/")
         if parts.netloc not in ("t.me", "telegram.me") or name.lower() != self.username.lower():
             raise ValueError(f"not a link to this bot: {url}")
-        payload = parse_qs(parts.query).get("start", [""])[0]
-        return self.user_starts(user_id, payload)
+        return parse_qs(parts.query).get("start", [""])[0]
 
     def user_shares_contact(
         self, user_id: int, phone: str, *, contact_user_id: int | None = None

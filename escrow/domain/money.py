@@ -1,4 +1,4 @@
-"""Exact money: a whole number of minor units and its currency. Nothing here ever rounds silently."""
+"""Exact money: a whole number of minor units and its currency. Nothing rounds silently."""
 
 from __future__ import annotations
 

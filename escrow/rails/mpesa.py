@@ -82,7 +82,7 @@ class Mpesa:
 
         DECLINED only when nothing was asked for certain. Never send UNKNOWN again: the phone may
         be asking, and M-Pesa knows no idempotency. `ValueError` for a number, an amount or a
-        reference that M-Pesa would not take; `DatabaseDown`, before anything was sent.
+        reference that M-Pesa would not take; `DatabaseDown`, and then the phone is not asking.
         """
         till = self._config.till
         if not is_msisdn(phone):
@@ -121,8 +121,9 @@ class Mpesa:
         if isinstance(said, Answer):
             return _question(said)
         about = said.get("CheckoutRequestID", checkout_request_id)
+        heard = mpesa_parse.code_text(said.get("ResponseCode", "0")) == "0"
         code = mpesa_parse.code_text(said.get("ResultCode"))
-        if about != checkout_request_id or not _accepted(said) or not code:
+        if about != checkout_request_id or not heard or not code:
             return _unknown(said)
         return mpesa_codes.of_result(code, asked=True)
 

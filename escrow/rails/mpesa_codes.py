@@ -63,13 +63,13 @@ STATUS_QUESTION_FAILED: Final = {
 }
 
 # rails.md 1.8. Only "Completed" is documented; the others say in words that nothing was kept.
-TRANSACTION_STATUS: Final[dict[str, Verdict]] = {
-    "completed": PAID,
-    "cancelled": DECLINED,
-    "declined": DECLINED,
-    "expired": DECLINED,
-    "failed": DECLINED,
-    "reversed": DECLINED,
+TRANSACTION_STATUS: Final[dict[str, tuple[Verdict, str]]] = {
+    "completed": (PAID, "paid"),
+    "cancelled": (DECLINED, "not_completed"),
+    "declined": (DECLINED, "not_completed"),
+    "expired": (DECLINED, "not_completed"),
+    "failed": (DECLINED, "not_completed"),
+    "reversed": (DECLINED, "reversed"),
 }
 
 

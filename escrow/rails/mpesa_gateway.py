@@ -12,6 +12,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -19,6 +20,7 @@ from typing import Any, Final
 import httpx
 from aiolimiter import AsyncLimiter
 
+from escrow.domain.errors import Fault
 from escrow.rails import mpesa_codes, strict_json
 from escrow.rails.token_store import Token, TokenStore, TokenWaitError
 from escrow.services.ports import Answer, Clock, UnreadableError, Verdict
@@ -99,7 +101,7 @@ class Gateway:
         """The fields of a good answer, or what else came of it as an Answer about this request.
 
         A refused token was refused before processing: once, it is fetched again and the request
-        repeated. `DatabaseDown` when the token can't be read; nothing was sent then.
+        repeated. `DatabaseDown` when the token can't be read; nothing was carried out then.
         """
         said = await self._post_once(path, fields)
         if isinstance(said, Answer) and mpesa_codes.refuses_token(said):
@@ -117,7 +119,8 @@ class Gateway:
         if isinstance(said, Answer) and (
             mpesa_codes.refuses_token(said) or said.code == "http_401"
         ):
-            await self._tokens.forget(self.token_key, token)
+            with suppress(Fault):  # what M-Pesa said matters more
+                await self._tokens.forget(self.token_key, token)
         return said
 
     async def _fetch_token(self) -> Token:

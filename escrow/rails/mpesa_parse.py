@@ -92,11 +92,11 @@ def status_result(body: bytes) -> StatusResult:
     parties = [_text(value) for key, value in pairs if key in _PARTIES and value is not None]
     found = _one_each(pairs, _PARTIES)
     word = _text(found.get("TransactionStatus")).lower()
-    verdict = mpesa_codes.TRANSACTION_STATUS.get(word, Verdict.UNKNOWN)
+    verdict, reason = mpesa_codes.TRANSACTION_STATUS.get(word, (Verdict.UNKNOWN, "unknown"))
     paid = verdict is Verdict.PAID
     number, amount = found.get("ReceiptNo"), found.get("Amount")
     return StatusResult(
-        Answer(verdict, code, _STATUS_REASONS[verdict]),
+        Answer(verdict, code, reason),
         reference=_receipt(number, "ReceiptNo") if paid or number is not None else "",
         amount=_amount(amount, "Amount") if paid or amount is not None else None,
         parties=tuple(parties),
@@ -104,11 +104,6 @@ def status_result(body: bytes) -> StatusResult:
 
 
 _PARTIES: Final = ("DebitPartyName", "CreditPartyName")
-_STATUS_REASONS: Final = {
-    Verdict.PAID: "paid",
-    Verdict.DECLINED: "not_completed",
-    Verdict.UNKNOWN: "unknown",
-}
 
 
 def request_id(value: object) -> str:

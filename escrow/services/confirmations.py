@@ -207,7 +207,7 @@ class Confirmations:
         for attempt in due:
             try:
                 await self.look(attempt)
-            except Exception:
+            except Exception:  # noqa: BLE001 one bad row must not stop the others
                 failed += 1
                 _LOG.exception(
                     "looking at a prompt failed",
@@ -434,7 +434,7 @@ class Confirmations:
         return str((await self._credit(receipt, Evidence.STATUS)).outcome)
 
     async def check_due(self) -> tuple[int, int]:
-        """The sweep over receipts that wait: asks again, then calls a person. (looked at, failed)."""
+        """The sweep over waiting receipts: asks again, then a person. (looked at, failed)."""
         async with self._db.unit() as conn:
             due = await receipts.claim_checks(conn, self._clock.now(), _BATCH)
         failed = 0
@@ -446,7 +446,7 @@ class Confirmations:
                     await self._ask_admin(stored, "no_answer")
                     async with self._db.unit() as conn:
                         await receipts.check_again(conn, stored.id, None)
-            except Exception:
+            except Exception:  # noqa: BLE001 one bad row must not stop the others
                 failed += 1
                 _LOG.exception(
                     "checking a receipt failed",

@@ -409,7 +409,7 @@ class EscrowFundManager:
         context: Context,
         escrow: Escrow | None,
     ) -> None:
-        """A receipt that is booked already: it may still name its prompt, or contradict its deal."""
+        """A receipt that is booked already may still name its prompt, or contradict its deal."""
         now = self._clock.now()
         if escrow is not None and known.escrow_id not in (escrow.id, None):
             await outbox.queue(

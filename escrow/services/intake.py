@@ -140,7 +140,7 @@ class Intake:
             note = await self._process(request)
         except (DatabaseDown, TimedOut, OutcomeUnknown) as error:
             await self._retry(request, str(error), park=False)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 one bad row must not stop the others
             _LOG.exception(
                 "processing a callback failed",
                 extra={"action": "process_failed", "route": request.route, "row": request.id},

@@ -41,6 +41,11 @@ class Oversight:
         self._admins = tuple(admins)
         self.last: Health | None = None
 
+    async def ping(self) -> None:
+        """`DatabaseDown` when PostgreSQL does not answer."""
+        async with self._db.reading() as conn:
+            await inbox.backlog(conn)
+
     async def look(self) -> Health:
         """Proves the books and measures the queues now."""
         started = time.perf_counter()

@@ -48,7 +48,7 @@ def wallet_part(key: str, telegram_id: int, escrow_id: str, part: Money, at: dat
 
 
 def accepted(escrow_id: str, buyer: int, division: Division, at: datetime) -> list[Journal]:
-    """The deal is funded: received → holding and pending fee; the excess is a journal of its own."""
+    """The deal is funded: received → holding and pending fee; the excess by its own journal."""
     held = division.holding + division.fee
     entries = [
         Entry("received", escrow_id, -held.minor),

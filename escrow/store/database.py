@@ -117,6 +117,11 @@ async def prepare(conn: asyncpg.Connection) -> None:
     )
 
 
+async def acts_as_app_role(conn: Connection) -> bool:
+    """Whether this connection works as the role that can only add to the ledger."""
+    return bool(await conn.fetchval(_SQL["current_role"]) == APP_ROLE)
+
+
 class Database:
     """The pool. `unit()` is one transaction on one connection; `reading()` only reads."""
 

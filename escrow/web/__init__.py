@@ -1,0 +1,1 @@
+"""The one HTTP server: provider callbacks, Telegram's webhook, health, metrics."""

@@ -5,3 +5,6 @@ SELECT coalesce((SELECT pg_has_role(current_user, rolname, 'MEMBER') FROM pg_rol
 
 -- clock --
 SELECT clock_timestamp()
+
+-- current_role --
+SELECT current_user

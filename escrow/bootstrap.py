@@ -1,0 +1,215 @@
+"""The composition root: the only place that calls constructors across layers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import httpx
+
+from escrow.domain.errors import DatabaseDown, Fault
+from escrow.rails.mpesa import Mpesa, security_credential
+from escrow.rails.mpesa_gateway import MpesaConfig
+from escrow.rails.token_store import TokenStore
+from escrow.services.choices import UnderpaymentChoices
+from escrow.services.confirmations import Confirmations
+from escrow.services.fund_manager import EscrowFundManager
+from escrow.services.intake import Intake
+from escrow.services.oversight import Oversight
+from escrow.services.prompts import Prompts
+from escrow.settings import (
+    SANDBOX_PASSKEY,
+    SANDBOX_SHORTCODE,
+    Settings,
+    SettingsError,
+)
+from escrow.settings import load as load_settings
+from escrow.store import embedded, inbox, migrate
+from escrow.store.database import Database, DatabaseClock
+from escrow_service import EscrowService
+
+_LOG: Final = logging.getLogger(__name__)
+NOWHERE: Final = "https://callbacks.invalid"
+"""Daraja wants a callback address; without PUBLIC_URL payments are found by asking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a running Amana is made of, below the edges."""
+
+    settings: Settings
+    database: Database
+    clock: DatabaseClock
+    escrows: EscrowService
+    funds: EscrowFundManager
+    choices: UnderpaymentChoices
+    prompts: Prompts
+    confirmations: Confirmations
+    intake: Intake
+    oversight: Oversight
+    rail: Mpesa
+    http: httpx.AsyncClient
+    callback_base: str
+
+    async def close(self) -> None:
+        await self.http.aclose()
+        await self.database.close()
+
+
+def home(settings: Settings) -> Path:
+    """The folder of the embedded database and the secret; the sandbox has its own."""
+    return settings.data_dir if settings.token else settings.data_dir / "sandbox"
+
+
+def start_cluster(settings: Settings, progress: Callable[[str], None]) -> embedded.Cluster | None:
+    """The embedded PostgreSQL, or None when DATABASE_URL names a server."""
+    if settings.database_url.get_secret_value():
+        return None
+    return embedded.start(home(settings), bin_dir=settings.escrow_pg_bin or None, progress=progress)
+
+
+def secret_key(settings: Settings) -> bytes:
+    """ESCROW_SECRET_KEY, or the one made in the data folder for the embedded default.
+
+    `SettingsError` when DATABASE_URL is set without it: two hosts must not make two keys.
+    """
+    given = settings.escrow_secret_key.get_secret_value()
+    if given:
+        return given.encode()
+    if settings.database_url.get_secret_value():
+        raise SettingsError(
+            "ESCROW_SECRET_KEY: needed beside DATABASE_URL, 32 bytes or more "
+            "(python -c 'import secrets; print(secrets.token_hex(32))')"
+        )
+    path = home(settings) / "secret.key"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        fresh = path.with_suffix(f".{os.getpid()}.new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_hex(32), encoding="ascii")
+        try:
+            os.link(fresh, path)  # whoever is first wins, a crash leaves no half key
+        except FileExistsError:
+            _LOG.info("the secret key was made by another start")
+        finally:
+            fresh.unlink()
+    key = path.read_text(encoding="ascii").strip().encode()
+    if len(key) < 32:
+        raise SettingsError(f"ESCROW_SECRET_KEY: {path} is damaged: restore it from a backup")
+    return key
+
+
+async def migrate_when_up(
+    dsn: str, environment: str, progress: Callable[[str], None], *, patience_seconds: float = 60.0
+) -> list[str]:
+    """Waits for PostgreSQL, brings the schema up to date and claims the database for this
+    environment. `DatabaseDown` when it does not answer in time.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience_seconds
+    while True:
+        try:
+            conn = await asyncpg.connect(dsn, timeout=5)
+            break
+        except (asyncpg.InvalidPasswordError, asyncpg.InvalidCatalogNameError) as error:
+            raise DatabaseDown(f"DATABASE_URL: PostgreSQL refuses: {error}") from error
+        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+            if loop.time() + 2 > deadline:
+                raise DatabaseDown(
+                    f"DATABASE_URL: PostgreSQL does not answer ({type(error).__name__})"
+                ) from error
+            progress("PostgreSQL does not answer yet, trying again in 2 s …")
+            await asyncio.sleep(2)
+    try:
+        applied = await migrate.migrate(conn)
+        await inbox.claim_environment(conn, environment)
+        return applied
+    finally:
+        await conn.close()
+
+
+async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services:
+    """Connects and builds every service."""
+    database = await Database.connect(
+        dsn, minimum=settings.database_pool_min, maximum=settings.database_pool_max
+    )
+    clock = DatabaseClock()
+    async with database.reading() as conn:
+        await clock.read(conn)
+        path_secret = await inbox.path_secret(conn, "mpesa", secrets.token_hex(16))
+    http = httpx.AsyncClient(follow_redirects=False)
+    rail = Mpesa(_mpesa(settings), http, TokenStore(database, clock), clock)
+    terms = settings.terms()
+    admins = settings.admin_chat_id
+    base = f"{settings.public_url or NOWHERE}/hooks/m/{path_secret}"
+    funds = EscrowFundManager(database, clock, terms, admins)
+    confirmations = Confirmations(
+        database,
+        clock,
+        terms,
+        rail,
+        funds,
+        admins,
+        callback_base=base,
+        confirm=settings.mpesa_confirm_before_credit,
+    )
+    return Services(
+        settings=settings,
+        database=database,
+        clock=clock,
+        escrows=EscrowService(database, clock, terms, admins),
+        funds=funds,
+        choices=UnderpaymentChoices(database, clock, terms, key),
+        prompts=Prompts(database, clock, terms, rail, base),
+        confirmations=confirmations,
+        intake=Intake(database, clock, rail, confirmations, admins, path_secret),
+        oversight=Oversight(database, clock, admins),
+        rail=rail,
+        http=http,
+        callback_base=base,
+    )
+
+
+def _mpesa(settings: Settings) -> MpesaConfig:
+    credential = settings.mpesa_security_credential.get_secret_value()
+    password = settings.mpesa_initiator_password.get_secret_value()
+    if not credential and password and settings.mpesa_certificate:
+        try:
+            certificate = Path(settings.mpesa_certificate).read_bytes()
+            credential = security_credential(password, certificate)
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"MPESA_CERTIFICATE: {error}") from error
+    return MpesaConfig(
+        base_url=settings.mpesa_base_url,
+        consumer_key=settings.mpesa_consumer_key.get_secret_value(),
+        consumer_secret=settings.mpesa_consumer_secret.get_secret_value(),
+        shortcode=settings.mpesa_shortcode or SANDBOX_SHORTCODE,
+        passkey=settings.mpesa_passkey.get_secret_value() or SANDBOX_PASSKEY,
+        display_name=settings.mpesa_display_name or settings.mpesa_shortcode or SANDBOX_SHORTCODE,
+        initiator_name=settings.mpesa_initiator_name,
+        security_credential=credential,
+    )
+
+
+async def open_services(bot: Any) -> Services:
+    """For the seed's Quick Start on a bare Application: services from the environment, on a
+    database that is there already or embedded. Creates missing tables.
+    """
+    settings = load_settings()
+    cluster = start_cluster(settings, lambda words: _LOG.info("%s", words))
+    dsn = cluster.dsn() if cluster else settings.database_url.get_secret_value()
+    environment = "live" if settings.token else "sandbox"
+    try:
+        await migrate_when_up(dsn, environment, lambda words: _LOG.info("%s", words))
+        return await open_services_on(settings, dsn, secret_key(settings))
+    except Fault:
+        if cluster:
+            cluster.stop()
+        raise

@@ -1,0 +1,47 @@
+"""What `/metrics` shows, in Prometheus' text format: taken from the last look at everything."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from escrow.services.choices import UnderpaymentChoices
+from escrow.services.oversight import Oversight
+
+
+class Metrics:
+    """A registry of its own; no label ever names a person or a deal."""
+
+    def __init__(self, oversight: Oversight, choices: UnderpaymentChoices) -> None:
+        self._oversight = oversight
+        self._choices = choices
+        self._registry = CollectorRegistry()
+        self._broken = self._gauge("books_breaks", "invariants of the books that do not hold")
+        self._outbox = self._gauge("outbox_waiting", "notices not sent yet")
+        self._inbox = self._gauge("inbox_waiting", "callbacks not processed yet")
+        self._parked = self._gauge("inbox_parked", "callbacks that a person must look at")
+        self._receipts = self._gauge("receipts_waiting", "claimed payments not confirmed yet")
+        self._latency = self._gauge("database_ms", "milliseconds of one query")
+        self._refused = self._gauge("choices_refused", "buttons refused since the start")
+        self._held = Gauge(
+            "amana_held_minor",
+            "money held for customers, minor units",
+            ["currency", "kind"],
+            registry=self._registry,
+        )
+
+    def _gauge(self, name: str, words: str) -> Gauge:
+        return Gauge(f"amana_{name}", words, registry=self._registry)
+
+    def render(self) -> bytes:
+        health = self._oversight.last
+        if health is not None:
+            self._broken.set(len(health.breaks))
+            self._outbox.set(health.outbox_waiting)
+            self._inbox.set(health.inbox_waiting)
+            self._parked.set(health.inbox_parked)
+            self._receipts.set(health.receipts_waiting)
+            self._latency.set(health.database_ms)
+            for row in health.held:
+                self._held.labels(row["currency"], row["kind"]).set(row["total_minor"])
+        self._refused.set(self._choices.refused)
+        return generate_latest(self._registry)

@@ -1,0 +1,332 @@
+"""Every setting, read once from the environment (and `.env`) and checked. The only such place.
+
+A wrong value stops the start with one line naming the key. `.env.example` is made from the fields
+below (`python -m escrow.settings`), and a test keeps them equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from escrow.domain.money import Currency, decimal_to_minor
+from escrow.domain.terms import DEFAULT_TIERS, FeeRule, Terms, Tiers, parse_tiers
+
+SANDBOX_DARAJA: Final = "https://sandbox.safaricom.co.ke"
+SANDBOX_SHORTCODE: Final = "174379"
+SANDBOX_PASSKEY: Final = "bfb279f9aa9bdbcf158e97dd71a467cd2e0c893059b10f78e6b72ada1ed2c919"
+"""Published by Safaricom for everybody's tests."""
+FORBIDDEN_IN_URLS: Final = re.compile(
+    r"m-pesa|mpesa|safaricom|exe|exec|cmd|sql|query", re.IGNORECASE
+)
+
+
+class SettingsError(Exception):
+    """One line naming the key and what is wrong."""
+
+
+def _integer_list(value: Any) -> Any:
+    if isinstance(value, str):
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not all(re.fullmatch(r"[0-9]{1,18}", part) for part in parts):
+            raise ValueError("use Telegram ids, comma-separated: 123456789,987654321")
+        return tuple(int(part) for part in parts)
+    return value
+
+
+def _url(value: str) -> str:
+    if value and urlsplit(value).scheme not in ("http", "https"):
+        raise ValueError("use an address that starts with https:// or http://")
+    return value.rstrip("/")
+
+
+Ids = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_integer_list)]
+Url = Annotated[str, AfterValidator(_url)]
+Hours = Annotated[Decimal, Field(ge=0, le=24 * 365, allow_inf_nan=False)]
+Amount = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=2, allow_inf_nan=False)]
+Percent = Annotated[Decimal, Field(ge=0, le=20, decimal_places=2, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """The environment, in the order of `.env.example`; descriptions are its comments."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True
+    )
+
+    # Telegram
+    telegram_bot_token: SecretStr = Field(
+        SecretStr(""), description="from @BotFather; empty: the sandbox with play money"
+    )
+    telegram_api_url: Url = Field("https://api.telegram.org", description="Bot API base address")
+    telegram_webhook_url: Url = Field(
+        "", description="public https address for updates; empty: long polling"
+    )
+    admin_chat_id: Ids = Field((), description="Telegram ids of the admins, comma-separated")
+
+    # Program
+    database_url: SecretStr = Field(
+        SecretStr(""), description="postgresql://…; empty: embedded PostgreSQL below DATA_DIR"
+    )
+    data_dir: Path = Field(Path("data"), description="folder of the database and the secret")
+    escrow_pg_bin: str = Field("", description="folder of PostgreSQL's programs; empty: found")
+    database_pool_min: int = Field(2, ge=1, le=50, description="connections kept open")
+    database_pool_max: int = Field(10, ge=2, le=100, description="connections at most")
+    http_host: str = Field("127.0.0.1", description="address to listen on")
+    http_port: int = Field(8080, ge=0, le=65535, description="port to listen on")
+    public_url: Url = Field(
+        "",
+        description="public base of callback addresses; empty: payments are found by asking",
+    )
+    trusted_proxies: str = Field("", description="networks whose X-Forwarded-For is believed")
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="bearer token for /metrics from outside; empty: loopback only"
+    )
+    escrow_secret_key: SecretStr = Field(
+        SecretStr(""), description="32 bytes or more, signs buttons; empty: made in DATA_DIR"
+    )
+    timezone: str = Field("Africa/Nairobi", description="zone of the jobs and of shown times")
+    log_file: str = Field("logs/app.log", description="JSON log; empty: console only")
+    log_level: str = Field(
+        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level"
+    )
+    sandbox_port: int = Field(8090, ge=0, le=65535, description="port of the sandbox's page")
+
+    # Terms
+    default_currency: str = Field("KES", pattern="^(KES|USD)$", description="of /newdeal")
+    fee_percent: Percent = Field(Decimal(1), description="platform fee, percent of the price")
+    fee_min: Amount = Field(Decimal(20), description="KES, least fee")
+    fee_max: Amount = Field(Decimal(1000), description="KES, largest fee")
+    fee_min_usd: Amount = Field(Decimal(0), description="USD, least fee")
+    fee_max_usd: Amount = Field(Decimal(10), description="USD, largest fee")
+    deal_min: Amount = Field(Decimal(100), description="KES, smallest price")
+    deal_max_due: Amount = Field(
+        Decimal(250000), le=250000, description="KES, largest payment (one M-Pesa payment)"
+    )
+    deal_min_usd: Amount = Field(Decimal(5), description="USD, smallest price")
+    deal_max_due_usd: Amount = Field(Decimal(2000), description="USD, largest payment")
+    new_seller_open_deals: int = Field(
+        3, ge=0, description="open deals of a new seller; 0: no limit"
+    )
+    new_seller_deal_max: Amount = Field(Decimal(10000), description="KES, his largest price")
+    new_seller_until: int = Field(5, ge=0, description="deals done, then the limits end")
+    tolerance_tiers: str = Field(
+        "", description='JSON: {"KES": [{"below": 5000, "percent": 5, "at_least": 50}, …]}'
+    )
+    pay_hours: Hours = Field(Decimal(24), gt=0, description="hours to pay")
+    ship_hours: Hours = Field(Decimal(72), gt=0, description="hours to send, once paid")
+    release_hours: Hours = Field(Decimal(168), gt=0, description="hours until the seller is paid")
+    inspection_hours: Hours = Field(Decimal(0), description="hours to look at what came")
+    choice_minutes: Hours = Field(
+        Decimal(10), gt=0, description="minutes to choose after a short payment"
+    )
+
+    # M-Pesa
+    mpesa_base_url: Url = Field(SANDBOX_DARAJA, description="Daraja's base address")
+    mpesa_consumer_key: SecretStr = Field(SecretStr(""), description="of the Daraja app")
+    mpesa_consumer_secret: SecretStr = Field(SecretStr(""), description="of the Daraja app")
+    mpesa_shortcode: str = Field(
+        "", pattern="^[0-9]{0,10}$", description="paybill; empty: the sandbox's 174379"
+    )
+    mpesa_passkey: SecretStr = Field(
+        SecretStr(""), description="of Lipa na M-Pesa Online; empty: the sandbox's"
+    )
+    mpesa_display_name: str = Field(
+        "", max_length=60, description="the business name that M-Pesa's prompt shows"
+    )
+    mpesa_initiator_name: str = Field("", description="API user, to ask about receipts")
+    mpesa_initiator_password: SecretStr = Field(SecretStr(""), description="of the API user")
+    mpesa_certificate: str = Field("", description="file of Safaricom's certificate")
+    mpesa_security_credential: SecretStr = Field(
+        SecretStr(""), description="ready-made, instead of password and certificate"
+    )
+    mpesa_allowed_ips: str = Field(
+        "", description="networks callbacks come from; others are logged; empty: not looked at"
+    )
+    mpesa_confirm_before_credit: bool = Field(
+        True, description="1: ask M-Pesa before a callback is believed"
+    )
+    mpesa_unconfirmed_limit: Amount = Field(
+        Decimal(10000), description="KES, believed while M-Pesa can't be asked"
+    )
+
+    # Jobs
+    sweep_seconds: int = Field(15, ge=1, le=300, description="seconds between the quick sweeps")
+    proof_seconds: int = Field(30, ge=1, le=3600, description="seconds between proofs of the books")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("use a name like Africa/Nairobi") from error
+        return value
+
+    @field_validator("public_url", "telegram_webhook_url")
+    @classmethod
+    def _allowed_words(cls, value: str) -> str:
+        found = FORBIDDEN_IN_URLS.search(value)
+        if found:
+            raise ValueError(f"Safaricom refuses addresses with {found[0]!r} in them")
+        return value
+
+    @field_validator("escrow_secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and len(value.get_secret_value().encode()) < 32:
+            raise ValueError("32 bytes or more")
+        return value
+
+    @field_validator("tolerance_tiers")
+    @classmethod
+    def _readable_tiers(cls, value: str) -> str:
+        if value:
+            parse_tiers(value)
+        return value
+
+    @field_validator("trusted_proxies", "mpesa_allowed_ips")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for part in filter(None, (piece.strip() for piece in value.split(","))):
+            ip_network(part, strict=False)
+        return value
+
+    @model_validator(mode="after")
+    def _together(self) -> Settings:
+        if self.database_pool_min > self.database_pool_max:
+            raise ValueError("DATABASE_POOL_MIN is above DATABASE_POOL_MAX")
+        if self.fee_min > self.fee_max:
+            raise ValueError("FEE_MIN is above FEE_MAX")
+        if self.fee_min_usd > self.fee_max_usd:
+            raise ValueError("FEE_MIN_USD is above FEE_MAX_USD")
+        if not self.token and self.database_url.get_secret_value():
+            raise ValueError(
+                "DATABASE_URL is set without TELEGRAM_BOT_TOKEN: the sandbox only uses its own "
+                "database"
+            )
+        has_key = bool(self.mpesa_consumer_key.get_secret_value())
+        if has_key != bool(self.mpesa_consumer_secret.get_secret_value()):
+            raise ValueError("MPESA_CONSUMER_KEY and MPESA_CONSUMER_SECRET go together")
+        if self.mpesa_base_url != SANDBOX_DARAJA and has_key and not self.mpesa_shortcode:
+            raise ValueError("MPESA_SHORTCODE is needed beside MPESA_BASE_URL")
+        return self
+
+    @property
+    def token(self) -> str:
+        return self.telegram_bot_token.get_secret_value()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def terms(self) -> Terms:
+        """The platform's terms from these settings."""
+
+        def kes(value: Decimal) -> int:
+            return decimal_to_minor(value, Currency.KES)
+
+        def usd(value: Decimal) -> int:
+            return decimal_to_minor(value, Currency.USD)
+
+        def span(hours: Decimal) -> timedelta:
+            return timedelta(seconds=int(hours * 3600))
+
+        points = int(self.fee_percent * 100)
+        tiers: Tiers = parse_tiers(self.tolerance_tiers) if self.tolerance_tiers else DEFAULT_TIERS
+        return Terms(
+            fees={
+                "KES": FeeRule(points, kes(self.fee_min), kes(self.fee_max)),
+                "USD": FeeRule(points, usd(self.fee_min_usd), usd(self.fee_max_usd)),
+            },
+            deal_min_minor={"KES": kes(self.deal_min), "USD": usd(self.deal_min_usd)},
+            deal_max_due_minor={
+                "KES": kes(self.deal_max_due),
+                "USD": usd(self.deal_max_due_usd),
+            },
+            tiers=tiers,
+            pay_window=span(self.pay_hours),
+            ship_window=span(self.ship_hours),
+            release_window=span(self.release_hours),
+            inspection=span(self.inspection_hours),
+            choice_window=timedelta(seconds=int(self.choice_minutes * 60)),
+            new_seller_open_deals=self.new_seller_open_deals,
+            new_seller_deal_max_minor=kes(self.new_seller_deal_max),
+            new_seller_until=self.new_seller_until,
+            unconfirmed_limit_minor=kes(self.mpesa_unconfirmed_limit),
+        )
+
+
+def load(environment: Mapping[str, str] | None = None, env_file: str | None = ".env") -> Settings:
+    """Reads and checks the settings. `SettingsError` names the first wrong key."""
+    try:
+        if environment is None:
+            return Settings(_env_file=env_file)  # type: ignore[call-arg]
+        values = {key.lower(): value for key, value in environment.items() if value != ""}
+        known = {key: value for key, value in values.items() if key in Settings.model_fields}
+        return Settings(_env_file=None, **known)  # type: ignore[call-arg,arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]).upper() if first["loc"] else ""
+        words = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{key}: {words}" if key else words) from None
+
+
+def example() -> str:
+    """`.env.example`: every key with its unit and default."""
+    lines = [
+        "# Every setting of Amana with its default. Copy to .env and change what you need.",
+        "# Hours take decimals. A wrong value stops the start with one line naming the key.",
+    ]
+    groups = {
+        "telegram_bot_token": "Telegram",
+        "database_url": "Program",
+        "default_currency": "Terms",
+        "mpesa_base_url": "M-Pesa",
+        "sweep_seconds": "Jobs",
+    }
+    for name, field in Settings.model_fields.items():
+        if name in groups:
+            lines += ["", f"# -- {groups[name]}"]
+        default = field.default
+        if isinstance(default, SecretStr):
+            default = default.get_secret_value()
+        elif isinstance(default, tuple):
+            default = ",".join(str(item) for item in default)
+        elif isinstance(default, bool):
+            default = int(default)
+        lines += [f"# {field.description}", f"{name.upper()}={default}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    Path(".env.example").write_text(example(), encoding="utf-8")

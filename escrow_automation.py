@@ -1,0 +1,225 @@
+"""The clockwork: one table of jobs, run by APScheduler in the bot's own loop.
+
+A job is a bounded sweep over what is due in PostgreSQL, so a missed run only means: later. Nothing
+is sent from inside a job, and one that fails is logged, counted and tried again at its next turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from escrow.domain.errors import DatabaseDown, TimedOut
+from escrow.store import inbox
+
+if TYPE_CHECKING:
+    from escrow.bootstrap import Services
+
+_LOG: Final = logging.getLogger(__name__)
+MISFIRE_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of JOBS. `run` returns (looked at, done, failed); `timer` jobs stand still while the
+    clock can't be trusted.
+    """
+
+    name: str
+    words: str
+    seconds: Callable[[Services], float]
+    run: Callable[[Services], Awaitable[tuple[int, int, int]]]
+    timer: bool = True
+
+
+async def _expire_choices(services: Services) -> tuple[int, int, int]:
+    looked, done = await services.choices.expire()
+    return looked, done, 0
+
+
+async def _cancel_overdue(services: Services) -> tuple[int, int, int]:
+    looked, done = await services.escrows.cancel_overdue()
+    return looked, done, 0
+
+
+async def _look_at_prompts(services: Services) -> tuple[int, int, int]:
+    looked, failed = await services.confirmations.look_due()
+    return looked, looked - failed, failed
+
+
+async def _check_receipts(services: Services) -> tuple[int, int, int]:
+    looked, failed = await services.confirmations.check_due()
+    return looked, looked - failed, failed
+
+
+async def _prove_books(services: Services) -> tuple[int, int, int]:
+    looked, breaks = await services.oversight.prove()
+    return looked, looked if not breaks else 0, int(breaks > 0)
+
+
+async def _read_clock(services: Services) -> tuple[int, int, int]:
+    async with services.database.reading() as conn:
+        await services.clock.read(conn)
+        await inbox.prune_runs(conn, services.clock.now() - timedelta(days=1))
+    return 1, int(services.clock.steady), int(not services.clock.steady)
+
+
+JOBS: Final[tuple[Job, ...]] = (
+    Job(
+        "expire_choices",
+        "an underpayment nobody decided goes to the buyer's wallet",
+        lambda services: services.settings.sweep_seconds,
+        _expire_choices,
+    ),
+    Job(
+        "cancel_overdue",
+        "a deal nobody paid in time is cancelled",
+        lambda services: services.settings.sweep_seconds,
+        _cancel_overdue,
+    ),
+    Job(
+        "look_at_prompts",
+        "asks M-Pesa about prompts whose callback did not come",
+        lambda services: min(services.settings.sweep_seconds, 5),
+        _look_at_prompts,
+        timer=False,
+    ),
+    Job(
+        "check_receipts",
+        "asks again about payments that are not confirmed yet",
+        lambda services: services.settings.sweep_seconds,
+        _check_receipts,
+        timer=False,
+    ),
+    Job(
+        "prove_books",
+        "proves that every cent is where it should be",
+        lambda services: services.settings.proof_seconds,
+        _prove_books,
+        timer=False,
+    ),
+    Job("read_clock", "compares the clocks", lambda services: 30, _read_clock, timer=False),
+)
+
+
+class Automation:
+    """The running scheduler."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._scheduler = AsyncIOScheduler(
+            timezone=services.settings.zone,
+            job_defaults={
+                "misfire_grace_time": MISFIRE_SECONDS,
+                "coalesce": True,
+                "max_instances": 1,
+            },
+        )
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    def start(self) -> None:
+        """Every job runs once at the start, for what fell due meanwhile, then by its interval."""
+        now = self._services.clock.now()
+        for job in JOBS:
+            self._scheduler.add_job(
+                self._run_job,
+                "interval",
+                args=[job],
+                seconds=job.seconds(self._services),
+                id=job.name,
+                name=job.words,
+                next_run_time=now,
+            )
+        self._scheduler.start()
+
+    @property
+    def running(self) -> bool:
+        return bool(self._scheduler.running)
+
+    async def _run_job(self, job: Job) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 a coroutine always runs in a task
+        self._under_way.add(task)
+        try:
+            await run_job(self._services, job)
+        finally:
+            self._under_way.discard(task)
+
+    async def stop(self) -> None:
+        """No new runs; those under way may finish, 5 s at most."""
+        self._scheduler.pause()
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=5)
+        self._scheduler.shutdown(wait=False)
+
+
+async def run_job(services: Services, job: Job) -> bool:
+    """One run of a job, kept in `job_runs`; False when it failed."""
+    if job.timer and not services.clock.steady:
+        return False
+    error: str | None = None
+    looked = done = failed = 0
+    run_id: int | None = None
+    try:
+        async with services.database.reading() as conn:
+            run_id = await inbox.start_run(conn, job.name, services.clock.now())
+        looked, done, failed = await job.run(services)
+    except (DatabaseDown, TimedOut) as outage:
+        error = str(outage)
+        _LOG.warning("%s waits for PostgreSQL", job.name, extra={"action": "job_waits"})
+    except Exception as problem:  # noqa: BLE001 a failing job must not end the clockwork
+        error = f"{type(problem).__name__}: {problem}"
+        _LOG.exception("%s failed", job.name, extra={"action": "job_failed", "job": job.name})
+    if run_id is not None:
+        try:
+            async with services.database.reading() as conn:
+                await inbox.finish_run(
+                    conn,
+                    run_id,
+                    services.clock.now(),
+                    looked_at=looked,
+                    done=done,
+                    skipped=max(looked - done - failed, 0),
+                    failed=failed,
+                    error=error,
+                )
+        except (DatabaseDown, TimedOut):
+            _LOG.warning("a run could not be recorded", extra={"action": "job_waits"})
+    return error is None and not failed
+
+
+_running: Automation | None = None
+_own_services: Services | None = None
+
+
+async def start_automation(bot: Any, services: Services | None = None) -> Automation:
+    """Starts the jobs. Without `services` (the Quick Start on a bare Application) it opens its own
+    from the environment; `stop_automation` closes them.
+    """
+    global _running, _own_services
+    if _running is not None:
+        return _running
+    if services is None:
+        from escrow.bootstrap import open_services
+
+        services = _own_services = await open_services(bot)
+    _running = Automation(services)
+    _running.start()
+    return _running
+
+
+async def stop_automation() -> None:
+    """Stops the jobs, and closes what `start_automation` opened."""
+    global _running, _own_services
+    running, _running = _running, None
+    own, _own_services = _own_services, None
+    if running is not None:
+        await running.stop()
+    if own is not None:
+        await own.close()

@@ -1,0 +1,98 @@
+"""Starts Amana: settings, database, services, then bot, scheduler and HTTP server in one loop.
+
+python main.py                  the bot; without TELEGRAM_BOT_TOKEN the sandbox
+python main.py --check          looks at everything, says what to do next, exits 0 or 1
+python main.py --register-c2b   tells M-Pesa where payments to the paybill are announced
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from escrow import logs
+from escrow.bootstrap import secret_key, start_cluster
+from escrow.domain.errors import Fault
+from escrow.program import Program, check, register_c2b
+from escrow.settings import Settings, SettingsError, load
+from escrow.store.embedded import Cluster, EmbeddedError
+from escrow.web.server import PortTakenError
+
+STOP_SECONDS = 9.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs until SIGTERM or Ctrl-C; the exit status is 1 when it could not start."""
+    parser = argparse.ArgumentParser(prog="main.py", description="Amana, escrow for Telegram")
+    parser.add_argument("--check", action="store_true", help="look at everything and exit")
+    parser.add_argument("--register-c2b", action="store_true", help="register the paybill")
+    chosen = parser.parse_args(arguments)
+    os.chdir(Path(__file__).resolve().parent)
+    cluster: Cluster | None = None
+    try:
+        settings = load()
+        logs.set_up(settings.log_level, settings.log_file)
+        cluster = start_cluster(settings, _say)
+        key = secret_key(settings)
+        dsn = cluster.dsn() if cluster else settings.database_url.get_secret_value()
+        if chosen.check:
+            return asyncio.run(check(settings, dsn, key, _say))
+        if chosen.register_c2b:
+            return asyncio.run(register_c2b(settings, dsn, key, _say))
+        return asyncio.run(_run(settings, dsn, key))
+    except (SettingsError, EmbeddedError, PortTakenError, Fault) as error:
+        _say(f"Amana can't start: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        if cluster is not None:
+            cluster.stop()
+
+
+async def _run(settings: Settings, dsn: str, key: bytes) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def told_to_stop() -> None:
+        if stop.is_set():  # a second signal: the database keeps what was promised
+            os._exit(1)
+        _say("Stopping …")
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop)
+    program = Program(settings, dsn, key, _say)
+    starting = asyncio.ensure_future(program.start())
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if starting.done():
+            starting.result()
+            await stopping
+        else:
+            starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await starting
+    finally:
+        stopping.cancel()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await program.stop()
+        except TimeoutError:
+            _say("Not everything stopped in time; the next start goes on from the database.")
+    return 0
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
