@@ -7,7 +7,8 @@ import logging
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -147,6 +148,8 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
     http = httpx.AsyncClient(follow_redirects=False)
     rail = Mpesa(_mpesa(settings), http, TokenStore(database, clock), clock)
     terms = settings.terms()
+    if not settings.public_url:  # nobody can call back: ask early and often
+        terms = replace(terms, query_after=timedelta(seconds=10))
     admins = settings.admin_chat_id
     base = f"{settings.public_url or NOWHERE}/hooks/m/{path_secret}"
     funds = EscrowFundManager(database, clock, terms, admins)

@@ -67,7 +67,8 @@ class Program:
         await services.intake.recover()
         self._spawn("intake", services.intake.run())
         messenger = TelegramMessenger(app.bot, office)
-        delivery = Delivery(services.database, services.clock, messenger)
+        admins = self._settings.admin_chat_id
+        delivery = Delivery(services.database, services.clock, messenger, admins)
         self._spawn("outbox", delivery.run())
         self._automation = await escrow_automation.start_automation(app.bot, services)
         self._closers.append(("automation", escrow_automation.stop_automation))

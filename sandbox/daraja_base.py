@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -41,6 +42,8 @@ from sandbox.faults import Fault, FaultBox
 from sandbox.pulse import Clock, Pulse
 
 DELIVERY_SECONDS: Final = 10.0
+MAX_CALLS: Final = 20_000
+"""How many requests and deliveries are remembered."""
 
 
 class DarajaBase:
@@ -61,7 +64,7 @@ class DarajaBase:
         """How long a prompt stays on the phone; None: until somebody answers it."""
         self.pulse = Pulse()
         self.faults = FaultBox()
-        self.calls: list[DarajaCall] = []
+        self.calls: deque[DarajaCall] = deque(maxlen=MAX_CALLS)
         self.phones: dict[str, Phone] = {}
         self.stk_requests: list[Prompt] = []
         """Every accepted STK request, oldest first."""
@@ -69,7 +72,7 @@ class DarajaBase:
         """Every payment by receipt."""
         self.payouts: list[Payment] = []
         """Every accepted B2C request, paid or declined."""
-        self.deliveries: list[Delivery] = []
+        self.deliveries: deque[Delivery] = deque(maxlen=MAX_CALLS)
         self.registrations: dict[str, Registration] = {}
         self.till = Decimal("25000.00")
         """What our shortcode holds."""

@@ -71,6 +71,7 @@ class Page:
         app.router.add_get("/stream", self._stream)
         app.router.add_get("/photo/{file_id}", self._picture)
         app.router.add_post("/act", self._act)
+        self._closed = False
         app.on_shutdown.append(self._shutdown)
 
     async def _shutdown(self, app: web.Application) -> None:

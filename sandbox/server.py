@@ -105,7 +105,10 @@ class Sandbox:
         return self.url
 
     async def stop(self) -> None:
-        """End polls, streams, timers and the server. A second call does nothing."""
+        """End polls, streams, timers and the server; chats and money stay, `start` goes on.
+
+        A second call does nothing.
+        """
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()

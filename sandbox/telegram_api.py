@@ -102,8 +102,12 @@ class TelegramStandIn(TelegramPeople):
         app = web.Application(client_max_size=MAX_UPLOAD_BYTES + 1_000_000)
         app.router.add_route("*", "/bot{token}/{method}", self._serve)
         app.router.add_get("/file/bot{token}/{path:.+}", self._serve_file)
+        app.on_startup.append(self._startup)
         app.on_shutdown.append(self._shutdown)
         return app
+
+    async def _startup(self, app: web.Application) -> None:
+        self.updates.open()
 
     async def _shutdown(self, app: web.Application) -> None:
         await self.close()

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import re
+from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
@@ -21,6 +22,8 @@ from sandbox.telegram_updates import UpdateQueue
 _PAYLOAD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 QUERY_SECONDS: Final = 15
 """How long a tap can be answered; measured, Telegram names no number."""
+MAX_CALLS: Final = 20_000
+"""How many of the bot's requests are remembered."""
 _WORDS: Final = {
     401: "Unauthorized",
     403: "Forbidden: bot was blocked by the user",
@@ -56,7 +59,7 @@ class TelegramPeople:
         self.pulse = Pulse()
         self.updates = UpdateQueue(clock)
         self.faults = FaultBox()
-        self.calls: list[Call] = []
+        self.calls: deque[Call] = deque(maxlen=MAX_CALLS)
         self.people: dict[int, Person] = {}
         self.messages: dict[int, Message] = {}
         self.taps: dict[str, Tap] = {}

@@ -29,8 +29,9 @@ class UpdateQueue:
         self._clock = clock
         self._next = first_id()
         self._pulse = Pulse()
-        self._waiting = 0  # long polls under way
-        self._poll = 0  # the poll that is served now; an older one has lost
+        self.polls = 0
+        """How often the bot has asked; the newest poll is served, an older one has lost."""
+        self._waiting = 0  # the number of the poll that waits for something to happen
         self._closed = False
         self._session: aiohttp.ClientSession | None = None
         self._deliverer: asyncio.Task[None] | None = None
@@ -69,10 +70,10 @@ class UpdateQueue:
             lambda: f"{len(self.pending)} updates were not confirmed within {timeout} s",
         )
 
-    async def wait_poll(self, timeout: float = 10.0) -> None:
-        """Until the bot waits for updates in a long poll."""
+    async def wait_poll(self, *, after: int = 0, timeout: float = 10.0) -> None:
+        """Until the bot waits in a long poll, newer than the first `after` ones (see `polls`)."""
         await self._pulse.until(
-            lambda: True if self._waiting else None,
+            lambda: True if self._waiting > after else None,
             timeout,
             lambda: f"the bot did not poll within {timeout} s",
         )
@@ -93,18 +94,19 @@ class UpdateQueue:
             limit = 100
         if allowed is not None:
             self.allowed = allowed
-        self._poll += 1
-        mine = self._poll
+        self.polls += 1
+        mine = self.polls
         if offset < 0:
             self.pending = self.pending[offset:]
         elif offset > 0:
             self.pending = [one for one in self.pending if one["update_id"] >= offset]
-        self._waiting += 1
+        self._waiting = 0 if self.pending or timeout <= 0 else mine
         self._pulse.beat()
         try:
             await self._wait_pending(mine, min(max(timeout, 0), MAX_POLL_SECONDS))
         finally:
-            self._waiting -= 1
+            if self._waiting == mine:
+                self._waiting = 0
         return self.pending[:limit]
 
     async def _wait_pending(self, mine: int, timeout: float) -> None:
@@ -113,7 +115,7 @@ class UpdateQueue:
         end = loop.time() + timeout
         while not self.pending and not self._closed and loop.time() < end:
             await self._pulse.wait(end - loop.time())
-            if self._poll != mine:
+            if self.polls != mine:
                 raise ApiError(
                     409,
                     "Conflict: terminated by other getUpdates request; "
@@ -134,8 +136,7 @@ class UpdateQueue:
         if drop:
             self.pending.clear()
         self._pulse.beat()
-        if url and self._deliverer is None:
-            self._deliverer = asyncio.get_running_loop().create_task(self._deliver())
+        self._start_deliverer()
 
     def webhook_info(self) -> Json:
         info: Json = {
@@ -152,6 +153,10 @@ class UpdateQueue:
         return info
 
     # -- the webhook's deliverer ---------------------------------------------------------------
+
+    def _start_deliverer(self) -> None:
+        if self.webhook_url and self._deliverer is None:
+            self._deliverer = asyncio.get_running_loop().create_task(self._deliver())
 
     async def _deliver(self) -> None:
         wait = self.retry_seconds
@@ -188,6 +193,11 @@ class UpdateQueue:
                 return f"Wrong response from the webhook: {answer.status} {answer.reason}"
         except (aiohttp.ClientError, TimeoutError) as error:
             return f"Connection failed: {type(error).__name__}"
+
+    def open(self) -> None:
+        """Serve (again)."""
+        self._closed = False
+        self._start_deliverer()
 
     async def close(self) -> None:
         """End waiting polls and the deliverer."""

@@ -17,9 +17,11 @@ from typing import Any, Final
 import payment_tolerance as engine
 from escrow.domain import codes, phone
 from escrow.domain.errors import EscrowMoved, NotAllowed, NotFound
+from escrow.domain.flow import Actor
 from escrow.domain.model import (
     Attempt,
     AttemptState,
+    By,
     Channel,
     Evidence,
     Notice,
@@ -105,7 +107,9 @@ class Confirmations:
                         callback.merchant_request_id,
                         self._clock.now(),
                     )
-            if callback.answer.verdict is Verdict.UNKNOWN and attempt.is_open:
+            if callback.answer.verdict is not Verdict.DECLINED:
+                if not attempt.is_open:
+                    return f"unknown:{callback.answer.code}"
                 return await self.look(attempt, hint=callback.answer)
             await self._give_up(attempt, AttemptState.DECLINED, callback.answer)
             return f"declined:{callback.answer.code}"
@@ -493,6 +497,17 @@ class Confirmations:
                     raise NotAllowed("admin_is_party")
         if stored.state is not ReceiptState.WAITING:
             raise EscrowMoved("receipt_decided")
+        if stored.escrow_id is not None:
+            async with self._db.unit() as conn:
+                await escrows.note(
+                    conn,
+                    stored.escrow_id,
+                    "receipt_confirmed" if ours else "receipt_refused",
+                    By(Actor.ADMIN, admin),
+                    self._clock.now(),
+                    receipt=stored.id,
+                    amount_minor=stored.amount.minor,
+                )
         if ours:
             await self._credit(_receipt_of(stored), Evidence.ADMIN)
         else:

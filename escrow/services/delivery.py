@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from escrow.domain.errors import DatabaseDown, TimedOut
+from escrow.domain.model import Notice
 from escrow.services.ports import Clock, Messenger, Sent
 from escrow.store import outbox, people
-from escrow.store.database import Database
+from escrow.store.database import Connection, Database
 from escrow.store.outbox import DueNotice
 
 _LOG: Final = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ class Delivery:
         database: Database,
         clock: Clock,
         messenger: Messenger,
+        admins: Sequence[int] = (),
         *,
         per_second: float = PER_SECOND,
         chat_seconds: float = CHAT_SECONDS,
@@ -37,6 +40,7 @@ class Delivery:
         self._db = database
         self._clock = clock
         self._messenger = messenger
+        self._admins = tuple(admins)
         self._gap = 1.0 / per_second
         self._chat_seconds = chat_seconds
         self._next_slot = 0.0
@@ -90,6 +94,7 @@ class Delivery:
                 await people.unreachable(conn, notice.chat_id, now)
             elif result.sent is Sent.REFUSED and notice.tries + 1 >= _TRIES:
                 await outbox.close(conn, notice.id, "DEAD", result.error, now)
+                await self._alert(conn, notice, now)
             else:
                 counts = result.sent is Sent.REFUSED
                 wait = result.retry_after_seconds
@@ -106,3 +111,21 @@ class Delivery:
                 result.sent,
                 extra={"action": "notice_" + str(result.sent), "row": notice.id},
             )
+
+    async def _alert(self, conn: Connection, notice: DueNotice, now: datetime) -> None:
+        """A notice that Telegram keeps refusing: the admins hear of it, but not of their own."""
+        await outbox.queue(
+            conn,
+            [
+                Notice(
+                    f"dead:{notice.id}",
+                    "notice_dead",
+                    admin,
+                    {"row": notice.id, "kind": notice.kind, "code": notice.escrow_id},
+                    notice.escrow_id,
+                )
+                for admin in self._admins
+                if notice.kind != "notice_dead"
+            ],
+            now,
+        )

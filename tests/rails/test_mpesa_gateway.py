@@ -74,14 +74,14 @@ class Wire:
 async def gateways():
     clients = []
 
-    def build(wire, tokens=None, pace=None, **changes):
+    def build(wire, tokens=None, pace=None, clock=None, **changes):
         client = httpx.AsyncClient(transport=httpx.MockTransport(wire), verify=TLS)
         clients.append(client)
         return Gateway(
             config(**changes),
             client,
             tokens or Tokens(),
-            Clock(),
+            clock or Clock(),
             pace=pace or AsyncLimiter(1000, 1),
         )
 
@@ -157,6 +157,22 @@ async def test_what_left_without_an_answer_is_unknown(gateways, error):
 async def test_an_answer_that_never_ends_is_cut(gateways):
     said = await gateways(Wire(asyncio.Event()), timeout_seconds=0.02).post(PATH, {})
     assert said == mpesa_gateway.ANSWER_LOST
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(gateways):
+    pieces = []
+
+    async def endless():
+        while True:
+            await asyncio.sleep(0)
+            pieces.append(1)
+            yield b"x" * 8192
+
+    said = await gateways(Wire(httpx.Response(200, content=endless())), timeout_seconds=2).post(
+        PATH, {}
+    )
+    assert said == Answer(Verdict.UNKNOWN, "http_200", "unknown")
+    assert len(pieces) == 9
 
 
 @pytest.mark.parametrize(
@@ -247,6 +263,21 @@ async def test_a_token_lives_as_long_as_it_says(gateways, expires, seconds):
     await gateways(wire, tokens).post(PATH, {})
     assert tokens.fetched.expires_at == NOW + timedelta(seconds=seconds)
     assert wire.posts()[0].headers["authorization"] == f"Bearer {token}"
+
+
+async def test_a_token_ages_from_the_question_on(gateways):
+    wire, tokens, clock = Wire(httpx.Response(200, json={})), Tokens(), Clock()
+    gateway = gateways(wire, tokens, clock=clock)
+    slow = wire.give
+
+    async def give(answer, request):
+        clock.at += timedelta(seconds=9)
+        return await slow(answer, request)
+
+    wire.give = give
+    wire.oauth = [httpx.Response(200, json={"access_token": "tok", "expires_in": 3599})]
+    await gateway.post(PATH, {})
+    assert tokens.fetched.expires_at == NOW + timedelta(seconds=3599)
 
 
 UNREACHABLE = Answer(Verdict.DECLINED, "unreachable", "mpesa_unreachable", retry=True)

@@ -87,6 +87,7 @@ def test_refuses(body, words):
 
 def test_takes_as_many_levels_as_it_says():
     assert strict_json.loads(b"[" * 32 + b"]" * 32)
+    assert strict_json.loads(b"[" + b'[{"a":[]}],' * 40 + b"1]")[40] == 1
 
 
 def test_takes_as_many_bytes_as_it_says():

@@ -1,0 +1,696 @@
+"""A small Amana to test with: its services on a database of their own, a clock that is moved, an
+M-Pesa that answers what the test says, and a seller, two buyers and two admins.
+
+Amounts in these tests are whole shillings or dollars; the fee is 5 %, so that a price of 10,000 is
+10,500 due, and 100 dollars are 105 (the seed's example).
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Self
+
+from escrow.domain.model import Attempt, Channel, Escrow, Evidence, PaymentResult, Receipt
+from escrow.domain.money import Currency, Money
+from escrow.domain.terms import FeePayer, FeeRule, Terms
+from escrow.rails import mpesa_parse
+from escrow.services.choice_tokens import Action
+from escrow.services.choices import UnderpaymentChoices
+from escrow.services.confirmations import Confirmations
+from escrow.services.fund_manager import EscrowFundManager
+from escrow.services.intake import PAYBILL, STATUS, STK, Intake
+from escrow.services.ports import (
+    Answer,
+    PaybillPayment,
+    PromptAnswer,
+    StatusResult,
+    StkCallback,
+    Verdict,
+)
+from escrow.services.prompts import Prompts, Started
+from escrow.store import ledger, payments
+from escrow.store.database import Database
+from escrow_service import EscrowService
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+ADMIN, SECOND_ADMIN, JANE, BRIAN, OTIENO = 1001, 1002, 2001, 3001, 3002
+ADMINS = (ADMIN, SECOND_ADMIN)
+PHONES = {
+    ADMIN: "254700000001",
+    SECOND_ADMIN: "254700000002",
+    JANE: "254712000111",
+    BRIAN: "254722000222",
+    OTIENO: "254733000333",
+}
+NAMES = {
+    ADMIN: "Amina",
+    SECOND_ADMIN: "Abdi",
+    JANE: "Jane",
+    BRIAN: "Brian",
+    OTIENO: "Otieno",
+}
+SECRET = b"a secret that is only used by tests."
+SHORTCODE = "174379"
+
+PAID = Answer(Verdict.PAID, "0", "paid")
+PENDING = Answer(Verdict.PENDING, "4999", "processing")
+CANCELLED = Answer(Verdict.DECLINED, "1032", "cancelled")
+UNREACHABLE = Answer(Verdict.UNKNOWN, "unreachable", "mpesa_unreachable")
+ANSWERS = {
+    Verdict.PAID: PAID,
+    Verdict.PENDING: PENDING,
+    Verdict.DECLINED: CANCELLED,
+    Verdict.UNKNOWN: UNREACHABLE,
+}
+
+_numbers = itertools.count(1)
+
+
+def kes(amount: int | str) -> Money:
+    """`kes(10_500)`, `kes("466.67")`."""
+    return Money.from_decimal(Decimal(amount), Currency.KES)
+
+
+def usd(amount: int | str) -> Money:
+    return Money.from_decimal(Decimal(amount), Currency.USD)
+
+
+def new_reference() -> str:
+    """A receipt number that no other receipt of this run has."""
+    return f"SG{next(_numbers):08d}"
+
+
+def terms(fee_percent: int = 5, **changes: Any) -> Terms:
+    """Terms of the tests: a plain percentage, no limits on new sellers."""
+    fees = {code: FeeRule(fee_percent * 100, 0, 100_000_00) for code in ("KES", "USD")}
+    return Terms(**{"fees": fees, "new_seller_open_deals": 0, **changes})
+
+
+class MovableClock:
+    """Stands still until it is moved."""
+
+    def __init__(self, at: datetime = NOW) -> None:
+        self.at = at
+        self.steady = True
+
+    def now(self) -> datetime:
+        return self.at
+
+    def tick(self, **span: float) -> None:
+        """`clock.tick(minutes=10)`."""
+        self.at += timedelta(**span)
+
+
+@dataclass
+class Asked:
+    """A question to TransactionStatus; `token` stands in the path of its answer."""
+
+    reference: str
+    token: str
+
+
+@dataclass
+class FakeRail:
+    """An M-Pesa that says what it is told to say and reads bodies like the real one.
+
+    `query_answers` by CheckoutRequestID, else `query_answer`; `prompt_answers` are taken one by
+    one, then every prompt is accepted. `on_prompt` and `on_query` see the world at that moment.
+    """
+
+    shortcode: str = SHORTCODE
+    display_name: str = "Amana"
+    can_ask_status: bool = False
+    query_answer: Answer = PENDING
+    query_answers: dict[str, Answer] = field(default_factory=dict)
+    prompt_answers: list[Answer] = field(default_factory=list)
+    status_answer: Answer = Answer(Verdict.PENDING, "0", "processing")
+    prompts: list[Mapping[str, Any]] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    on_prompt: Callable[[str], Awaitable[None]] | None = None
+    on_query: Callable[[str], Awaitable[None]] | None = None
+
+    async def prompt(
+        self, *, phone: str, amount: Money, reference: str, callback_url: str
+    ) -> PromptAnswer:
+        token = callback_url.rsplit("/", 1)[1]
+        self.prompts.append({"phone": phone, "amount": amount, "reference": reference})
+        if self.on_prompt is not None:
+            await self.on_prompt(token)
+        answer = self.prompt_answers.pop(0) if self.prompt_answers else PENDING
+        if answer.verdict is not Verdict.PENDING:
+            return PromptAnswer(answer)
+        return PromptAnswer(answer, checkout_id(token), f"29115-{token[:8]}-1")
+
+    async def query(self, checkout_request_id: str) -> Answer:
+        self.queries.append(checkout_request_id)
+        if self.on_query is not None:
+            await self.on_query(checkout_request_id)
+        return self.query_answers.get(checkout_request_id, self.query_answer)
+
+    async def ask_status(self, *, reference: str, result_url: str, timeout_url: str) -> Answer:
+        self.asked.append(Asked(reference, result_url.rsplit("/", 1)[1]))
+        return self.status_answer
+
+    def read_stk_callback(self, body: bytes) -> StkCallback:
+        return mpesa_parse.stk_callback(body)
+
+    def read_paybill(self, body: bytes) -> PaybillPayment:
+        return mpesa_parse.paybill(body)
+
+    def read_status_result(self, body: bytes) -> StatusResult:
+        return mpesa_parse.status_result(body)
+
+
+def checkout_id(token: str) -> str:
+    """The CheckoutRequestID that the fake gives the prompt with this path token."""
+    return f"ws_CO_{token[:20]}"
+
+
+def stamp(at: datetime) -> str:
+    """A time as M-Pesa writes it."""
+    return at.astimezone(mpesa_parse.NAIROBI).strftime("%Y%m%d%H%M%S")
+
+
+def stk_body(
+    attempt: Attempt,
+    at: datetime,
+    *,
+    reference: str | None = None,
+    amount: Money | None = None,
+    code: int | str = 0,
+    checkout: str | None = None,
+    phone: str | None = None,
+    balance: int = 0,
+) -> bytes:
+    """A prompt's callback in Daraja's wire form: paid when it has a reference. Another `balance`
+    is another body about the same payment.
+    """
+    inner: dict[str, Any] = {
+        "MerchantRequestID": f"29115-{attempt.token[:8]}-1",
+        "CheckoutRequestID": checkout or checkout_id(attempt.token),
+        "ResultCode": code,
+        "ResultDesc": "The service request is processed successfully." if reference else "No.",
+    }
+    if reference is not None:
+        paid = amount or attempt.amount
+        items = [
+            {"Name": "Amount", "Value": str(paid.to_decimal())},
+            {"Name": "MpesaReceiptNumber", "Value": reference},
+            {"Name": "Balance", "Value": balance},
+            {"Name": "TransactionDate", "Value": int(stamp(at))},
+            {"Name": "PhoneNumber", "Value": int(phone or attempt.phone)},
+        ]
+        inner["CallbackMetadata"] = {"Item": items}
+    return json.dumps({"Body": {"stkCallback": inner}}).encode()
+
+
+def masked(phone: str) -> str:
+    """A payer's number as a C2B confirmation shows it: `2547 ***** 149`."""
+    return f"{phone[:4]} ***** {phone[-3:]}"
+
+
+def paybill_body(
+    typed: str,
+    amount: Money,
+    reference: str,
+    at: datetime,
+    *,
+    shortcode: str = SHORTCODE,
+    shown: str = "",
+    balance: str = "0.00",
+) -> bytes:
+    """A C2B confirmation (or validation) in Daraja's wire form."""
+    return json.dumps(
+        {
+            "TransactionType": "Pay Bill",
+            "TransID": reference,
+            "TransTime": stamp(at),
+            "TransAmount": str(amount.to_decimal()),
+            "BusinessShortCode": shortcode,
+            "BillRefNumber": typed,
+            "InvoiceNumber": "",
+            "OrgAccountBalance": balance,
+            "ThirdPartyTransID": "",
+            "MSISDN": shown,
+            "FirstName": "JOHN",
+            "MiddleName": "",
+            "LastName": "",
+        }
+    ).encode()
+
+
+def status_body(
+    reference: str,
+    amount: Money,
+    *,
+    word: str = "Completed",
+    party: str = f"{SHORTCODE} - Amana",
+    code: int = 0,
+) -> bytes:
+    """A TransactionStatus result in Daraja's wire form; with another `code` the question failed."""
+    result: dict[str, Any] = {"ResultType": 0, "ResultCode": code, "ResultDesc": "", "AG": "x"}
+    if code == 0:
+        pairs = {
+            "ReceiptNo": reference,
+            "TransactionStatus": word,
+            "Amount": str(amount.to_decimal()),
+            "CreditPartyName": party,
+            "DebitPartyName": f"{PHONES[BRIAN]} - John Doe",
+        }
+        items = [{"Key": key, "Value": value} for key, value in pairs.items()]
+        result["ResultParameters"] = {"ResultParameter": items}
+    return json.dumps({"Result": result}).encode()
+
+
+def near_miss(code: str) -> str:
+    """The code with one wrong digit, as somebody types it into M-Pesa."""
+    wrong = (int(code[5]) + 1) % 10
+    return f"{code[:5]}{wrong}{code[6:]}"
+
+
+@dataclass
+class World:
+    """See the module. `books()` is called after every test."""
+
+    dsn: str
+    clock: MovableClock
+    rail: FakeRail
+    db: Database
+    terms: Terms
+    confirm: bool
+    escrows: EscrowService = field(init=False)
+    funds: EscrowFundManager = field(init=False)
+    choices: UnderpaymentChoices = field(init=False)
+    prompts: Prompts = field(init=False)
+    confirmations: Confirmations = field(init=False)
+    intake: Intake = field(init=False)
+
+    def __post_init__(self) -> None:
+        base = "https://amana.example/hooks/m/" + "0" * 32
+        db, clock, rail = self.db, self.clock, self.rail
+        self.escrows = EscrowService(db, clock, self.terms, ADMINS)
+        self.funds = EscrowFundManager(db, clock, self.terms, ADMINS)
+        self.choices = UnderpaymentChoices(db, clock, self.terms, SECRET)
+        self.prompts = Prompts(db, clock, self.terms, rail, base)
+        self.confirmations = Confirmations(
+            db,
+            clock,
+            self.terms,
+            rail,
+            self.funds,
+            ADMINS,
+            callback_base=base,
+            confirm=self.confirm,
+        )
+        self.intake = Intake(db, clock, rail, self.confirmations, ADMINS, "0" * 32)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        dsn: str,
+        *,
+        people: bool = True,
+        confirm: bool = True,
+        clock: MovableClock | None = None,
+        rail: FakeRail | None = None,
+        connections: int = 10,
+        **changes: Any,
+    ) -> AsyncIterator[Self]:
+        """A world on this database; `changes` go into the terms. Closes its connections."""
+        db = await Database.connect(dsn, minimum=1, maximum=connections)
+        try:
+            world = cls(
+                dsn, clock or MovableClock(), rail or FakeRail(), db, terms(**changes), confirm
+            )
+            if people:
+                await world._people()
+            yield world
+        finally:
+            await db.close()
+
+    @asynccontextmanager
+    async def restarted(self) -> AsyncIterator[World]:
+        """The same database and time, everything else new: what a restart leaves."""
+        db = await Database.connect(self.dsn, minimum=1, maximum=5)
+        try:
+            yield World(self.dsn, self.clock, self.rail, db, self.terms, self.confirm)
+        finally:
+            await db.close()
+
+    def configured(self, **changes: Any) -> World:
+        """The same world with other terms or `confirm` for what is built from now on."""
+        confirm = changes.pop("confirm", self.confirm)
+        return World(
+            self.dsn, self.clock, self.rail, self.db, replace(self.terms, **changes), confirm
+        )
+
+    async def _people(self) -> None:
+        for telegram_id, name in NAMES.items():
+            await self.person(telegram_id, name, PHONES[telegram_id])
+        await self.escrows.register_seller(JANE, "Jane Shop", PHONES[JANE])
+        await self.escrows.verify_seller(JANE, ADMIN)
+        await self.sql("DELETE FROM outbox")
+
+    async def person(
+        self, telegram_id: int, name: str, phone: str | None = None, *, is_contact: bool = True
+    ) -> None:
+        """Somebody who pressed Start, and shared his number."""
+        await self.escrows.seen(telegram_id, name, None, "en")
+        if phone is not None:
+            await self.escrows.set_phone(telegram_id, phone, is_contact=is_contact)
+
+    async def suspend(self, telegram_id: int = JANE) -> None:
+        """What `/suspend_seller` will do to the row."""
+        await self.sql(
+            "UPDATE escrow_sellers SET status = 'SUSPENDED', suspended_at = $2,"
+            " suspended_by = $3, suspension_reason = 'test' WHERE telegram_id = $1",
+            telegram_id,
+            self.clock.now(),
+            ADMIN,
+        )
+
+    # -- deals and money -----------------------------------------------------------------------
+
+    async def deal(
+        self,
+        price: int | str = 10_000,
+        *,
+        currency: Currency = Currency.KES,
+        fee_percent: int = 5,
+        fee_payer: FeePayer = FeePayer.BUYER,
+        seller: int = JANE,
+        buyer: int | None = None,
+    ) -> Escrow:
+        """A deal that waits for money; with `buyer` he has joined it."""
+        opened = await EscrowService(
+            self.db, self.clock, replace(self.terms, fees=terms(fee_percent).fees), ADMINS
+        ).open_deal(
+            telegram_id=seller,
+            price=Money.from_decimal(Decimal(price), currency),
+            description="Blue phone case",
+            cause=f"test:{next(_numbers)}",
+            fee_payer=fee_payer,
+        )
+        if buyer is not None:
+            await self.join(opened.id, buyer)
+        return await self.escrow(opened.id)
+
+    async def usd_deal(self, price: int | str = 100, **kwargs: Any) -> Escrow:
+        """The seed's deal: 100 dollars and a fee of 5."""
+        return await self.deal(price, currency=Currency.USD, **kwargs)
+
+    async def join(self, code: str, buyer: int) -> None:
+        """Writes the buyer into a deal, by the event that does it."""
+        await self.sql(
+            "UPDATE escrow_transactions SET buyer_telegram_id = $2, joined_at = $3,"
+            " updated_at = $3, last_event = 'join', last_actor = 'buyer:' || $2::bigint,"
+            " last_data = '{}' WHERE id = $1",
+            code,
+            buyer,
+            self.clock.now(),
+        )
+
+    def by_hand(
+        self,
+        deal: Escrow | str | None,
+        amount: Money,
+        *,
+        reference: str | None = None,
+        provider: str = "mpesa",
+        shown: str = "",
+        at: datetime | None = None,
+    ) -> Receipt:
+        """A confirmed payment by hand, as the payment path takes it."""
+        return Receipt(
+            provider=provider,
+            channel=Channel.C2B,
+            reference=reference or new_reference(),
+            amount=amount,
+            happened_at=at or self.clock.now(),
+            escrow_code=deal.id if isinstance(deal, Escrow) else deal,
+            payer_shown=shown,
+        )
+
+    async def pay(
+        self,
+        deal: Escrow,
+        amount: int | str,
+        *,
+        buyer: int = BRIAN,
+        reference: str | None = None,
+    ) -> PaymentResult:
+        """The buyer pays that much under the deal's code, and the payment is confirmed."""
+        if (await self.escrow(deal.id)).buyer_telegram_id is None:
+            await self.prompts.reserve(deal.id, buyer)
+        money = Money.from_decimal(Decimal(amount), deal.currency)
+        return await self.funds.process_escrow_payment(
+            self.by_hand(deal, money, reference=reference), Evidence.STATUS
+        )
+
+    async def prompt(self, deal: Escrow, buyer: int = BRIAN, **kwargs: Any) -> Attempt:
+        """The buyer's phone is asked."""
+        return (await self.start(deal, buyer, **kwargs)).attempt
+
+    async def start(self, deal: Escrow, buyer: int = BRIAN, **kwargs: Any) -> Started:
+        return await self.prompts.start(deal.id, buyer, f"test:{next(_numbers)}", **kwargs)
+
+    async def press(self, deal: Escrow, action: Action, who: int = BRIAN) -> Any:
+        """Presses a button of the deal's open choice."""
+        return await self.choices.press(await self.button(deal, action), who)
+
+    async def button(self, deal: Escrow, action: Action) -> str:
+        """The callback data of a button of the deal's open choice."""
+        async with self.db.reading() as conn:
+            choice = await payments.open_choice(conn, deal.id)
+        assert choice is not None, "the deal has no open choice"
+        buttons = await self.choices.buttons(choice.id)
+        assert buttons is not None
+        return buttons[action]
+
+    async def give(self, telegram_id: int, amount: Money) -> None:
+        """Money into a wallet, by a payment that its deal can't take any more."""
+        deal = await self.deal(100, currency=amount.currency, buyer=telegram_id)
+        await self.escrows.cancel(deal.id, telegram_id)
+        result = await self.funds.process_escrow_payment(
+            self.by_hand(deal, amount), Evidence.STATUS
+        )
+        assert str(result.outcome) == "to_wallet"
+
+    # -- what providers send -------------------------------------------------------------------
+
+    async def post_stk(self, attempt: Attempt, body: bytes) -> bool:
+        """A prompt's callback arrives; whether it is new."""
+        return await self.intake.store(STK, attempt.token, "POST", "", body, "127.0.0.1")
+
+    async def post_paybill(self, body: bytes) -> bool:
+        """A C2B confirmation arrives; whether it is new."""
+        return await self.intake.store(PAYBILL, "", "POST", "", body, "127.0.0.1")
+
+    async def post_status(self, token: str, body: bytes) -> bool:
+        """A TransactionStatus result arrives; whether it is new."""
+        return await self.intake.store(STATUS, token, "POST", "", body, "127.0.0.1")
+
+    async def callback(self, attempt: Attempt, reference: str | None = None, **kwargs: Any) -> str:
+        """A prompt's callback arrives and is processed; the word on its row."""
+        body = stk_body(attempt, self.clock.now(), reference=reference, **kwargs)
+        await self.post_stk(attempt, body)
+        return await self.settle_inbox()
+
+    async def paybill(
+        self, typed: str, amount: Money, reference: str | None = None, **kwargs: Any
+    ) -> str:
+        """A C2B confirmation arrives and is processed; the word on its row."""
+        body = paybill_body(
+            typed, amount, reference or new_reference(), self.clock.now(), **kwargs
+        )
+        await self.post_paybill(body)
+        return await self.settle_inbox()
+
+    async def status(self, token: str, reference: str, amount: Money, **kwargs: Any) -> str:
+        """A TransactionStatus result arrives and is processed; the word on its row."""
+        await self.post_status(token, status_body(reference, amount, **kwargs))
+        return await self.settle_inbox()
+
+    async def settle_inbox(self) -> str:
+        """Processes what is due; the word on the last row that was processed."""
+        while await self.intake.process_due():
+            pass
+        return str(await self.value("SELECT note FROM inbox ORDER BY id DESC LIMIT 1"))
+
+    # -- what a test looks at --------------------------------------------------------------------
+
+    async def sql(self, statement: str, *args: Any) -> list[Mapping[str, Any]]:
+        """Any statement, as the program's own role."""
+        async with self.db.reading() as conn:
+            return [dict(row) for row in await conn.fetch(statement, *args)]
+
+    async def value(self, statement: str, *args: Any) -> Any:
+        async with self.db.reading() as conn:
+            return await conn.fetchval(statement, *args)
+
+    async def escrow(self, code: str) -> Escrow:
+        return (await self.escrows.deal(code, JANE, admin=True)).escrow
+
+    async def status_of(self, deal: Escrow) -> str:
+        return str((await self.escrow(deal.id)).status)
+
+    async def accounts(self, deal: Escrow) -> tuple[Decimal, Decimal, Decimal]:
+        """(received, holding, pending fee) of a deal, in shillings or dollars."""
+        (row,) = await self.sql("SELECT * FROM escrow_balances WHERE escrow_id = $1", deal.id)
+        return (
+            _major(row["received_minor"]),
+            _major(row["holding_minor"]),
+            _major(row["pending_fee_minor"]),
+        )
+
+    async def wallet(self, telegram_id: int = BRIAN, currency: Currency = Currency.KES) -> Decimal:
+        """What a person has available."""
+        return await self._balance(
+            "SELECT available_minor FROM wallet_balances WHERE telegram_id = $1 AND currency = $2",
+            telegram_id,
+            currency.code,
+        )
+
+    async def suspense(self, currency: Currency = Currency.KES) -> Decimal:
+        return await self._balance(
+            "SELECT balance_minor FROM ledger_accounts WHERE kind = 'suspense' AND currency = $1",
+            currency.code,
+        )
+
+    async def _balance(self, statement: str, *args: Any) -> Decimal:
+        return _major(await self.value(statement, *args) or 0)
+
+    async def events(self, deal: Escrow) -> list[str]:
+        """The words of a deal's timeline, oldest first."""
+        rows = await self.sql(
+            "SELECT event FROM escrow_timeline WHERE escrow_id = $1 ORDER BY id", deal.id
+        )
+        return [row["event"] for row in rows]
+
+    async def journals(self, deal: Escrow) -> list[str]:
+        """The kinds of a deal's journals, oldest first."""
+        rows = await self.sql(
+            "SELECT kind FROM ledger_journals WHERE escrow_id = $1 ORDER BY id", deal.id
+        )
+        return [row["kind"] for row in rows]
+
+    async def told(self, telegram_id: int) -> list[str]:
+        """The kinds of the notices to a person, oldest first."""
+        rows = await self.sql("SELECT kind FROM outbox WHERE chat_id = $1 ORDER BY id", telegram_id)
+        return [row["kind"] for row in rows]
+
+    async def notice(self, telegram_id: int, kind: str) -> Mapping[str, Any]:
+        """What the one notice of that kind to that person says."""
+        (row,) = await self.sql(
+            "SELECT params FROM outbox WHERE chat_id = $1 AND kind = $2", telegram_id, kind
+        )
+        return row["params"]
+
+    async def receipts(self) -> list[Mapping[str, Any]]:
+        """Every receipt, oldest first."""
+        return await self.sql("SELECT * FROM receipts ORDER BY id")
+
+    async def receipt_states(self) -> dict[str, str]:
+        """reference → state; a receipt without a number is called by its attempt."""
+        return {
+            row["reference"] or f"attempt {row['attempt_id']}": row["state"]
+            for row in await self.receipts()
+        }
+
+    async def attempt(self, attempt: Attempt) -> Attempt:
+        """The prompt as it is now."""
+        async with self.db.reading() as conn:
+            found = await payments.attempt(conn, attempt.id)
+        assert found is not None
+        return found
+
+    async def snapshot(self) -> Mapping[str, Any]:
+        """Everything that a refused or repeated call may not change."""
+        rows = {
+            "deals": "SELECT id, status, version, buyer_telegram_id FROM escrow_transactions",
+            "timeline": "SELECT id FROM escrow_timeline",
+            "entries": "SELECT id FROM ledger_entries",
+            "receipts": "SELECT id, state, reference, attempt_id FROM receipts",
+            "choices": "SELECT id, used_at, voided_at FROM underpayment_choices",
+            "outbox": "SELECT id FROM outbox",
+            "attempts": "SELECT id, state FROM payment_attempts",
+        }
+        return {name: await self.sql(f"{sql} ORDER BY id") for name, sql in rows.items()}
+
+    # -- the books -------------------------------------------------------------------------------
+
+    async def books(self) -> None:
+        """Every unit is in some account, exactly once; and nothing is left locked."""
+        async with self.db.reading() as conn:
+            assert await ledger.proof(conn) == []
+        for row in await self.sql("SELECT * FROM ledger_trial_balance"):
+            assert row["total_minor"] == 0, row
+        await self._receipts_are_booked_once()
+        await self._deals_hold_what_they_say()
+        pool = self.db.pool
+        assert pool.get_idle_size() == pool.get_size(), "a connection was not given back"
+
+    async def _receipts_are_booked_once(self) -> None:
+        """What came from outside is exactly the posted receipts, one journal each."""
+        posted = await self.sql(
+            "SELECT currency, amount_minor FROM receipts"
+            " WHERE state NOT IN ('WAITING', 'IGNORED') ORDER BY 1, 2"
+        )
+        booked = await self.sql(
+            "SELECT a.currency, -e.amount_minor AS amount_minor FROM ledger_entries e"
+            " JOIN ledger_accounts a ON a.id = e.account_id WHERE a.kind = 'external' ORDER BY 1, 2"
+        )
+        assert booked == posted
+        journals = await self.value(
+            "SELECT count(*) FROM ledger_journals WHERE idempotency_key LIKE 'receipt:%'"
+        )
+        assert journals == len(posted)
+
+    async def _deals_hold_what_they_say(self) -> None:
+        deals = await self.sql(
+            "SELECT e.id, e.status, e.version, e.held_price_minor, e.held_fee_minor,"
+            " b.received_minor, b.holding_minor, b.pending_fee_minor,"
+            " (SELECT count(*) FROM escrow_timeline t"
+            "   WHERE t.escrow_id = e.id AND t.version IS NOT NULL) AS moves,"
+            " (SELECT count(*) FROM escrow_timeline t"
+            "   WHERE t.escrow_id = e.id AND t.event = 'fund') AS fundings"
+            " FROM escrow_transactions e JOIN escrow_balances b ON b.escrow_id = e.id"
+        )
+        for deal in deals:
+            funded = deal["status"] in ("HELD", "SHIPPED", "DELIVERED", "DISPUTED", "FROZEN")
+            held = (deal["held_price_minor"], deal["held_fee_minor"]) if funded else (0, 0)
+            assert (deal["holding_minor"], deal["pending_fee_minor"]) == held, deal
+            assert deal["received_minor"] == 0 or deal["status"] == "PENDING", deal
+            assert deal["moves"] == deal["version"], deal
+            assert deal["fundings"] == (deal["held_price_minor"] is not None), deal
+
+
+def _major(minor: int) -> Decimal:
+    return Decimal(minor) / 100
+
+
+def token_of(data: str) -> Sequence[str]:
+    """The parts of a button's callback data."""
+    return data.split(":")
+
+
+def flip(text: str, place: int) -> str:
+    """The text with one character changed to a neighbour of its own kind."""
+    swap = {"0": "1", "9": "8", "f": "e"}
+    old = text[place]
+    new = swap.get(old) or (chr(ord(old) + 1) if old.isalnum() else "x")
+    return text[:place] + new + text[place + 1 :]
+
+
+def encoded(body: bytes) -> str:
+    """Bytes for a line of JSON."""
+    return base64.b64encode(body).decode()
