@@ -144,7 +144,7 @@ CREATE TABLE escrow_timeline (
     from_status text,
     to_status   text NOT NULL,
     actor       text NOT NULL CONSTRAINT timeline_known_actor
-                CHECK (actor ~ '^((buyer|seller|choice|admin):[0-9]+|parties|payment|timer|system)$'),
+                CHECK (actor ~ '^((buyer|seller|choice|admin):[1-9][0-9]{0,17}|parties|payment|timer|system)$'),
     at          timestamptz NOT NULL,
     data        jsonb NOT NULL DEFAULT '{}',
     UNIQUE (escrow_id, version)
@@ -335,6 +335,12 @@ BEGIN
             USING ERRCODE = 'check_violation', CONSTRAINT = 'flow_version';
     END IF;
     PERFORM flow_check(NEW, OLD.status);
+    IF NEW.last_event = 'join' AND OLD.buyer_telegram_id IS NULL
+       AND NEW.last_actor IS DISTINCT FROM 'buyer:' || NEW.buyer_telegram_id
+    THEN
+        RAISE EXCEPTION 'nobody joins deal % but the one who becomes its buyer', NEW.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'flow_wrong_person';
+    END IF;
     IF NEW.last_event = 'unfreeze' AND NEW.status IS DISTINCT FROM OLD.frozen_from THEN
         RAISE EXCEPTION 'deal % was frozen from %', NEW.id, OLD.frozen_from
             USING ERRCODE = 'check_violation', CONSTRAINT = 'flow_edge_missing';
@@ -346,7 +352,10 @@ BEGIN
     IF NEW.last_event = 'withdraw_dispute' AND NOT EXISTS (
         SELECT FROM escrow_disputes d
          WHERE d.escrow_id = NEW.id AND d.disputed_from = NEW.status
-           AND d.id = (SELECT max(l.id) FROM escrow_disputes l WHERE l.escrow_id = NEW.id)) THEN
+           AND d.id = (SELECT max(l.id) FROM escrow_disputes l WHERE l.escrow_id = NEW.id)
+           AND d.disputed_from = (SELECT t.from_status FROM escrow_timeline t
+                                   WHERE t.escrow_id = NEW.id AND t.event = 'dispute'
+                                   ORDER BY t.id DESC LIMIT 1)) THEN
         RAISE EXCEPTION 'deal % was not disputed from %', NEW.id, NEW.status
             USING ERRCODE = 'check_violation', CONSTRAINT = 'flow_edge_missing';
     END IF;
@@ -362,11 +371,13 @@ CREATE TRIGGER escrow_event BEFORE UPDATE OF last_event ON escrow_transactions
 -- What no UPDATE may do: change what was agreed, swap a person, move a status without an event.
 CREATE FUNCTION escrow_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF (NEW.id, NEW.cause, NEW.seller_id, NEW.seller_telegram_id, NEW.opened_by, NEW.currency,
-        NEW.price_minor, NEW.fee_minor, NEW.due_minor, NEW.fee_payer, NEW.terms, NEW.created_at)
+    IF (NEW.id, NEW.cause, NEW.seller_id, NEW.seller_telegram_id, NEW.opened_by, NEW.description,
+        NEW.currency, NEW.price_minor, NEW.fee_minor, NEW.due_minor, NEW.fee_payer, NEW.terms,
+        NEW.created_at)
        IS DISTINCT FROM
-       (OLD.id, OLD.cause, OLD.seller_id, OLD.seller_telegram_id, OLD.opened_by, OLD.currency,
-        OLD.price_minor, OLD.fee_minor, OLD.due_minor, OLD.fee_payer, OLD.terms, OLD.created_at)
+       (OLD.id, OLD.cause, OLD.seller_id, OLD.seller_telegram_id, OLD.opened_by, OLD.description,
+        OLD.currency, OLD.price_minor, OLD.fee_minor, OLD.due_minor, OLD.fee_payer, OLD.terms,
+        OLD.created_at)
        OR (OLD.buyer_telegram_id IS NOT NULL
            AND NEW.buyer_telegram_id IS DISTINCT FROM OLD.buyer_telegram_id)
        OR (OLD.held_price_minor IS NOT NULL
@@ -381,10 +392,10 @@ BEGIN
             USING ERRCODE = 'check_violation', CONSTRAINT = 'flow_edge_missing';
     END IF;
     IF (NEW.status, NEW.version, NEW.last_event, NEW.last_actor, NEW.last_data,
-        NEW.held_price_minor, NEW.held_fee_minor, NEW.buyer_telegram_id)
+        NEW.held_price_minor, NEW.held_fee_minor, NEW.buyer_telegram_id, NEW.frozen_from)
        IS NOT DISTINCT FROM
        (OLD.status, OLD.version, OLD.last_event, OLD.last_actor, OLD.last_data,
-        OLD.held_price_minor, OLD.held_fee_minor, OLD.buyer_telegram_id)
+        OLD.held_price_minor, OLD.held_fee_minor, OLD.buyer_telegram_id, OLD.frozen_from)
     THEN
         RETURN NULL;
     END IF;
@@ -395,6 +406,7 @@ BEGIN
        OR (NEW.held_price_minor IS DISTINCT FROM OLD.held_price_minor AND NEW.last_event <> 'fund')
        OR (NEW.buyer_telegram_id IS DISTINCT FROM OLD.buyer_telegram_id
            AND NEW.last_event <> 'join')
+       OR (NEW.frozen_from IS DISTINCT FROM OLD.frozen_from AND NEW.last_event <> 'freeze')
     THEN
         RAISE EXCEPTION 'deal % moves only by an event', OLD.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'flow_without_event';
@@ -403,3 +415,60 @@ BEGIN
 END $$;
 CREATE TRIGGER escrow_unchanged AFTER UPDATE ON escrow_transactions
     FOR EACH ROW EXECUTE FUNCTION escrow_unchanged();
+
+-- The timeline is not written by hand: a row with a version comes from the flow's own triggers, and
+-- any other row says what moved nothing, in no word of the flow.
+CREATE FUNCTION timeline_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.version IS NOT NULL THEN
+        IF pg_trigger_depth() > 1 THEN
+            RETURN NEW;
+        END IF;
+    ELSIF NEW.from_status = NEW.to_status
+          AND NOT EXISTS (SELECT FROM flow_edges f WHERE f.event = NEW.event)
+          AND EXISTS (SELECT FROM escrow_transactions e
+                       WHERE e.id = NEW.escrow_id AND e.status = NEW.to_status)
+    THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'deal % had no % that the flow knows of', NEW.escrow_id, NEW.event
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'timeline_tells_the_truth';
+END $$;
+CREATE TRIGGER timeline_guard BEFORE INSERT ON escrow_timeline
+    FOR EACH ROW EXECUTE FUNCTION timeline_guard();
+
+-- A dispute is raised by a party, from where the deal stands (or stood when its event was written
+-- first); what was said then stays, and a closed one is not opened again.
+CREATE FUNCTION dispute_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        PERFORM 1 FROM escrow_transactions e
+          WHERE e.id = NEW.escrow_id
+            AND NEW.raised_by = CASE NEW.raised_role WHEN 'buyer' THEN e.buyer_telegram_id
+                                                     ELSE e.seller_telegram_id END
+            AND NEW.disputed_from = CASE e.status
+                WHEN 'DISPUTED' THEN (SELECT t.from_status FROM escrow_timeline t
+                                       WHERE t.escrow_id = e.id AND t.version = e.version)
+                ELSE e.status END;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'nobody disputes deal % like that', NEW.escrow_id
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'dispute_of_a_party';
+        END IF;
+    ELSIF (NEW.escrow_id, NEW.raised_by, NEW.raised_role, NEW.disputed_from, NEW.reason,
+           NEW.opened_at)
+          IS DISTINCT FROM
+          (OLD.escrow_id, OLD.raised_by, OLD.raised_role, OLD.disputed_from, OLD.reason,
+           OLD.opened_at)
+          OR (OLD.status IN ('RESOLVED', 'WITHDRAWN')
+              AND (NEW.status, NEW.resolution, NEW.buyer_percent, NEW.closed_by, NEW.closed_at)
+                  IS DISTINCT FROM
+                  (OLD.status, OLD.resolution, OLD.buyer_percent, OLD.closed_by, OLD.closed_at))
+          OR (OLD.status = 'UNDER_REVIEW' AND NEW.status = 'OPEN')
+    THEN
+        RAISE EXCEPTION 'dispute % does not change that way', OLD.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'dispute_frozen';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER dispute_guard BEFORE INSERT OR UPDATE ON escrow_disputes
+    FOR EACH ROW EXECUTE FUNCTION dispute_guard();

@@ -12,6 +12,9 @@ CREATE TABLE ledger_accounts (
     balance_minor bigint NOT NULL DEFAULT 0,
     entries       bigint NOT NULL DEFAULT 0 CHECK (entries >= 0),
     UNIQUE (kind, owner, currency),
+    -- a wallet is a person's, or wallet_balances could not be read
+    CONSTRAINT account_wallet_of_a_person
+        CHECK (kind <> 'wallet' OR owner ~ '^[1-9][0-9]{0,17}$'),
     -- only what stands outside the customers' money may be negative
     CONSTRAINT account_not_negative
         CHECK (balance_minor >= 0 OR kind IN ('external', 'receivable', 'costs', 'owner')),
@@ -155,20 +158,22 @@ CREATE TRIGGER settlement_whole BEFORE INSERT ON settlements
 CREATE FUNCTION escrow_money_check(deal text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     e        escrow_transactions;
+    s        settlements;
     funded   boolean;
+    finished boolean;
     h        bigint;
     f        bigint;
     r        bigint;
-    settled  boolean;
+    strange  bigint;
 BEGIN
     SELECT * INTO e FROM escrow_transactions WHERE id = deal;
     SELECT coalesce(sum(balance_minor) FILTER (WHERE kind = 'holding'), 0),
            coalesce(sum(balance_minor) FILTER (WHERE kind = 'pending_fee'), 0),
-           coalesce(sum(balance_minor) FILTER (WHERE kind = 'received'), 0)
-      INTO h, f, r
+           coalesce(sum(balance_minor) FILTER (WHERE kind = 'received'), 0),
+           coalesce(sum(balance_minor) FILTER (WHERE currency <> e.currency), 0)
+      INTO h, f, r, strange
       FROM ledger_accounts
-     WHERE kind IN ('holding', 'pending_fee', 'received') AND owner = deal
-       AND currency = e.currency;
+     WHERE kind IN ('holding', 'pending_fee', 'received') AND owner = deal;
     IF e.id IS NULL THEN
         RAISE EXCEPTION 'there is no deal %', deal
             USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_money_matches';
@@ -177,14 +182,20 @@ BEGIN
     IF h <> (CASE WHEN funded THEN e.held_price_minor ELSE 0 END)
        OR f <> (CASE WHEN funded THEN e.held_fee_minor ELSE 0 END)
        OR (r <> 0 AND e.status <> 'PENDING')
+       OR strange <> 0  -- money of another currency than the deal's
     THEN
         RAISE EXCEPTION 'deal % is % with holding %, pending fee %, received %',
             deal, e.status, h, f, r
             USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_money_matches';
     END IF;
     IF e.held_price_minor IS NOT NULL THEN
-        SELECT EXISTS (SELECT FROM settlements s WHERE s.escrow_id = deal) INTO settled;
-        IF settled <> (e.status IN ('COMPLETED', 'REFUNDED')) THEN
+        SELECT * INTO s FROM settlements WHERE escrow_id = deal;
+        finished := e.status IN ('COMPLETED', 'REFUNDED');
+        IF finished <> (s.escrow_id IS NOT NULL)
+           OR (finished AND s.event <> e.last_event)
+           OR (e.status = 'REFUNDED'
+               AND s.buyer_minor <> e.held_price_minor + e.held_fee_minor)
+        THEN
             RAISE EXCEPTION 'deal % is % and its settlement disagrees', deal, e.status
                 USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_settled_once';
         END IF;

@@ -117,6 +117,12 @@ BEGIN
        OR (OLD.state <> 'WAITING' AND NEW.amount_minor <> OLD.amount_minor)
        OR (OLD.reference IS NOT NULL AND NEW.reference IS DISTINCT FROM OLD.reference
            AND NOT OLD.reference_fitted)
+       -- a prompt that was paid by it stays paid by it, or it could be credited once more
+       OR (OLD.attempt_id IS NOT NULL AND NEW.attempt_id IS DISTINCT FROM OLD.attempt_id)
+       OR (OLD.state = 'CREDITED'
+           AND (NEW.channel, NEW.escrow_id, NEW.telegram_id, NEW.evidence, NEW.posted_at)
+               IS DISTINCT FROM
+               (OLD.channel, OLD.escrow_id, OLD.telegram_id, OLD.evidence, OLD.posted_at))
        OR (OLD.state = 'CREDITED' AND NEW.state NOT IN ('CREDITED', 'REVERSED'))
        OR (OLD.state = 'SUSPENSE' AND NEW.state NOT IN ('SUSPENSE', 'CREDITED', 'RETURNED',
                                                         'REVERSED'))
@@ -235,6 +241,22 @@ BEGIN
 END $$;
 CREATE TRIGGER payout_unchanged BEFORE UPDATE ON payouts
     FOR EACH ROW EXECUTE FUNCTION payout_unchanged();
+-- The id a payment was asked for under stays the attempt's own, and a definite answer is definite:
+-- else a second attempt could follow a paid one.
+CREATE FUNCTION payout_attempt_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.payout_id, NEW.originator_conversation_id, NEW.sent_at)
+       IS DISTINCT FROM (OLD.payout_id, OLD.originator_conversation_id, OLD.sent_at)
+       OR (OLD.state IN ('PAID', 'FAILED') AND NEW.state <> OLD.state)
+       OR (OLD.state = 'UNKNOWN' AND NEW.state = 'SENDING')
+    THEN
+        RAISE EXCEPTION 'payout attempt % does not change that way', OLD.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'payout_attempt_frozen';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER payout_attempt_unchanged BEFORE UPDATE ON payout_attempts
+    FOR EACH ROW EXECUTE FUNCTION payout_attempt_unchanged();
 CREATE TRIGGER payouts_kept BEFORE DELETE OR TRUNCATE ON payouts
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER payout_attempts_kept BEFORE DELETE OR TRUNCATE ON payout_attempts

@@ -33,6 +33,23 @@ SELECT provider, reference, escrow_id, currency, amount_minor, state FROM receip
 CREATE VIEW payouts_overview AS
 SELECT id, telegram_id, currency, amount_minor, state, provider_reference FROM payouts;
 
+-- A session may put temporary tables before ours; our functions don't look there first.
+DO $$
+DECLARE
+    ours regprocedure;
+BEGIN
+    FOR ours IN
+        SELECT p.oid FROM pg_proc p
+         WHERE p.pronamespace = current_schema()::regnamespace
+           AND p.proowner = current_user::regrole
+           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', ours, current_schema());
+    END LOOP;
+END $$;
+
+REVOKE EXECUTE ON FUNCTION ledger_post(jsonb) FROM PUBLIC;
+
 -- Where the login may not create roles the triggers alone hold, and `--check` says so.
 DO $$
 BEGIN

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
@@ -102,15 +102,19 @@ def _tier(currency: Currency, row: Any, category: str, *, last: bool) -> Tier:
             raise ValueError(f"{currency}: {key} must be a number above 0")
         return decimal_to_minor(value, currency)
 
-    try:
-        points = Decimal(row["percent"]) * 100
-    except (KeyError, InvalidOperation, TypeError) as error:
-        raise ValueError(f"{currency}: every tier needs a percent") from error
-    if points != points.to_integral_value() or not 0 <= points <= TOLERANCE_CAP_PERCENT * 100:
-        raise ValueError(f"{currency}: percent is between 0 and {TOLERANCE_CAP_PERCENT}, in 0.01")
-    if last == ("below" in row):
+    percent = row.get("percent")
+    if (
+        not isinstance(percent, Decimal)
+        or not 0 <= percent <= TOLERANCE_CAP_PERCENT
+        or (percent * 100) % 1
+    ):
+        raise ValueError(
+            f"{currency}: every tier needs a percent between 0 and {TOLERANCE_CAP_PERCENT}, in 0.01"
+        )
+    if last == (row.get("below") is not None):
         raise ValueError(f"{currency}: every tier but the last has 'below'")
-    return Tier(category, minor("below"), int(points), minor("at_least"), minor("at_most"))
+    points = int(percent * 100)
+    return Tier(category, minor("below"), points, minor("at_least"), minor("at_most"))
 
 
 def tiers_to_json(tiers: Sequence[Tier]) -> list[dict[str, Any]]:
@@ -252,6 +256,8 @@ def divide_accepted(received: Money, due: Money, fee: Money) -> Division:
     A shortage is the platform's waiver: from the fee first, then from the price (flow.md 3).
     """
     zero = Money.zero(due.currency)
+    if received <= zero:
+        raise ValueError("an accepted amount is above zero")
     if received >= due:
         return Division(due - fee, fee, received - due, zero)
     short = due - received

@@ -208,7 +208,7 @@ async def test_accepted_prompts(hearing, checkout, merchant):
 async def test_what_is_never_sent(mpesa, daraja, changes):
     with pytest.raises(ValueError, match=r"M-Pesa|mobile|letters"):
         await prompt(mpesa, **changes)
-    assert daraja.calls == []
+    assert not daraja.calls
 
 
 @pytest.mark.parametrize("shillings", [1, 250_000])
@@ -505,7 +505,7 @@ async def test_without_an_initiator_no_status_is_asked(build, daraja):
         mpesa = build(daraja.address, **missing)
         assert not mpesa.can_ask_status
         assert await ask(mpesa) == Answer(Verdict.UNKNOWN, "", "misconfigured")
-    assert daraja.calls == []
+    assert not daraja.calls
 
 
 @pytest.mark.parametrize("reference", ["", "x", "NEF61H8J60 ", "nef61h8j60"])

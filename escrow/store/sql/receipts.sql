@@ -21,9 +21,10 @@ ON CONFLICT DO NOTHING
 RETURNING id
 
 -- post_waiting --
--- A waiting receipt becomes money: by its new state, evidence and owner.
+-- A waiting receipt becomes money: by its new state, evidence and owner. A prompt that claimed it
+-- keeps it, else that prompt could be credited once more.
 UPDATE receipts
-   SET state = $2, evidence = $3, posted_at = $4, telegram_id = $5, attempt_id = $6,
+   SET state = $2, evidence = $3, posted_at = $4, telegram_id = $5, attempt_id = coalesce(attempt_id, $6),
        reference_fitted = $7, escrow_id = $8, outcome = $9, amount_minor = $10,
        next_check_at = NULL
  WHERE id = $1 AND state = 'WAITING'

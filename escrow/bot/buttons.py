@@ -1,0 +1,97 @@
+"""What a button carries: a typed wish, packed and unpacked in this one place.
+
+Anybody can send any data, so a button grants nothing: every wish is checked where it is carried
+out. Data that is not of this form is simply not ours. The buttons of an underpayment choice are
+signed by their service and begin with `v1:`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+DATA_BYTES: Final = 64
+_FORM: Final = re.compile(r"b:([a-z_]{1,12})(?::(ES[0-9]{10}))?(?::([1-9][0-9]{0,17}))?", re.ASCII)
+_CHOICE: Final = re.compile(r"v1:[\x21-\x7e]{1,61}", re.ASCII)
+
+
+class Verb(StrEnum):
+    """What a press asks for."""
+
+    SHOW = "show"  # a deal's card
+    PAY = "pay"  # a prompt for what the deal needs
+    PAYBILL = "paybill"  # how to pay by hand
+    WALLET = "wallet"  # pay from the wallet, the rest by a prompt
+    TOP_UP = "top_up"  # complete a short payment by a prompt
+    TOP_UP_WALLET = "top_wallet"  # complete it from the wallet, the rest by a prompt
+    CREATE = "create"  # open the deal that was previewed
+    DROP = "drop"  # forget it
+    CANCEL = "cancel"  # end an unpaid deal
+    DECLINE = "decline"  # give a paid one back
+    SELLING = "selling"  # how to sell
+    BUYING = "buying"  # how to buy
+    DEALS = "deals"  # the list
+    VERIFY = "verify"  # admins: verify this seller
+    CREDIT = "credit"  # admins: this receipt is real
+    NOT_OURS = "not_ours"  # admins: it is not
+
+
+_NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
+    Verb.SHOW: (True, False),
+    Verb.PAY: (True, False),
+    Verb.PAYBILL: (True, False),
+    Verb.WALLET: (True, False),
+    Verb.TOP_UP: (True, True),
+    Verb.TOP_UP_WALLET: (True, True),
+    Verb.CREATE: (False, True),
+    Verb.DROP: (False, True),
+    Verb.CANCEL: (True, False),
+    Verb.DECLINE: (True, False),
+    Verb.SELLING: (False, False),
+    Verb.BUYING: (False, False),
+    Verb.DEALS: (False, False),
+    Verb.VERIFY: (False, True),
+    Verb.CREDIT: (False, True),
+    Verb.NOT_OURS: (False, True),
+}
+"""Verb → (names a deal, names a number)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A wish: the deal's code and a number (a choice, a draft, a row) where the verb has them."""
+
+    verb: Verb
+    deal: str = ""
+    number: int = 0
+
+
+def pack(button: Button) -> str:
+    """The callback data. `ValueError` when it could not be read back."""
+    parts = ["b", str(button.verb)]
+    if button.deal:
+        parts.append(button.deal)
+    if button.number:
+        parts.append(str(button.number))
+    data = ":".join(parts)
+    if len(data.encode()) > DATA_BYTES or unpack(data) != button:
+        raise ValueError(f"not a button that can be read back: {data[:80]!r}")
+    return data
+
+
+def unpack(data: object) -> Button | None:
+    """The wish in callback data, or None when it is not one of ours."""
+    match = _FORM.fullmatch(data) if isinstance(data, str) else None
+    if match is None or match[1] not in set(Verb):
+        return None
+    verb = Verb(match[1])
+    if (match[2] is not None, match[3] is not None) != _NEEDS[verb]:
+        return None
+    return Button(verb, match[2] or "", int(match[3] or 0))
+
+
+def is_choice(data: object) -> bool:
+    """Whether that may be a signed button of an underpayment choice."""
+    return isinstance(data, str) and _CHOICE.fullmatch(data) is not None

@@ -1,0 +1,167 @@
+"""How words are put before one reader: sentences, people's own texts, dates and countdowns.
+
+`say` is the only way to a text. Whatever is a plain `str` in it counts as written by a person: it
+is cleaned, cut, isolated from the writing direction around it, and escaped.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime
+from markupsafe import Markup, escape
+
+from escrow.domain.money import Money
+
+if TYPE_CHECKING:
+    from escrow.bot.context import Office
+
+SAID_CHARS: Final = 200
+_ISOLATE: Final = "\u2068"
+_END: Final = "\u2069"
+_DROPPED: Final = frozenset({"Cc", "Cf", "Cs", "Co"})
+_SPACES: Final = frozenset({"Zs", "Zl", "Zp"})
+_MARKS_MAX: Final = 3
+"""More combining marks on one letter than any living script needs only hide what is around."""
+
+
+class Plain(str):
+    """Words of our own inside a sentence (amounts, codes, dates): escaped, not isolated."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Who reads, and what every text may need to know. `business` is the name that M-Pesa shows,
+    `paybill` the business number.
+    """
+
+    language: str
+    zone: ZoneInfo
+    now: datetime
+    sandbox: bool
+    business: str
+    paybill: str
+    bot_username: str = ""
+
+    @classmethod
+    def of(cls, office: Office, language: str, bot_username: str) -> Page:
+        return cls(
+            language=language,
+            zone=office.zone,
+            now=office.clock.now(),
+            sandbox=office.sandbox,
+            business=office.rail.display_name,
+            paybill=office.rail.shortcode,
+            bot_username=bot_username,
+        )
+
+
+def say(template: str, /, **values: object) -> Markup:
+    """A sentence of ours with its values: numbers and `Plain` as they are, strings as said by a
+    person.
+    """
+    shown = {name: _shown(value) for name, value in values.items()}
+    return Markup(template).format(**shown)  # noqa: S704 templates are literals of our own
+
+
+def _shown(value: object) -> Markup:
+    if isinstance(value, Markup):
+        return value
+    if isinstance(value, Plain | Money | int):
+        return escape(str(value))
+    if value is None:
+        return Markup("–")
+    if isinstance(value, str):
+        return said(value)
+    raise TypeError(f"{type(value).__name__} does not go into a sentence")
+
+
+def said(text: str, limit: int = SAID_CHARS) -> Markup:
+    """What a person wrote, fit for any sentence: it can't break the markup or turn the line."""
+    return Markup(f"{_ISOLATE}{{text}}{_END}").format(text=clean(text, limit))  # noqa: S704 literal
+
+
+def clean(text: str, limit: int = SAID_CHARS) -> str:
+    """One line of at most `limit` characters without control and direction characters."""
+    kept: list[str] = []
+    marks = 0
+    for char in text[: limit * 8]:
+        category = unicodedata.category(char)
+        if char.isspace() or category in _SPACES:
+            kept.append(" ")
+            continue
+        if category in _DROPPED:
+            continue
+        marks = marks + 1 if category.startswith("M") else 0
+        if marks <= _MARKS_MAX:
+            kept.append(char)
+    line = " ".join("".join(kept).split())
+    if len(line) > limit:
+        line = line[: limit - 1].rstrip() + "…"
+    return line or "–"
+
+
+def code(value: object) -> Markup:
+    """A deal's code, to be copied by a tap."""
+    return say("<code>{value}</code>", value=Plain(value))
+
+
+def typed_command(name: str, deal: str) -> Markup:
+    """A command with its code, to be copied by a tap."""
+    return say("<code>/{name} {deal}</code>", name=Plain(name), deal=Plain(deal))
+
+
+def when(page: Page, moment: datetime) -> Plain:
+    """`Wed 25 Nov, 20:15` in the reader's zone and language."""
+    return Plain(
+        format_datetime(moment, "EEE d MMM, HH:mm", tzinfo=page.zone, locale=page.language)
+    )
+
+
+def clock_time(page: Page, moment: datetime) -> Plain:
+    """`20:15` in the reader's zone."""
+    return Plain(format_datetime(moment, "HH:mm", tzinfo=page.zone, locale=page.language))
+
+
+def deadline(page: Page, moment: datetime) -> Markup:
+    """`Wed 25 Nov, 20:15 (in 3 days)`."""
+    return say(
+        "{when} ({countdown})", when=when(page, moment), countdown=countdown(moment - page.now)
+    )
+
+
+def countdown(left: timedelta) -> Plain:
+    """How long that is, in words: `in 3 days`, `in 5 hours`, `in 10 minutes`."""
+    minutes = round(left.total_seconds() / 60)
+    if left <= timedelta(0):
+        return Plain("over")
+    if minutes <= 1:
+        return Plain("in 1 minute")
+    if minutes < 90:
+        return Plain(f"in {minutes} minutes")
+    hours = round(minutes / 60)
+    if hours < 36:
+        return Plain(f"in {hours} hours")
+    return Plain(f"in {round(hours / 24)} days")
+
+
+def moment(stored: object) -> datetime | None:
+    """A time as notices keep it (ISO 8601), or None."""
+    return datetime.fromisoformat(stored) if isinstance(stored, str) else None
+
+
+def lines(*parts: Markup | None) -> Markup:
+    """Sentences below each other; None is left out."""
+    return Markup("\n").join(part for part in parts if part is not None)
+
+
+def card(page: Page, *parts: Markup | None) -> Markup:
+    """A message about a deal or money; in the sandbox it says that the money is play money."""
+    play = say("<i>Play money – no real shilling moves.</i>") if page.sandbox else None
+    return lines(*parts, play)
