@@ -233,6 +233,10 @@ async def _furnish(services: Services, sandbox: Sandbox) -> None:
         persona.SELLER.id, "Jane Shop", persona.SELLER.phone
     )
     await services.escrows.verify_seller(seller.id, persona.ADMIN.id)
+    await services.rail.register_c2b(
+        confirmation_url=f"{services.callback_base}/c",
+        validation_url=f"{services.callback_base}/v",
+    )
     waiting = [
         escrow
         for escrow, _ in await services.escrows.deals(persona.SELLER.id)

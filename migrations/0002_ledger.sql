@@ -294,3 +294,11 @@ BEGIN
     RETURN QUERY SELECT a.kind, a.owner, a.currency, a.balance_minor
                    FROM ledger_accounts a WHERE a.id = ANY (touched);
 END $$;
+
+-- Locks a wallet before a part of it is promised; nothing when it never had money. A function, since
+-- the program's role may not lock rows that it may not change.
+CREATE FUNCTION ledger_lock_wallet(person text, code text) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT balance_minor FROM ledger_accounts
+     WHERE kind = 'wallet' AND owner = person AND currency = code FOR NO KEY UPDATE
+$$;

@@ -48,7 +48,7 @@ BEGIN
     END LOOP;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION ledger_post(jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION ledger_post(jsonb), ledger_lock_wallet(text, text) FROM PUBLIC;
 
 -- Where the login may not create roles the triggers alone hold, and `--check` says so.
 DO $$
@@ -70,7 +70,7 @@ BEGIN
     GRANT INSERT, UPDATE, DELETE ON reservations, reservation_counts, conversations TO escrow_app;
     GRANT DELETE ON fraud_flags, inbox, telegram_updates, outbox, job_runs TO escrow_app;
     GRANT INSERT ON escrow_timeline, seller_history, settlements, instance TO escrow_app;
-    GRANT EXECUTE ON FUNCTION ledger_post(jsonb) TO escrow_app;
+    GRANT EXECUTE ON FUNCTION ledger_post(jsonb), ledger_lock_wallet(text, text) TO escrow_app;
 EXCEPTION
     WHEN insufficient_privilege THEN
         RAISE NOTICE 'role escrow_app was not set up: %', SQLERRM;

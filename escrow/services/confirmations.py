@@ -228,10 +228,17 @@ class Confirmations:
             await self._ask_admin(waiting, "query_says_no")
             await self._again(attempt, timedelta(minutes=30))
             return f"contradicted:{answer.code}"
-        if self._clock.now() - claimed < self._terms.unreachable_after:
+        now = self._clock.now()
+        if now - claimed < self._terms.unreachable_after:
             await self._again(attempt, timedelta(seconds=20))
-            return "unreachable"
-        return await self._by_limit(waiting, attempt)
+            return "unconfirmed"
+        if _unreachable(answer):
+            return await self._by_limit(waiting, attempt)
+        # M-Pesa answers, and does not say paid: the limit is not for that
+        if now - claimed >= self._terms.prompt_life:
+            await self._ask_admin(waiting, "query_unsure")
+        await self._again(attempt, timedelta(minutes=2))
+        return "unconfirmed"
 
     async def _by_limit(self, waiting: StoredReceipt, attempt: Attempt | None) -> str:
         """Nobody can be asked: small amounts are believed, large ones wait for a person."""
@@ -574,6 +581,13 @@ class Confirmations:
 
     async def _credit(self, receipt: Receipt, evidence: Evidence) -> PaymentResult:
         return await self._funds.process_escrow_payment(receipt, evidence)
+
+
+def _unreachable(answer: Answer) -> bool:
+    """Whether M-Pesa could not be asked at all, or only its gateway's error page answered."""
+    return answer.verdict is Verdict.UNKNOWN and (
+        answer.code == "unreachable" or answer.code.startswith("http_5")
+    )
 
 
 def _receipt_of(stored: StoredReceipt) -> Receipt:

@@ -7,8 +7,7 @@ SELECT balance_minor FROM ledger_accounts WHERE kind = $1 AND owner = $2 AND cur
 
 -- lock_wallet --
 -- Locks a wallet before a part of it is promised; nothing when it never had money.
-SELECT balance_minor FROM ledger_accounts
- WHERE kind = 'wallet' AND owner = $1 AND currency = $2 FOR NO KEY UPDATE
+SELECT ledger_lock_wallet($1, $2)
 
 -- wallet --
 -- A person's wallets, and what is held for or by him in open deals.
