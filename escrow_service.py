@@ -76,6 +76,11 @@ class EscrowService:
         async with self._db.unit() as conn:
             await people.set_phone(conn, telegram_id, msisdn, is_contact=is_contact)
 
+    async def blocked(self, telegram_id: int) -> None:
+        """Telegram says that he blocked the bot; his next message undoes it."""
+        async with self._db.unit() as conn:
+            await people.unreachable(conn, telegram_id, self._clock.now())
+
     async def conversation(self, telegram_id: int) -> tuple[str, dict[str, Any]] | None:
         """The dialogue a person is in: (step, what he said so far)."""
         async with self._db.reading() as conn:

@@ -11,15 +11,16 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from escrow_handlers_admin import ADMIN_COMMANDS
 from pydantic import SecretStr
 from telegram.error import TelegramError
 
 import escrow_automation
 from escrow.bootstrap import Services, migrate_when_up, open_services_on
 from escrow.bot import application
+from escrow.bot.commands import USER_COMMANDS
 from escrow.bot.context import Office
 from escrow.bot.messenger import TelegramMessenger
+from escrow.bot.poller import KINDS
 from escrow.bot.updates import UpdateStore
 from escrow.domain.errors import AmanaError, Fault
 from escrow.domain.money import Currency, Money
@@ -27,15 +28,15 @@ from escrow.metrics import Metrics
 from escrow.services.delivery import Delivery
 from escrow.services.ports import Verdict
 from escrow.settings import Settings
-from escrow.store import migrate
+from escrow.store import inbox, migrate
 from escrow.store.database import acts_as_app_role
 from escrow.web.health import Health
 from escrow.web.server import PortTakenError, Server
+from escrow.web.telegram import TelegramHook
 from escrow.web.webhooks import Webhooks
+from escrow_handlers_admin import ADMIN_BUTTONS, ADMIN_COMMANDS
 
 if TYPE_CHECKING:
-    from telegram.ext import Application
-
     from sandbox.server import Sandbox
 
 _LOG: Final = logging.getLogger(__name__)
@@ -72,10 +73,19 @@ class Program:
         self._spawn("outbox", delivery.run())
         self._automation = await escrow_automation.start_automation(app.bot, services)
         self._closers.append(("automation", escrow_automation.stop_automation))
-        updates = UpdateStore(services.database, services.clock, app, services.escrows)
-        await self._start_http(services, updates)
+        hook = self._settings.telegram_webhook_url
+        updates = UpdateStore(app, services.database, services.clock, polling=not hook)
+        async with services.database.reading() as conn:
+            hook_secret = await inbox.path_secret(conn, "telegram", secrets.token_hex(16))
+        telegram = TelegramHook(hook_secret, updates.accept)
+        await self._start_http(services, telegram)
         await updates.start()
         self._closers.append(("updates", updates.stop))
+        if hook:
+            await app.bot.set_webhook(
+                hook + telegram.path, secret_token=hook_secret, allowed_updates=list(KINDS)
+            )
+        await application.publish_menus(app)
         if sandbox is not None:
             await _furnish(services, sandbox)
         seconds = time.perf_counter() - started
@@ -83,7 +93,7 @@ class Program:
         if sandbox is not None:
             self._say(f"Sandbox with play money: {sandbox.url}  (Ctrl-C stops it)")
         else:
-            self._say(f"Amana runs as @{office.bot_username}. Ctrl-C stops it.")
+            self._say(f"Amana runs as @{app.bot.username}. Ctrl-C stops it.")
             if not self._settings.admin_chat_id:
                 self._say(
                     "No admins: set ADMIN_CHAT_ID. Whoever presses Start is shown his id here."
@@ -137,7 +147,7 @@ class Program:
 
     async def _start_bot(
         self, services: Services, sandbox: Sandbox | None
-    ) -> tuple[Application[Any, Any, Any, Any, Any, Any], Office]:
+    ) -> tuple[application.Bot, Office]:
         settings = self._settings
         office = Office(
             escrows=services.escrows,
@@ -155,17 +165,15 @@ class Program:
             settings.token,
             api_url=settings.telegram_api_url,
             office=office,
-            user_commands=application.USER_COMMANDS,
+            user_commands=USER_COMMANDS,
             admin_commands=ADMIN_COMMANDS,
+            admin_buttons=ADMIN_BUTTONS,
         )
         await _connect_bot(app, self._say)
         self._closers.append(("bot", app.shutdown))
-        await app.start()
-        self._closers.append(("bot handlers", app.stop))
-        office = application.named(app, app.bot.username)
         return app, office
 
-    async def _start_http(self, services: Services, updates: UpdateStore) -> None:
+    async def _start_http(self, services: Services, telegram: TelegramHook) -> None:
         settings = self._settings
         metrics = Metrics(services.oversight, services.choices)
         health = Health(
@@ -176,7 +184,7 @@ class Program:
             settings.metrics_token.get_secret_value(),
         )
         webhooks = Webhooks(services.intake, settings.trusted_proxies, settings.mpesa_allowed_ips)
-        server = Server([*health.routes(), *webhooks.routes()])
+        server = Server([*health.routes(), *webhooks.routes(), *telegram.routes()])
         await server.start(settings.http_host, settings.http_port)
         self._closers.append(("http", server.stop))
 
@@ -199,7 +207,7 @@ class Program:
         return found
 
 
-async def _connect_bot(app: Application[Any, Any, Any, Any, Any, Any], say: Say) -> None:
+async def _connect_bot(app: application.Bot, say: Say) -> None:
     """Telegram may be away at the start: money still has to be taken in, so keep trying."""
     wait = 1.0
     while True:

@@ -6,6 +6,7 @@ is cleaned, cut, isolated from the writing direction around it, and escaped.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from babel.dates import format_datetime
 from markupsafe import Markup, escape
 
 from escrow.domain.money import Money
+from escrow.domain.phone import mask
 
 if TYPE_CHECKING:
     from escrow.bot.context import Office
@@ -27,6 +29,12 @@ _DROPPED: Final = frozenset({"Cc", "Cf", "Cs", "Co"})
 _SPACES: Final = frozenset({"Zs", "Zl", "Zp"})
 _MARKS_MAX: Final = 3
 """More combining marks on one letter than any living script needs only hide what is around."""
+
+
+_NUMBER: Final = re.compile(
+    r"(?<![0-9A-Za-z])(?:\+?254|0)[ .\-]?([17][0-9]{2})[ .\-]?([0-9]{3})[ .\-]?([0-9]{3})(?![0-9])",
+    re.ASCII,
+)
 
 
 class Plain(str):
@@ -88,7 +96,9 @@ def said(text: str, limit: int = SAID_CHARS) -> Markup:
 
 
 def clean(text: str, limit: int = SAID_CHARS) -> str:
-    """One line of at most `limit` characters without control and direction characters."""
+    """One line of at most `limit` characters without control and direction characters. Phone
+    numbers in it are masked, whoever wrote them.
+    """
     kept: list[str] = []
     marks = 0
     for char in text[: limit * 8]:
@@ -101,10 +111,14 @@ def clean(text: str, limit: int = SAID_CHARS) -> str:
         marks = marks + 1 if category.startswith("M") else 0
         if marks <= _MARKS_MAX:
             kept.append(char)
-    line = " ".join("".join(kept).split())
+    line = _NUMBER.sub(lambda found: mask(f"254{found[1]}{found[2]}{found[3]}"), _one_line(kept))
     if len(line) > limit:
         line = line[: limit - 1].rstrip() + "…"
     return line or "–"
+
+
+def _one_line(chars: list[str]) -> str:
+    return " ".join("".join(chars).split())
 
 
 def code(value: object) -> Markup:

@@ -28,8 +28,7 @@ def _by_hand(values: Mapping[str, Any], page: Page) -> Markup:
 
 def balance(values: Mapping[str, Any], page: Page) -> Markup:
     return say(
-        "Your M-Pesa balance was too low for {amount} and M-Pesa's charge. "
-        "Top up, then try again.",
+        "Your M-Pesa balance was too low for {amount} and M-Pesa's charge. Top up, then try again.",
         amount=_amount(values),
     )
 
@@ -112,8 +111,7 @@ def misconfigured(values: Mapping[str, Any], page: Page) -> Markup:
 
 def pin_locked(values: Mapping[str, Any], page: Page) -> Markup:
     return say(
-        "Your M-Pesa PIN is locked. Safaricom unlocks it (call 100 from your line), "
-        "then try again."
+        "Your M-Pesa PIN is locked. Safaricom unlocks it (call 100 from your line), then try again."
     )
 
 

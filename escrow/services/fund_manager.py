@@ -111,6 +111,7 @@ class EscrowFundManager:
         """
         trace = Trace(_LOG, receipt.escrow_code or "-", receipt.reference or "-")
         trace("received")
+        trace("confirmed", evidence=str(evidence))
 
         async def work(conn: Connection) -> PaymentResult:
             return await self._post(conn, receipt, evidence, trace)
@@ -248,7 +249,6 @@ class EscrowFundManager:
             await self._decide(conn, booking, escrow, context, attempt, target, evidence, trace)
         elif target.buyer is not None:
             booking.to_wallet(escrow, target.buyer)
-            trace("wallet_credited")
         else:
             booking.to_suspense(escrow, target.suspense, self._admins)
             trace("unmatched")
@@ -284,6 +284,8 @@ class EscrowFundManager:
         trace("stored")
         after = await ledger.post(conn, booking.journals)
         trace("holding_created" if booking.division else "posted")
+        if any(e.kind == "wallet" and e.minor > 0 for j in booking.journals for e in j.entries):
+            trace("wallet_credited")
         if attempt is not None:
             await payments.attempt_paid(conn, attempt.id, now)
         for move in booking.moves:

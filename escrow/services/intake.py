@@ -99,6 +99,8 @@ class Intake:
                 extra={"action": "unreadable", "route": route, "row": row},
             )
             raise unreadable
+        for action in ("authenticated", "stored" if new else "duplicate"):
+            _LOG.info("callback %s", action, extra={"action": action, "route": route, "row": row})
         self._wake.set()
         return new
 

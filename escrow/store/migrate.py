@@ -15,6 +15,7 @@ import asyncpg
 
 from escrow.domain.errors import Fault
 from escrow.store import queries
+from escrow.store.database import Connection
 
 MIGRATIONS: Final = Path(__file__).resolve().parents[2] / "migrations"
 _FILE: Final = re.compile(r"([0-9]{4})_[a-z0-9_]+\.sql")
@@ -70,7 +71,7 @@ async def migrate(conn: asyncpg.Connection, folder: Path = MIGRATIONS) -> list[s
         await conn.execute(_SQL["unlock"], _LOCK)
 
 
-async def pending(conn: asyncpg.Connection, folder: Path = MIGRATIONS) -> int:
+async def pending(conn: Connection, folder: Path = MIGRATIONS) -> int:
     """How many migrations are not applied yet."""
     exists = await conn.fetchval(_SQL["table_exists"])
     applied = await conn.fetch(_SQL["applied"]) if exists else []

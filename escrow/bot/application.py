@@ -1,0 +1,203 @@
+"""Puts the bot together: python-telegram-bot's Application with our handlers, menus and the one
+error handler. Updates come from `updates.UpdateStore`, not from the library's own Updater.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, cast
+
+from telegram import BotCommand, BotCommandScopeChat, Update
+from telegram.error import Forbidden, NetworkError, TelegramError
+from telegram.ext import (
+    Application,
+    ApplicationBuilder,
+    ApplicationHandlerStop,
+    CallbackQueryHandler,
+    ChatMemberHandler,
+    CommandHandler,
+    ContextTypes,
+    ExtBot,
+    MessageHandler,
+    TypeHandler,
+    filters,
+)
+from telegram.request import HTTPXRequest
+
+from escrow.bot import buyer, common, desk, refusals, texts
+from escrow.bot.buttons import Verb, is_choice, unpack
+from escrow.bot.commands import USER_BUTTONS
+from escrow.bot.context import Command, Handler, Office
+from escrow.bot.desk import Desk
+from escrow.bot.limiter import Limiter
+from escrow.domain.errors import CannotDo, DatabaseDown, NotFound, OutcomeUnknown, TimedOut
+
+_LOG: Final = logging.getLogger(__name__)
+READ_SECONDS: Final = 20.0
+CONNECT_SECONDS: Final = 10.0
+POOL_SECONDS: Final = 10.0
+CONNECTIONS: Final = 32
+
+Bot = Application[ExtBot[int], Desk, dict[Any, Any], dict[Any, Any], dict[Any, Any], None]
+_MEET_FIRST: Final = -1
+
+
+def build(
+    token: str,
+    *,
+    api_url: str,
+    office: Office,
+    user_commands: Sequence[Command],
+    admin_commands: Sequence[Command],
+    admin_buttons: Mapping[Verb, Handler] | None = None,
+) -> Bot:
+    """The Application, not yet initialized: `await initialize()` asks Telegram who it is.
+
+    Needs neither `start()` nor an Updater: `UpdateStore` hands it one update at a time.
+    """
+    application: Bot = (
+        ApplicationBuilder()
+        .token(token)
+        .base_url(f"{api_url}/bot")
+        .base_file_url(f"{api_url}/file/bot")
+        .request(_request(CONNECTIONS))
+        .get_updates_request(_request(2))
+        .rate_limiter(Limiter())
+        .context_types(ContextTypes(context=Desk))
+        .updater(None)
+        .job_queue(None)
+        .build()
+    )
+    application.bot_data.update(
+        {
+            desk.OFFICE: office,
+            desk.USER_COMMANDS: tuple(user_commands),
+            desk.ADMIN_COMMANDS: tuple(admin_commands),
+            desk.BUTTONS: {**USER_BUTTONS, **(admin_buttons or {})},
+        }
+    )
+    _register(application, [*user_commands, *admin_commands])
+    return application
+
+
+def _request(connections: int) -> HTTPXRequest:
+    return HTTPXRequest(
+        connection_pool_size=connections,
+        read_timeout=READ_SECONDS,
+        write_timeout=READ_SECONDS,
+        connect_timeout=CONNECT_SECONDS,
+        pool_timeout=POOL_SECONDS,
+    )
+
+
+def _register(application: Bot, commands: Sequence[Command]) -> None:
+    application.add_handler(TypeHandler(Update, common.meet), group=_MEET_FIRST)
+    for command in commands:
+        handler = cast(Callable[[Update, Desk], Coroutine[Any, Any, None]], command.handler)
+        application.add_handler(CommandHandler(command.name, handler))
+    application.add_handler(CallbackQueryHandler(on_button))
+    application.add_handler(ChatMemberHandler(common.membership, ChatMemberHandler.MY_CHAT_MEMBER))
+    application.add_handler(MessageHandler(filters.CONTACT, common.contact))
+    application.add_handler(MessageHandler(filters.COMMAND, common.unknown_command))
+    application.add_handler(MessageHandler(filters.TEXT, common.typed))
+    application.add_handler(MessageHandler(filters.ALL, common.words_only))
+    application.add_error_handler(on_error)
+
+
+async def on_button(update: Update, context: Desk) -> None:
+    """Every button. Telegram hears first that it was pressed, whatever becomes of it."""
+    query = update.callback_query
+    assert query is not None  # noqa: S101 registered for nothing else
+    try:
+        await query.answer()
+    except TelegramError as error:  # too old, or the network: the press counts all the same
+        _LOG.info("a press was not answered: %s", error, extra={"action": "press_unanswered"})
+    if is_choice(query.data):
+        await buyer.choose(update, context)
+        return
+    button = unpack(query.data)
+    handler = context.bot_data[desk.BUTTONS].get(button.verb) if button else None
+    if handler is None:
+        raise NotFound("button_gone")
+    await handler(update, context)
+
+
+# -- errors --------------------------------------------------------------------------------------
+
+
+async def on_error(update: object, context: Desk) -> None:
+    """The one place where an error becomes words: what can't be done says why, anything else
+    apologises with a number that stands in the log. Nothing else handles the update then.
+    """
+    error = context.error
+    if isinstance(update, Update) and update.effective_chat is not None:
+        if isinstance(error, CannotDo):
+            await _refuse(update, context, error)
+        else:
+            await _apologise(update, context, error)
+    else:
+        _LOG.error("outside an update", exc_info=error, extra={"action": "bot_failed"})
+    raise ApplicationHandlerStop
+
+
+async def _refuse(update: Update, context: Desk, error: CannotDo) -> None:
+    _LOG.info(
+        "refused: %s",
+        error.reason,
+        extra={"action": "refused", "reason": error.reason, "update": update.update_id},
+    )
+    values = dict(error.values)
+    command = values.get("command")
+    if command:
+        known = [*context.bot_data[desk.USER_COMMANDS], *context.bot_data[desk.ADMIN_COMMANDS]]
+        values["usage"] = next((one.usage for one in known if one.name == command), None)
+    text = refusals.refusal(error.reason, values, desk.page(context))
+    if context.progress is not None:
+        await desk.edit(context, context.progress, text)
+    else:
+        await desk.answer(update, context, text)
+
+
+async def _apologise(update: Update, context: Desk, error: BaseException | None) -> None:
+    number = secrets.token_hex(3)
+    extra = {"action": "handler_failed", "incident": number, "update": update.update_id}
+    if isinstance(error, Forbidden):
+        _LOG.info("a person can't be reached: %s", error, extra=extra)
+        await desk.office(context).escrows.blocked(desk.user(update).id)
+        return
+    if isinstance(error, NetworkError):
+        _LOG.warning("an answer did not reach Telegram: %s", error, extra=extra)
+    else:
+        _LOG.error("a handler failed", exc_info=error, extra=extra)
+    later = isinstance(error, DatabaseDown | TimedOut | OutcomeUnknown)
+    await desk.answer(update, context, texts.apology(number, later=later))
+
+
+# -- menus ---------------------------------------------------------------------------------------
+
+
+async def publish_menus(application: Bot) -> None:
+    """What people see behind the menu button; admins see their commands too. A menu that can't
+    be set (an admin who never pressed Start) is logged and stops nothing.
+    """
+    everybody = _menu(application.bot_data[desk.USER_COMMANDS])
+    await _publish(application, everybody, None)
+    admins = [*everybody, *_menu(application.bot_data[desk.ADMIN_COMMANDS])]
+    for admin in application.bot_data[desk.OFFICE].admins:
+        await _publish(application, admins, admin)
+
+
+def _menu(commands: Sequence[Command]) -> list[BotCommand]:
+    return [BotCommand(command.name, command.menu) for command in commands]
+
+
+async def _publish(application: Bot, menu: list[BotCommand], admin: int | None) -> None:
+    scope = BotCommandScopeChat(admin) if admin is not None else None
+    try:
+        await application.bot.set_my_commands(menu, scope=scope)
+    except TelegramError as error:
+        _LOG.warning(
+            "a menu was not set: %s", error, extra={"action": "menu_not_set", "admin": admin}
+        )

@@ -1,0 +1,153 @@
+"""Paying: by a prompt on the phone, by hand, from the wallet; and the underpayment choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from telegram import InlineKeyboardMarkup, Update
+
+from escrow.bot import asking, deal_texts, desk, keyboards, texts
+from escrow.bot.buttons import Verb
+from escrow.bot.deals import with_code
+from escrow.bot.desk import Desk
+from escrow.bot.page import Page
+from escrow.domain.model import Escrow
+from escrow.domain.money import Money
+from escrow.services.choice_tokens import Action
+from escrow.services.ports import Verdict
+from escrow.services.prompts import Started
+from escrow_service import DealView
+
+
+async def pay(update: Update, context: Desk) -> None:
+    """/pay CODE"""
+    await with_code(update, context, desk.words(context), Verb.PAY, prompt)
+
+
+async def pay_pressed(update: Update, context: Desk) -> None:
+    """[Pay KES … by M-Pesa], [Try again]"""
+    await prompt(update, context, desk.button(update).deal)
+
+
+async def prompt(
+    update: Update,
+    context: Desk,
+    typed: str,
+    *,
+    choice_id: int | None = None,
+    use_wallet: bool = False,
+) -> None:
+    """Asks the phone for what the deal still needs; one message shows how that goes. Whoever has
+    no number yet is asked for it first, once.
+    """
+    office, page, me = desk.office(context), desk.page(context), desk.user(update).id
+    view = await office.escrows.deal(typed, me)
+    phone = desk.person(context).phone
+    if phone is None:
+        said = {"deal": view.escrow.id, "choice": choice_id, "wallet": use_wallet}
+        question = texts.ask_number_to_pay(page)
+        await asking.ask_number(update, context, asking.TO_PAY, said, question)
+        return
+    amount = _to_ask(view, use_wallet=use_wallet)
+    context.progress = await desk.answer(
+        update, context, deal_texts.asking(phone, view.escrow, amount, page)
+    )
+    started = await office.prompts.start(
+        view.escrow.id, me, desk.cause(update), choice_id=choice_id, use_wallet=use_wallet
+    )
+    await office.prompts.remember_message(started.attempt.id, context.progress.message_id)
+    text, keyboard = _outcome(started, view.escrow, page)
+    await desk.edit(context, context.progress, text, keyboard)
+
+
+def _to_ask(view: DealView, *, use_wallet: bool) -> Money:
+    """What the prompt will ask for, as far as can be told before."""
+    missing = view.escrow.due - view.escrow.received
+    if use_wallet and view.wallet < missing:
+        missing = missing - view.wallet
+    return missing.up_to_step()
+
+
+def _outcome(
+    started: Started, escrow: Escrow, page: Page
+) -> tuple[Any, InlineKeyboardMarkup | None]:
+    """M-Pesa's first word on a prompt, with what can be done next."""
+    if started.answer.verdict is Verdict.PENDING:
+        return deal_texts.phone_asks(started, escrow, page), None
+    if started.answer.verdict is Verdict.DECLINED:
+        again = keyboards.retry(escrow.id, started.attempt.choice_id, wait=False)
+        return deal_texts.prompt_refused(started, page), again
+    return deal_texts.prompt_unclear(started, page), keyboards.paybill_only(escrow.id)
+
+
+async def number_known(update: Update, context: Desk, msisdn: str, said: Mapping[str, Any]) -> None:
+    """The number that was asked for is there: paying goes on by itself."""
+    await desk.office(context).escrows.set_conversation(desk.user(update).id, None)
+    await prompt(update, context, said["deal"], choice_id=said["choice"], use_wallet=said["wallet"])
+
+
+async def by_hand(update: Update, context: Desk) -> None:
+    """[Pay by paybill]: reserves the deal and shows what to type."""
+    office, page, me = desk.office(context), desk.page(context), desk.user(update).id
+    escrow = await office.prompts.reserve(desk.button(update).deal, me)
+    amount = (escrow.due - escrow.received).up_to_step()
+    text = deal_texts.by_hand(escrow, amount, page, reserved=escrow.buyer_telegram_id is None)
+    await desk.answer(update, context, text, keyboards.by_hand(escrow.id, amount, page.paybill))
+
+
+async def from_wallet(update: Update, context: Desk) -> None:
+    """[Use wallet …]: all of it, or what is there and the rest by a prompt."""
+    office, me = desk.office(context), desk.user(update).id
+    view = await office.escrows.deal(desk.button(update).deal, me)
+    if _needs_more(view):
+        await prompt(update, context, view.escrow.id, use_wallet=True)
+        return
+    await office.prompts.pay_from_wallet(view.escrow.id, me, desk.cause(update))
+    await desk.strip_buttons(update, context)
+
+
+def _needs_more(view: DealView) -> bool:
+    """Whether the wallet alone can't pay what is missing. A deal that was paid needs nothing: a
+    repeated press finds it so.
+    """
+    return view.escrow.can_be_paid and view.wallet < view.escrow.due - view.escrow.received
+
+
+# -- the underpayment choice ---------------------------------------------------------------------
+
+
+async def choose(update: Update, context: Desk) -> None:
+    """A signed button. What Proceed and Cancel did is told by notices."""
+    office, page = desk.office(context), desk.page(context)
+    query = update.callback_query
+    assert query is not None  # noqa: S101 the dispatcher lets nothing else through
+    pressed = await office.choices.press(query.data or "", desk.user(update).id)
+    choice = pressed.choice
+    if pressed.action is not Action.COMPLETE:
+        await desk.strip_buttons(update, context)
+    elif pressed.wallet:
+        text = deal_texts.how_to_complete(choice.missing, pressed.wallet, page)
+        await desk.answer(update, context, text, keyboards.complete(choice, pressed.wallet))
+    else:
+        await prompt(update, context, choice.escrow_id, choice_id=choice.id)
+
+
+async def top_up(update: Update, context: Desk) -> None:
+    """[From M-Pesa], [Try again]: a prompt for the missing amount."""
+    button = desk.button(update)
+    await prompt(update, context, button.deal, choice_id=button.number)
+
+
+async def top_up_from_wallet(update: Update, context: Desk) -> None:
+    """[From wallet], [M-Pesa … + wallet …]"""
+    office, me = desk.office(context), desk.user(update).id
+    button = desk.button(update)
+    view = await office.escrows.deal(button.deal, me)
+    if _needs_more(view):
+        await prompt(update, context, button.deal, choice_id=button.number, use_wallet=True)
+        return
+    await office.prompts.pay_from_wallet(
+        button.deal, me, desk.cause(update), choice_id=button.number
+    )
+    await desk.strip_buttons(update, context)

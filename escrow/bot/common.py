@@ -1,0 +1,187 @@
+"""What everybody may do: start, help, look at deals, type codes and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from telegram import ReplyKeyboardRemove, Update
+from telegram.constants import ChatType
+from telegram.ext import ApplicationHandlerStop
+
+from escrow.bot import asking, buyer, deals, desk, keyboards, seller, texts
+from escrow.bot.desk import Desk
+from escrow.bot.phones import looks_like_phone, read_phone
+from escrow.domain import codes
+from escrow.domain.errors import InvalidInput
+
+_TOLD: Final = "told_private_only"
+
+
+async def meet(update: Update, context: Desk) -> None:
+    """Before any handler: who writes is known from now on. Elsewhere than in private chats the
+    bot says once that it does not work there, and nothing else happens.
+    """
+    chat, user = update.effective_chat, update.effective_user
+    if chat is None or user is None or user.is_bot:
+        raise ApplicationHandlerStop
+    escrows = desk.office(context).escrows
+    if chat.type != ChatType.PRIVATE:
+        if update.message is not None and await escrows.conversation(chat.id) is None:
+            await escrows.set_conversation(chat.id, _TOLD)
+            await desk.answer(update, context, texts.private_only())
+        raise ApplicationHandlerStop
+    if update.my_chat_member is None:
+        context.person = await escrows.seen(
+            user.id, user.first_name, user.username, user.language_code or ""
+        )
+
+
+async def membership(update: Update, context: Desk) -> None:
+    """Somebody blocked the bot: his notices are not tried until he writes again."""
+    change = update.my_chat_member
+    if change is not None and change.new_chat_member.status in ("kicked", "left"):
+        await desk.office(context).escrows.blocked(change.chat.id)
+
+
+# -- commands ------------------------------------------------------------------------------------
+
+
+async def start(update: Update, context: Desk) -> None:
+    """The greeting, or the deal that a link names."""
+    payload = desk.words(context)
+    if payload.upper().startswith("ES"):
+        await deals.show(update, context, payload)
+        return
+    page = desk.page(context)
+    await desk.answer(
+        update, context, texts.greeting(desk.user(update).first_name, page), keyboards.greeting()
+    )
+
+
+async def help_(update: Update, context: Desk) -> None:
+    """Every command this person may use."""
+    commands = list(context.bot_data[desk.USER_COMMANDS])
+    if desk.user(update).id in desk.office(context).admins:
+        commands += context.bot_data[desk.ADMIN_COMMANDS]
+    page = desk.page(context)
+    await desk.answer(update, context, texts.help_text(commands, page), keyboards.greeting())
+
+
+async def how_to_buy(update: Update, context: Desk) -> None:
+    await desk.answer(update, context, texts.how_to_buy(desk.page(context)))
+
+
+async def how_to_sell(update: Update, context: Desk) -> None:
+    await desk.answer(update, context, texts.how_to_sell(desk.page(context)))
+
+
+async def unknown_command(update: Update, context: Desk) -> None:
+    await desk.answer(update, context, texts.unknown_command(desk.page(context)))
+
+
+async def words_only(update: Update, context: Desk) -> None:
+    await desk.answer(update, context, texts.words_only(desk.page(context)))
+
+
+async def cancel(update: Update, context: Desk) -> None:
+    """`/cancel CODE` ends a deal; bare, it stops the question that is open, if any."""
+    if context.args:
+        await deals.cancel(update, context, desk.words(context))
+        return
+    office = desk.office(context)
+    step = await office.escrows.conversation(desk.user(update).id)
+    if step is not None and step[0] in _STEPS:
+        await office.escrows.set_conversation(desk.user(update).id, None)
+        await desk.answer(update, context, texts.stopped(), ReplyKeyboardRemove())
+        return
+    await deals.cancel(update, context, "")
+
+
+# -- what is not a command -----------------------------------------------------------------------
+
+
+async def typed(update: Update, context: Desk) -> None:
+    """Free text: an answer to an open question, a number, a code, or nothing we know."""
+    assert update.message is not None  # noqa: S101 filters let nothing else through
+    text = update.message.text or ""
+    step = await desk.office(context).escrows.conversation(desk.user(update).id)
+    if step is not None and step[0] in _STEPS:
+        await _STEPS[step[0]](update, context, text, step[1])
+    elif looks_like_phone(text):
+        await _save(update, context, read_phone(text), is_contact=False)
+    elif codes.ten_digits(text) is not None:
+        await deals.show(update, context, text)
+    else:
+        await desk.answer(
+            update, context, texts.unknown_words(desk.page(context)), keyboards.greeting()
+        )
+
+
+async def _shop_named(update: Update, context: Desk, text: str, said: Mapping[str, Any]) -> None:
+    await seller.ask_number(update, context, text)
+
+
+async def _number_typed(update: Update, context: Desk, text: str, said: Mapping[str, Any]) -> None:
+    """The first time it is kept with the step, the second time it has to be the same."""
+    msisdn = read_phone(text)
+    escrows = desk.office(context).escrows
+    me = desk.user(update).id
+    first = said.get("first")
+    if first is None or said.get("first_update") == update.update_id:
+        said = {**said, "first": msisdn, "first_update": update.update_id}
+        await escrows.set_conversation(me, asking.PHONE, said)
+        await desk.answer(update, context, texts.ask_number_again(desk.page(context)))
+        return
+    if first != msisdn:
+        again = {key: said[key] for key in said if not key.startswith("first")}
+        await escrows.set_conversation(me, asking.PHONE, again)
+        raise InvalidInput("phone_mismatch")
+    await _number_known(update, context, msisdn, said, is_contact=False)
+
+
+_STEPS: Final[dict[str, Callable[[Update, Desk, str, Mapping[str, Any]], Awaitable[None]]]] = {
+    asking.SHOP_NAME: _shop_named,
+    asking.PHONE: _number_typed,
+}
+"""Step → what takes the next words."""
+
+
+async def contact(update: Update, context: Desk) -> None:
+    """A shared contact: only one's own counts."""
+    assert update.message is not None  # noqa: S101 filters let nothing else through
+    shared = update.message.contact
+    assert shared is not None  # noqa: S101
+    if shared.user_id != desk.user(update).id:
+        raise InvalidInput("foreign_contact")
+    msisdn = read_phone(shared.phone_number)
+    step = await desk.office(context).escrows.conversation(desk.user(update).id)
+    if step is not None and step[0] == asking.PHONE:
+        await _number_known(update, context, msisdn, step[1], is_contact=True)
+    else:
+        await _save(update, context, msisdn, is_contact=True)
+
+
+async def _number_known(
+    update: Update, context: Desk, msisdn: str, said: Mapping[str, Any], *, is_contact: bool
+) -> None:
+    """The step is over; what it was asked for goes on by itself."""
+    await _save(update, context, msisdn, is_contact=is_contact)
+    await _THEN[said["then"]](update, context, msisdn, said)
+
+
+async def _save(update: Update, context: Desk, msisdn: str, *, is_contact: bool) -> None:
+    await desk.office(context).escrows.set_phone(
+        desk.user(update).id, msisdn, is_contact=is_contact
+    )
+    context.person = replace(desk.person(context), phone=msisdn, phone_is_contact=is_contact)
+    text = texts.number_saved(msisdn, desk.page(context))
+    await desk.answer(update, context, text, ReplyKeyboardRemove())
+
+
+_THEN: Final[dict[str, Callable[[Update, Desk, str, Mapping[str, Any]], Awaitable[None]]]] = {
+    asking.TO_PAY: buyer.number_known,
+    asking.TO_SELL: seller.number_known,
+}
+"""What a number was asked for → how it goes on."""

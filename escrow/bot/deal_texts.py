@@ -1,0 +1,290 @@
+"""Deals in words: cards, previews, lists, and what happens while one is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from markupsafe import Markup
+
+from escrow.bot import prompt_words
+from escrow.bot.page import Page, Plain, card, code, deadline, lines, say, typed_command
+from escrow.domain.flow import Status
+from escrow.domain.model import Escrow
+from escrow.domain.money import Currency, Money
+from escrow.domain.phone import mask
+from escrow.domain.terms import Quote, Terms
+from escrow.services.prompts import Started
+from escrow_service import DealView
+
+LISTED: Final = 10
+_RESERVED_MINUTES: Final = int(Terms().reservation.total_seconds() // 60)
+
+_STATUS: Final = {
+    Status.PENDING: "waiting for payment",
+    Status.HELD: "paid, money held",
+    Status.SHIPPED: "on its way",
+    Status.DELIVERED: "delivered",
+    Status.DISPUTED: "in dispute",
+    Status.FROZEN: "frozen by an admin",
+    Status.COMPLETED: "completed",
+    Status.REFUNDED: "refunded to the buyer",
+    Status.CANCELLED: "cancelled",
+}
+
+
+def status_words(status: Status) -> Plain:
+    """Where a deal stands, in two or three words."""
+    return Plain(_STATUS[status])
+
+
+def deal_card(view: DealView, page: Page) -> Markup:
+    """A deal as one person sees it: the amount, what it is, where it stands, the next step."""
+    escrow = view.escrow
+    amount = escrow.due
+    if view.role == "seller":
+        amount = escrow.held_price or escrow.due - escrow.fee
+    return card(
+        page,
+        say(
+            "<b>{amount}</b> · {status}",
+            amount=amount,
+            status=status_words(escrow.status),
+        ),
+        say("{description}", description=escrow.description),
+        say("Deal {code}, seller {shop}", code=code(escrow.id), shop=escrow.shop_name),
+        _price_line(escrow),
+        _next_step(view, page),
+    )
+
+
+def _price_line(escrow: Escrow) -> Markup | None:
+    if escrow.due == escrow.price:
+        return None
+    return say("Price {price} + fee {fee}", price=escrow.price, fee=escrow.due - escrow.price)
+
+
+def _next_step(view: DealView, page: Page) -> Markup | None:
+    escrow = view.escrow
+    if escrow.can_be_paid:
+        return _to_be_paid(view, page)
+    if escrow.status is Status.PENDING:
+        return say("It can't be paid at the moment: its seller is not verified.")
+    if escrow.status is Status.HELD and escrow.ship_by is not None:
+        if view.role == "seller":
+            return lines(
+                say("Please send it by {deadline}.", deadline=deadline(page, escrow.ship_by)),
+                say(
+                    "Can't send it? {decline} gives the money back.",
+                    decline=typed_command("decline", escrow.id),
+                ),
+            )
+        return say(
+            "The seller was told to send it by {deadline}.",
+            deadline=deadline(page, escrow.ship_by),
+        )
+    return None
+
+
+def _to_be_paid(view: DealView, page: Page) -> Markup:
+    escrow = view.escrow
+    assert escrow.pay_by is not None  # noqa: S101 a deal that can be paid has its time
+    until = deadline(page, escrow.pay_by)
+    if view.role == "seller":
+        return say("The buyer can pay by {until}. Don't send anything before.", until=until)
+    if view.choice_open_until is not None:
+        return say(
+            "{received} came, {missing} is missing. Please choose below.",
+            received=escrow.received,
+            missing=escrow.due - escrow.received,
+        )
+    if view.reserved_by_other:
+        return say("Somebody else is paying it just now.")
+    return lines(
+        say("Pay by {until}.", until=until),
+        say("Amana holds your money; it does not go to the seller when you pay."),
+        say("Dollar deals can only be paid from the wallet for now.")
+        if escrow.currency is Currency.USD
+        else None,
+    )
+
+
+def deals(rows: Sequence[tuple[Escrow, str]], page: Page) -> Markup:
+    """A person's deals, newest first."""
+    if not rows:
+        return say("You have no deals yet. Open a seller's link to buy, or send /sell to sell.")
+    more = len(rows) - LISTED
+    return card(
+        page,
+        say("<b>Your deals</b>"),
+        *(
+            say(
+                "{code} {amount} · {description} · {status}",
+                code=code(escrow.id),
+                amount=escrow.due,
+                description=escrow.description[:40],
+                status=status_words(escrow.status),
+            )
+            for escrow, _ in rows[:LISTED]
+        ),
+        say("and {more} more", more=more) if more > 0 else None,
+    )
+
+
+def which_deal() -> Markup:
+    return say("Which deal?")
+
+
+def cancelled(escrow: Escrow, page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>Deal {code} is cancelled.</b>", code=code(escrow.id)),
+        say("What was paid for it is in the buyer's wallet."),
+    )
+
+
+def declined(escrow: Escrow, page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>Deal {code} is over.</b>", code=code(escrow.id)),
+        say("The buyer has the money back. Please send nothing."),
+    )
+
+
+# -- opening -------------------------------------------------------------------------------------
+
+
+def preview(quote: Quote, description: str, page: Page) -> Markup:
+    return card(
+        page,
+        say(
+            "<b>The buyer pays {due}, you get {holding}.</b>", due=quote.due, holding=quote.holding
+        ),
+        say("{description}", description=description),
+        say("Price {price}, Amana's fee {fee}", price=quote.price, fee=quote.fee),
+        say("Dollar deals can only be paid from the wallet for now.")
+        if quote.price.currency is Currency.USD
+        else None,
+        say("Is that right?"),
+    )
+
+
+def opened(escrow: Escrow, link: str, page: Page) -> Markup:
+    """A new deal: its code and the link for the buyer."""
+    return card(
+        page,
+        say("<b>Deal {code} is open.</b>", code=code(escrow.id)),
+        say(
+            "The buyer pays {due} for {description}.",
+            due=escrow.due,
+            description=escrow.description,
+        ),
+        say("Send him this link: {link}", link=Plain(link)),
+        say("Send the goods only when I tell you that the money is held.")
+        if escrow.can_be_paid
+        else say("It can be paid as soon as an admin has verified you."),
+    )
+
+
+def dropped() -> Markup:
+    return say("All right, nothing was opened.")
+
+
+def invitation(description: str, due: Money) -> str:
+    """What goes with a shared link. Plain text: it leaves Telegram."""
+    return f"{description} – {due}, paid safely through Amana:"
+
+
+# -- paying --------------------------------------------------------------------------------------
+
+
+def _before_paying(escrow: Escrow, amount: Money, page: Page) -> Markup:
+    return lines(
+        say(
+            "M-Pesa asks: pay {amount} to {business}, account {code}. It adds its own charge.",
+            amount=amount,
+            business=page.business,
+            code=code(escrow.id),
+        ),
+        say("Does another name show? Then cancel on the phone and tell us."),
+    )
+
+
+def asking(phone: str, escrow: Escrow, amount: Money, page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>Asking {phone} for {amount} …</b>", phone=Plain(mask(phone)), amount=amount),
+        _before_paying(escrow, amount, page),
+    )
+
+
+def phone_asks(started: Started, escrow: Escrow, page: Page) -> Markup:
+    """M-Pesa accepted the request."""
+    attempt = started.attempt
+    return card(
+        page,
+        say(
+            "<b>Look at your phone: {phone} is asked for {amount}.</b>",
+            phone=Plain(mask(attempt.phone)),
+            amount=attempt.amount,
+        ),
+        _before_paying(escrow, attempt.amount, page),
+        say("{part} comes from your wallet.", part=attempt.wallet_part)
+        if attempt.wallet_part
+        else None,
+        say("Enter your PIN there. I write here as soon as the money has arrived."),
+    )
+
+
+def prompt_refused(started: Started, page: Page) -> Markup:
+    """M-Pesa refused the request at once."""
+    attempt = started.attempt
+    values = {"amount": str(attempt.amount), "code": attempt.escrow_id}
+    return card(
+        page,
+        say("<b>{amount} was not asked for.</b>", amount=attempt.amount),
+        prompt_words.why(started.answer.reason, values, page),
+    )
+
+
+def prompt_unclear(started: Started, page: Page) -> Markup:
+    """M-Pesa's answer to the request was lost or can't be read."""
+    return card(
+        page,
+        say("<b>M-Pesa gave no clear answer.</b>"),
+        say(
+            "If {phone} asks for {amount}, you can pay it: the money is found.",
+            phone=Plain(mask(started.attempt.phone)),
+            amount=started.attempt.amount,
+        ),
+        say("If nothing shows, pay by paybill, or try again in 10 minutes."),
+    )
+
+
+def by_hand(escrow: Escrow, amount: Money, page: Page, *, reserved: bool) -> Markup:
+    """How to pay by paybill."""
+    return card(
+        page,
+        say("<b>Pay {amount} by paybill</b>", amount=amount),
+        say("M-Pesa → Lipa na M-Pesa → Pay Bill"),
+        say("Business no. <code>{paybill}</code> ({business})", **_paybill(page)),
+        say("Account no. {code}", code=code(escrow.id)),
+        say("Amount {amount}; M-Pesa adds its own charge.", amount=amount),
+        say("Does another name show? Then cancel. Please pay from your own number."),
+        say("The deal is kept for you for {minutes} minutes.", minutes=_RESERVED_MINUTES)
+        if reserved
+        else None,
+    )
+
+
+def _paybill(page: Page) -> dict[str, object]:
+    return {"paybill": Plain(page.paybill), "business": page.business}
+
+
+def how_to_complete(missing: Money, wallet: Money, page: Page) -> Markup:
+    """The buyer completes a short payment and has money in his wallet."""
+    return card(
+        page,
+        say("<b>{missing} is missing.</b>", missing=missing),
+        say("Your wallet holds {wallet}. From where shall it come?", wallet=wallet),
+    )

@@ -1,0 +1,88 @@
+"""Looking at deals and ending them: both parties' commands."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from telegram import Update
+
+from escrow.bot import deal_texts, desk, keyboards
+from escrow.bot.buttons import Verb
+from escrow.bot.desk import Desk
+from escrow.bot.fitting import ASKS_FIRST, fitting
+from escrow.domain.errors import NotFound
+
+Do = Callable[[Update, Desk, str], Awaitable[None]]
+
+
+async def show(update: Update, context: Desk, typed: str) -> None:
+    """A deal's card, with what this person can press."""
+    office, page = desk.office(context), desk.page(context)
+    view = await office.escrows.deal(typed, desk.user(update).id)
+    choice = await office.choices.buttons(view.choice_id) if view.choice_id else None
+    await desk.answer(
+        update, context, deal_texts.deal_card(view, page), keyboards.deal(view, choice)
+    )
+
+
+async def listed(update: Update, context: Desk) -> None:
+    """/deals: all of them, newest first."""
+    rows = await desk.office(context).escrows.deals(desk.user(update).id)
+    text = deal_texts.deals(rows, desk.page(context))
+    await desk.answer(update, context, text, keyboards.deals(rows) if rows else None)
+
+
+async def with_code(update: Update, context: Desk, typed: str, verb: Verb, do: Do) -> None:
+    """Does it for the deal that was named; without a name for the only one that fits, or lets
+    the person pick.
+    """
+    if typed:
+        await do(update, context, typed)
+        return
+    rows = fitting(await desk.office(context).escrows.deals(desk.user(update).id), verb)
+    if not rows:
+        raise NotFound("nothing_fits")
+    if len(rows) == 1 and verb not in ASKS_FIRST:
+        await do(update, context, rows[0][0].id)
+        return
+    await desk.answer(update, context, deal_texts.which_deal(), keyboards.deals(rows, verb))
+
+
+async def deal(update: Update, context: Desk) -> None:
+    """/deal CODE"""
+    await with_code(update, context, desk.words(context), Verb.SHOW, show)
+
+
+async def cancel(update: Update, context: Desk, typed: str) -> None:
+    """/cancel CODE, for a deal that nobody has funded."""
+    await with_code(update, context, typed, Verb.CANCEL, _cancel)
+
+
+async def _cancel(update: Update, context: Desk, typed: str) -> None:
+    escrow = await desk.office(context).escrows.cancel(typed, desk.user(update).id)
+    await desk.answer(update, context, deal_texts.cancelled(escrow, desk.page(context)))
+
+
+async def decline(update: Update, context: Desk) -> None:
+    """/decline CODE: the seller gives the money back."""
+    await with_code(update, context, desk.words(context), Verb.DECLINE, _decline)
+
+
+async def _decline(update: Update, context: Desk, typed: str) -> None:
+    escrow = await desk.office(context).escrows.decline(typed, desk.user(update).id)
+    await desk.answer(update, context, deal_texts.declined(escrow, desk.page(context)))
+
+
+def pressed(do: Do) -> Callable[[Update, Desk], Awaitable[None]]:
+    """The handler of a button that names a deal."""
+
+    async def handler(update: Update, context: Desk) -> None:
+        await do(update, context, desk.button(update).deal)
+
+    return handler
+
+
+show_pressed: Final = pressed(show)
+cancel_pressed: Final = pressed(_cancel)
+decline_pressed: Final = pressed(_decline)

@@ -1,0 +1,144 @@
+"""What every handler has at hand: the office, the reader's page, answering, editing.
+
+An update's own number is the `cause` of whatever it starts, so that handling it again after a
+crash starts nothing twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from markupsafe import Markup
+from telegram import (
+    InlineKeyboardMarkup,
+    LinkPreviewOptions,
+    Message,
+    ReplyKeyboardMarkup,
+    ReplyKeyboardRemove,
+    Update,
+    User,
+)
+from telegram.constants import ParseMode
+from telegram.error import BadRequest, TelegramError
+from telegram.ext import CallbackContext, ExtBot
+
+from escrow.bot.buttons import Button, unpack
+from escrow.bot.context import Office
+from escrow.bot.page import Page
+from escrow.domain.model import Person
+
+_LOG: Final = logging.getLogger(__name__)
+OFFICE: Final = "office"
+USER_COMMANDS: Final = "user_commands"
+ADMIN_COMMANDS: Final = "admin_commands"
+BUTTONS: Final = "buttons"
+NO_PREVIEW: Final = LinkPreviewOptions(is_disabled=True)
+
+Keyboard = InlineKeyboardMarkup | ReplyKeyboardMarkup | ReplyKeyboardRemove
+_Base = CallbackContext[ExtBot[int], dict[Any, Any], dict[Any, Any], dict[Any, Any]]
+
+
+class Desk(_Base):
+    """One update's context. `person` wrote it; `progress` is a message of ours that shows how
+    the work goes, and that the outcome replaces.
+    """
+
+    person: Person | None = None
+    progress: Message | None = None
+
+
+def office(context: _Base) -> Office:
+    found = context.bot_data[OFFICE]
+    assert isinstance(found, Office)  # noqa: S101 put there when the application is built
+    return found
+
+
+def page(context: _Base) -> Page:
+    """The page of whoever this update is from."""
+    person = context.person if isinstance(context, Desk) else None
+    language = person.language if person else "en"
+    return Page.of(office(context), language, context.bot.username)
+
+
+def user(update: Update) -> User:
+    """Who wrote or pressed. Handlers are registered for such updates only."""
+    found = update.effective_user
+    assert found is not None  # noqa: S101 filters let nothing else through
+    return found
+
+
+def person(context: Desk) -> Person:
+    assert context.person is not None  # noqa: S101 met before any other handler
+    return context.person
+
+
+def cause(update: Update) -> str:
+    """The idempotency key of what this update starts."""
+    return f"update:{update.update_id}"
+
+
+def button(update: Update) -> Button:
+    """The wish of a pressed button; the dispatcher has read it before."""
+    found = unpack(update.callback_query.data if update.callback_query else None)
+    assert found is not None  # noqa: S101 the dispatcher lets nothing else through
+    return found
+
+
+def words(context: _Base) -> str:
+    """What stands behind a command, on one line."""
+    return " ".join(context.args or ())
+
+
+async def answer(
+    update: Update, context: _Base, text: Markup, keyboard: Keyboard | None = None
+) -> Message:
+    """A new message in the chat of this update."""
+    chat = update.effective_chat
+    assert chat is not None  # noqa: S101 filters let nothing else through
+    return await context.bot.send_message(
+        chat.id,
+        str(text),
+        parse_mode=ParseMode.HTML,
+        reply_markup=keyboard,
+        link_preview_options=NO_PREVIEW,
+    )
+
+
+async def edit(
+    context: _Base, message: Message, text: Markup, keyboard: InlineKeyboardMarkup | None = None
+) -> None:
+    """Replaces one of our messages; says it anew when that one is gone."""
+    try:
+        await context.bot.edit_message_text(
+            str(text),
+            chat_id=message.chat_id,
+            message_id=message.message_id,
+            parse_mode=ParseMode.HTML,
+            reply_markup=keyboard,
+            link_preview_options=NO_PREVIEW,
+        )
+    except BadRequest as error:
+        if "not modified" in str(error).lower():
+            return
+        _LOG.info("a message can't be edited: %s", error, extra={"action": "edit_refused"})
+        await context.bot.send_message(
+            message.chat_id,
+            str(text),
+            parse_mode=ParseMode.HTML,
+            reply_markup=keyboard,
+            link_preview_options=NO_PREVIEW,
+        )
+
+
+async def strip_buttons(update: Update, context: _Base) -> None:
+    """Takes the buttons off the message that was pressed. What was done stays done if not."""
+    query = update.callback_query
+    if query is None or query.message is None:
+        return
+    try:
+        await context.bot.edit_message_reply_markup(
+            chat_id=query.message.chat.id, message_id=query.message.message_id, reply_markup=None
+        )
+    except TelegramError as error:
+        _LOG.info("buttons stay: %s", error, extra={"action": "buttons_stay"})

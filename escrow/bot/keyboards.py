@@ -1,0 +1,214 @@
+"""Arranges buttons below messages. The words are in `labels`, the data in `buttons`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from telegram import (
+    CopyTextButton,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    KeyboardButton,
+    ReplyKeyboardMarkup,
+)
+
+from escrow.bot import labels
+from escrow.bot.buttons import Button, Verb, pack
+from escrow.bot.page import clean
+from escrow.bot.prompt_words import needs_two_minutes
+from escrow.domain.model import Choice, Escrow
+from escrow.domain.money import Currency, Money
+from escrow.services.choice_tokens import Action
+from escrow_service import DealView
+
+_LISTED = 8
+
+
+def _button(label: str, verb: Verb, deal: str = "", number: int = 0) -> InlineKeyboardButton:
+    return InlineKeyboardButton(label, callback_data=pack(Button(verb, deal, number)))
+
+
+def _rows(*buttons: InlineKeyboardButton) -> InlineKeyboardMarkup:
+    """One button per row: labels stay readable on small phones."""
+    return InlineKeyboardMarkup([[button] for button in buttons])
+
+
+def greeting() -> InlineKeyboardMarkup:
+    return InlineKeyboardMarkup(
+        [
+            [
+                _button(labels.how_to_buy(), Verb.BUYING),
+                _button(labels.how_to_sell(), Verb.SELLING),
+            ],
+            [_button(labels.my_deals(), Verb.DEALS)],
+        ]
+    )
+
+
+# -- deals -------------------------------------------------------------------------------------
+
+
+def deal(view: DealView, choice: Mapping[Action, str] | None = None) -> InlineKeyboardMarkup | None:
+    """What this person can press on a deal's card. `choice`: the signed buttons of his open
+    underpayment choice.
+    """
+    escrow = view.escrow
+    if not escrow.can_be_paid or view.role == "seller" or view.reserved_by_other:
+        return None
+    missing = escrow.due - escrow.received
+    if choice is not None:
+        return underpaid(choice, missing, escrow.received)
+    buttons = []
+    if escrow.currency is Currency.KES:
+        buttons.append(_button(labels.pay_mpesa(missing), Verb.PAY, escrow.id))
+        buttons.append(_button(labels.pay_paybill(), Verb.PAYBILL, escrow.id))
+    if view.wallet >= missing:
+        buttons.append(_button(labels.use_wallet(missing), Verb.WALLET, escrow.id))
+    elif view.wallet and escrow.currency is Currency.KES:
+        buttons.append(_button(labels.use_wallet_too(view.wallet), Verb.WALLET, escrow.id))
+    return _rows(*buttons) if buttons else None
+
+
+def deals(rows: Sequence[tuple[Escrow, str]], verb: Verb = Verb.SHOW) -> InlineKeyboardMarkup:
+    """One button per deal, for the newest ones."""
+    return _rows(
+        *(
+            _button(labels.deal(escrow.id, escrow.description), verb, escrow.id)
+            for escrow, _ in rows[:_LISTED]
+        )
+    )
+
+
+def underpaid(
+    tokens: Mapping[Action, str], missing: object, received: object
+) -> InlineKeyboardMarkup:
+    """The three signed buttons of an underpayment choice."""
+    return _rows(
+        InlineKeyboardButton(labels.complete(missing), callback_data=tokens[Action.COMPLETE]),
+        InlineKeyboardButton(labels.proceed(received), callback_data=tokens[Action.PROCEED]),
+        InlineKeyboardButton(labels.cancel_refund(), callback_data=tokens[Action.CANCEL]),
+    )
+
+
+def complete(choice: Choice, wallet: Money) -> InlineKeyboardMarkup:
+    """From where the missing amount shall come."""
+    missing = choice.missing
+    if wallet >= missing:
+        second = labels.from_wallet(missing)
+    else:
+        second = labels.mpesa_and_wallet((missing - wallet).up_to_step(), wallet)
+    return _rows(
+        _button(labels.from_mpesa(missing), Verb.TOP_UP, choice.escrow_id, choice.id),
+        _button(second, Verb.TOP_UP_WALLET, choice.escrow_id, choice.id),
+    )
+
+
+def retry(code: str, choice_id: int | None, *, wait: bool) -> InlineKeyboardMarkup:
+    """After a prompt that brought no money."""
+    again = labels.try_again(wait=wait)
+    if choice_id:
+        return _rows(_button(again, Verb.TOP_UP, code, choice_id))
+    return _rows(
+        _button(again, Verb.PAY, code),
+        _button(labels.pay_paybill(), Verb.PAYBILL, code),
+    )
+
+
+def paybill_only(code: str) -> InlineKeyboardMarkup:
+    return _rows(_button(labels.pay_paybill(), Verb.PAYBILL, code))
+
+
+def by_hand(code: str, amount: Money, paybill: str) -> InlineKeyboardMarkup:
+    """What has to be typed into M-Pesa, each copied by a tap."""
+    digits = str(amount.up_to_step().to_decimal()).removesuffix(".00")
+    return _rows(
+        InlineKeyboardButton(labels.copy_paybill(paybill), copy_text=CopyTextButton(paybill)),
+        InlineKeyboardButton(labels.copy_account(code), copy_text=CopyTextButton(code)),
+        InlineKeyboardButton(labels.copy_amount(amount), copy_text=CopyTextButton(digits)),
+    )
+
+
+def draft(number: int) -> InlineKeyboardMarkup:
+    return InlineKeyboardMarkup(
+        [
+            [
+                _button(labels.create(), Verb.CREATE, number=number),
+                _button(labels.drop(), Verb.DROP, number=number),
+            ]
+        ]
+    )
+
+
+def deal_link(bot_username: str, code: str) -> str:
+    """What opens a deal in the buyer's Telegram."""
+    return f"https://t.me/{bot_username}?start={code}"
+
+
+def share(link: str, words: str) -> InlineKeyboardMarkup:
+    """Sends a link on, with a few words."""
+    line = clean(words)
+    telegram = "https://t.me/share/url?" + urlencode({"url": link, "text": line})
+    whatsapp = "https://wa.me/?" + urlencode({"text": f"{line} {link}"})
+    return _rows(
+        InlineKeyboardButton(labels.share_telegram(), url=telegram),
+        InlineKeyboardButton(labels.share_whatsapp(), url=whatsapp),
+    )
+
+
+def contact() -> ReplyKeyboardMarkup:
+    """Below the typing line: sends one's own number, vouched for by Telegram."""
+    return ReplyKeyboardMarkup(
+        [[KeyboardButton(labels.share_number(), request_contact=True)]],
+        resize_keyboard=True,
+        one_time_keyboard=True,
+    )
+
+
+# -- admins ------------------------------------------------------------------------------------
+
+
+def seller_waits(row: int, shop: str) -> InlineKeyboardMarkup:
+    return _rows(_button(labels.verify(shop), Verb.VERIFY, number=row))
+
+
+def confirm_receipt(row: int) -> InlineKeyboardMarkup:
+    return InlineKeyboardMarkup(
+        [
+            [
+                _button(labels.credit(), Verb.CREDIT, number=row),
+                _button(labels.not_ours(), Verb.NOT_OURS, number=row),
+            ]
+        ]
+    )
+
+
+# -- notices -----------------------------------------------------------------------------------
+
+
+def for_notice(
+    kind: str, values: Mapping[str, Any], choice: Mapping[Action, str] | None
+) -> InlineKeyboardMarkup | None:
+    """The buttons of a notice. `choice`: the signed ones of an `underpaid` notice."""
+    if kind == "underpaid" and choice is not None:
+        return underpaid(choice, values["missing"], values["received"])
+    if kind in ("too_short", "window_over"):
+        code = values["code"]
+        return _rows(
+            _button(labels.pay_mpesa(values["due"]), Verb.PAY, code),
+            _button(labels.use_wallet(_came(values)), Verb.WALLET, code),
+            _button(labels.pay_paybill(), Verb.PAYBILL, code),
+        )
+    if kind == "prompt_failed":
+        wait = needs_two_minutes(str(values["reason"]))
+        return retry(values["code"], values.get("choice"), wait=wait)
+    if kind == "seller_waits":
+        return seller_waits(values["id"], values["shop"])
+    if kind == "confirm_receipt":
+        return confirm_receipt(values["receipt"])
+    return None
+
+
+def _came(values: Mapping[str, Any]) -> object:
+    return values.get("received") or values["returned"]

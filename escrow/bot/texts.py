@@ -1,0 +1,218 @@
+"""What the bot answers to people, deals aside: greeting, help, numbers, selling, the wallet.
+
+Every sentence a person reads is a function of one of these modules: `texts`, `deal_texts`,
+`admin_texts`, `notices`, `admin_notices`, `refusals`, `prompt_words`, and `labels` for buttons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from escrow.bot.context import Command
+from escrow.bot.page import Page, Plain, card, code, lines, say, when
+from escrow.domain.model import Seller, SellerStatus
+from escrow.domain.money import Currency, Money
+from escrow.domain.phone import mask
+
+_ENTRY: Final = {
+    "wallet_payment": "paid a deal",
+    "overpayment": "paid too much",
+    "auto_refund": "payment too short",
+    "cancel": "deal cancelled",
+    "window_over": "time to choose over",
+    "late_payment": "payment without a deal",
+    "refund": "deal refunded",
+}
+
+
+# -- everybody -----------------------------------------------------------------------------------
+
+
+def greeting(name: str, page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>Hello {name}, this is Amana.</b>", name=name[:40]),
+        say("The buyer pays by M-Pesa, and Amana holds the money."),
+        say("The seller sends the goods once the money is held."),
+        say("So neither has to trust a stranger first."),
+    )
+
+
+def how_to_buy(page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>Buying</b>"),
+        say("Open the link that your seller sent you, or send me the deal's code (ES…)."),
+        say("Then press Pay: M-Pesa asks on your phone, and Amana holds the money."),
+        say("Pay only what this bot shows. It never asks for your PIN."),
+    )
+
+
+def how_to_sell(page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>Selling</b>"),
+        say("1. Register: <code>/sell Jane Shop</code>. An admin verifies you."),
+        say("2. Open a deal: <code>/newdeal 1500 Blue phone case</code>"),
+        say("3. Send the link to your buyer."),
+        say("4. Send the goods once I say that the money is held – never because of an SMS."),
+    )
+
+
+def help_text(commands: Sequence[Command], page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>What I understand</b>"),
+        *(say("/{name} – {menu}", name=Plain(one.name), menu=Plain(one.menu)) for one in commands),
+        say("A deal's code alone shows the deal."),
+    )
+
+
+def unknown_words(page: Page) -> Markup:
+    return say("I didn't understand that. Send a deal's code (ES…), or /help.")
+
+
+def unknown_command(page: Page) -> Markup:
+    return say("I don't know that command. /help shows what I understand.")
+
+
+def words_only(page: Page) -> Markup:
+    return say("I can only read text and contacts here. /help shows what I understand.")
+
+
+def private_only() -> Markup:
+    return say("I work in private chats only, because money is nobody else's business.")
+
+
+def stopped() -> Markup:
+    return say("All right, stopped.")
+
+
+def nothing_to_stop() -> Markup:
+    return say("There is nothing to stop.")
+
+
+def apology(number: str, *, later: bool) -> Markup:
+    """Something failed on our side; `later`: it is known to pass."""
+    if later:
+        return say(
+            "I can't reach my books just now. Please try again in a minute. (No. {number})",
+            number=Plain(number),
+        )
+    return say(
+        "Sorry, something went wrong on our side. Please try again; if it stays so, tell us this "
+        "number: {number}",
+        number=Plain(number),
+    )
+
+
+# -- numbers -------------------------------------------------------------------------------------
+
+
+def ask_number_to_pay(page: Page) -> Markup:
+    return lines(
+        say("<b>Which M-Pesa number shall pay?</b>"),
+        say("Share yours with the button below, or type it (like 0712345678). I ask only once."),
+    )
+
+
+def ask_number_to_sell(shop: str, page: Page) -> Markup:
+    return lines(
+        say("<b>Which M-Pesa number belongs to {shop}?</b>", shop=shop),
+        say("Share yours with the button below, or type it (like 0712345678)."),
+    )
+
+
+def ask_number_again(page: Page) -> Markup:
+    return say("Please type it once more, so that there is no slip.")
+
+
+def number_saved(msisdn: str, page: Page) -> Markup:
+    return say(
+        "Your M-Pesa number is {phone}. To change it, just send another one.",
+        phone=Plain(mask(msisdn)),
+    )
+
+
+# -- sellers -------------------------------------------------------------------------------------
+
+
+def ask_shop_name(page: Page) -> Markup:
+    return say("What is your shop called? Send me its name, like: Jane Shop")
+
+
+def lead_to_selling(page: Page) -> Markup:
+    return say(
+        "To open deals, register first: send <code>/sell</code> and your shop's name, "
+        "like <code>/sell Jane Shop</code>"
+    )
+
+
+def registered(seller: Seller, page: Page) -> Markup:
+    """What a seller reads after /sell, now or before."""
+    head = say(
+        "<b>{shop}</b>, M-Pesa {phone}",
+        shop=seller.shop_name,
+        phone=Plain(mask(seller.payout_phone)),
+    )
+    words = {
+        SellerStatus.PENDING: say("An admin will verify you. I write as soon as it is done."),
+        SellerStatus.VERIFIED: say(
+            "You are verified. Open a deal: <code>/newdeal 1500 Blue phone case</code>"
+        ),
+        SellerStatus.SUSPENDED: say("Your shop is suspended: you can't open deals now."),
+    }[seller.status]
+    return card(page, head, words)
+
+
+# -- wallet --------------------------------------------------------------------------------------
+
+
+def wallet(values: Mapping[str, Any], page: Page) -> Markup:
+    """What a person has, what is held in his deals, the last movements."""
+    available: Sequence[Money] = values["available"]
+    return card(
+        page,
+        say(
+            "<b>In your wallet: {amount}</b>",
+            amount=_sums([money for money in available if money]),
+        ),
+        *_held(values["held"]),
+        *(_entry(row, page) for row in values["entries"]),
+        say("You can pay deals with it: open one and press Use wallet.")
+        if any(available)
+        else None,
+    )
+
+
+def _sums(amounts: Sequence[Money]) -> Plain:
+    return Plain(", ".join(str(money) for money in amounts) or str(Money.zero(Currency.KES)))
+
+
+def _held(rows: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    found = []
+    for row in rows:
+        currency = Currency.of(row["currency"])
+        if row["paid_minor"]:
+            paid = Money(row["paid_minor"], currency)
+            found.append(say("Held in deals you paid: {amount}", amount=paid))
+        if row["coming_minor"]:
+            coming = Money(row["coming_minor"], currency)
+            found.append(say("Held for you as seller: {amount}", amount=coming))
+    return found
+
+
+def _entry(row: Mapping[str, Any], page: Page) -> Markup:
+    amount = Money(row["amount_minor"], Currency.of(row["currency"]))
+    at: datetime = row["happened_at"]
+    return say(
+        "{when}: {amount} · {what} {code}",
+        when=when(page, at),
+        amount=Plain(f"+{amount}" if amount.minor > 0 else str(amount)),
+        what=Plain(_ENTRY.get(row["kind"], "booking")),
+        code=code(row["escrow_id"]) if row["escrow_id"] else Markup(""),
+    )

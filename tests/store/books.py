@@ -1,0 +1,662 @@
+"""Builders for the tests of the store: rows by plain SQL, a database with a deal in every status,
+and attacks on it.
+
+Nothing here goes through the store or the services, so that what PostgreSQL itself refuses is seen
+without their help. Amounts are minor units; a deal is the seed's: price 100, fee 5, due 105.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import asyncpg
+import pytest
+
+from escrow.domain import codes
+
+NOW: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+LATER: Final = NOW + timedelta(hours=24)
+SELLER, OTHER_SELLER, BUYER, STRANGER, ADMIN = 2001, 2002, 3001, 3002, 1001
+PRICE, FEE, DUE = 100_00, 5_00, 105_00
+RECEIVED = 98_00
+PHONE, OTHER_PHONE = "254722000222", "254733000333"
+APP: Final = "escrow_app"
+OWNER: Final = "owner"
+
+
+def code(number: int) -> str:
+    """A valid deal code: `code(7)` is always the same one."""
+    nine = f"{number:09d}"
+    return f"ES{nine}{codes.check_digit(nine)}"
+
+
+# One deal in each status; `world` makes them.
+PENDING, OPEN_LINK, UNDERPAID = code(1), code(2), code(3)
+HELD, SHIPPED, DELIVERED = code(4), code(5), code(6)
+DISPUTED, FROZEN = code(7), code(8)
+COMPLETED, REFUNDED, CANCELLED = code(9), code(10), code(11)
+NEW = code(12)  # not there yet
+
+PATHS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
+    "PENDING": (),
+    "HELD": (("fund", "HELD", "payment"),),
+    "SHIPPED": (("fund", "HELD", "payment"), ("ship", "SHIPPED", f"seller:{SELLER}")),
+    "DELIVERED": (("fund", "HELD", "payment"), ("deliver", "DELIVERED", f"buyer:{BUYER}")),
+    "DISPUTED": (
+        ("fund", "HELD", "payment"),
+        ("ship", "SHIPPED", f"seller:{SELLER}"),
+        ("dispute", "DISPUTED", f"buyer:{BUYER}"),
+    ),
+    "FROZEN": (("fund", "HELD", "payment"), ("freeze", "FROZEN", f"admin:{ADMIN}")),
+    "COMPLETED": (
+        ("fund", "HELD", "payment"),
+        ("deliver", "DELIVERED", f"buyer:{BUYER}"),
+        ("release", "COMPLETED", f"buyer:{BUYER}"),
+    ),
+    "REFUNDED": (("fund", "HELD", "payment"), ("decline", "REFUNDED", f"seller:{SELLER}")),
+    "CANCELLED": (("cancel", "CANCELLED", "timer"),),
+}
+"""How a deal comes to each status: (event, to, actor)."""
+
+STAMPS: Final = {
+    "fund": "funded_at",
+    "ship": "shipped_at",
+    "deliver": "delivered_at",
+    "dispute": "disputed_at",
+    "freeze": "frozen_at",
+}
+FINAL_STAMPS: Final = {
+    "COMPLETED": "completed_at",
+    "REFUNDED": "refunded_at",
+    "CANCELLED": "cancelled_at",
+}
+
+# -- rows ----------------------------------------------------------------------------------------
+
+Step = str | tuple[str, tuple[Any, ...]]
+"""A statement, with its values when it has any."""
+
+_TOKEN = "0123456789abcdef" * 2
+
+GOOD: Final[dict[str, dict[str, Any]]] = {
+    "people": {"telegram_id": 9001, "first_name": "New", "started_at": NOW},
+    "escrow_sellers": {
+        "telegram_id": STRANGER,
+        "shop_name": "New Shop",
+        "payout_phone": PHONE,
+        "created_at": NOW,
+    },
+    "seller_history": {"seller_id": 1, "status": "VERIFIED", "actor": f"admin:{ADMIN}", "at": NOW},
+    "escrow_transactions": {
+        "id": NEW,
+        "cause": "test:new",
+        "seller_id": 1,
+        "seller_telegram_id": SELLER,
+        "buyer_telegram_id": BUYER,
+        "opened_by": SELLER,
+        "description": "Blue phone case",
+        "currency": "KES",
+        "price_minor": PRICE,
+        "fee_minor": FEE,
+        "due_minor": DUE,
+        "fee_payer": "buyer",
+        "terms": {"tiers": []},
+        "status": "PENDING",
+        "last_event": "open",
+        "last_actor": f"seller:{SELLER}",
+        "last_data": {},
+        "pay_by": LATER,
+        "created_at": NOW,
+        "updated_at": NOW,
+    },
+    "escrow_timeline": {
+        "escrow_id": HELD,
+        "event": "reminder",
+        "from_status": "HELD",
+        "to_status": "HELD",
+        "actor": "timer",
+        "at": NOW,
+    },
+    "escrow_disputes": {
+        "escrow_id": HELD,
+        "raised_by": BUYER,
+        "raised_role": "buyer",
+        "disputed_from": "HELD",
+        "reason": "It never came",
+        "opened_at": NOW,
+        "answer_by": LATER,
+    },
+    "seller_ratings": {
+        "escrow_id": REFUNDED,
+        "seller_id": 1,
+        "buyer_telegram_id": BUYER,
+        "stars": 5,
+        "created_at": NOW,
+    },
+    "fraud_flags": {
+        "telegram_id": STRANGER,
+        "user_type": "buyer",
+        "flag_type": "multiple_disputes",
+        "severity": "HIGH",
+        "rule": "3 in 30 days",
+        "created_at": NOW,
+    },
+    "ledger_accounts": {"kind": "wallet", "owner": "9001", "currency": "KES"},
+    "payment_attempts": {
+        "cause": "test:attempt",
+        "token": _TOKEN,
+        "escrow_id": PENDING,
+        "telegram_id": STRANGER,
+        "phone": OTHER_PHONE,
+        "own_number": True,
+        "currency": "KES",
+        "amount_minor": DUE,
+        "created_at": NOW,
+    },
+    "receipts": {
+        "provider": "mpesa",
+        "channel": "c2b",
+        "reference": "SGNEW00001",
+        "currency": "KES",
+        "amount_minor": DUE,
+        "state": "WAITING",
+        "happened_at": NOW,
+        "received_at": NOW,
+    },
+    "status_queries": {"token": _TOKEN, "receipt_id": 1, "asked_at": NOW},
+    "underpayment_choices": {
+        "escrow_id": PENDING,
+        "telegram_id": BUYER,
+        "due_minor": DUE,
+        "received_minor": RECEIVED,
+        "created_at": NOW,
+        "expires_at": LATER,
+    },
+    "reservations": {"escrow_id": OPEN_LINK, "telegram_id": BUYER, "until": LATER},
+    "reservation_counts": {"escrow_id": OPEN_LINK, "telegram_id": BUYER, "made": 1},
+    "payouts": {
+        "cause": "test:payout",
+        "telegram_id": SELLER,
+        "currency": "KES",
+        "amount_minor": PRICE,
+        "destination": PHONE,
+        "created_at": NOW,
+    },
+    "payout_attempts": {
+        "payout_id": 2,
+        "originator_conversation_id": "test-conversation",
+        "state": "FAILED",
+        "sent_at": NOW,
+    },
+    "provider_tokens": {"provider": "mpesa:new"},
+    "inbox": {
+        "digest": b"n" * 32,
+        "route": "stk",
+        "method": "POST",
+        "body": b"{}",
+        "received_at": NOW,
+    },
+    "telegram_updates": {"update_id": 900, "chat_id": BUYER, "body": {}, "received_at": NOW},
+    "conversations": {"telegram_id": BUYER, "step": "sell", "updated_at": NOW},
+    "outbox": {
+        "cause": "test:notice",
+        "kind": "held",
+        "chat_id": BUYER,
+        "next_try_at": NOW,
+        "created_at": NOW,
+    },
+    "job_runs": {"job": "windows", "started_at": NOW},
+    "path_secrets": {"route": "new", "secret": _TOKEN},
+    "settlements": {
+        "escrow_id": HELD,
+        "event": "release",
+        "seller_minor": PRICE,
+        "buyer_minor": 0,
+        "fee_minor": FEE,
+        "settled_at": NOW,
+    },
+    "flow_edges": {
+        "event": "release",
+        "from_status": "CANCELLED",
+        "to_status": "COMPLETED",
+        "actor": "timer",
+    },
+    "instance": {"environment": "live"},
+    "schema_migrations": {"number": 9000, "name": "9000_x.sql", "digest": "x"},
+}
+"""For every table a row that it takes beside what `world` made."""
+
+
+def insert(table: str, **changes: Any) -> Step:
+    """An INSERT of the table's good row with these columns changed."""
+    row = {**GOOD.get(table, {}), **changes}
+    columns = ", ".join(row)
+    values = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    return (
+        f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE VALUES ({values})",
+        tuple(json.dumps(value) if isinstance(value, dict) else value for value in row.values()),
+    )
+
+
+async def run(conn: asyncpg.Connection, *steps: Step) -> None:
+    for step in steps:
+        if isinstance(step, str):
+            await conn.execute(step)
+        else:
+            await conn.execute(step[0], *step[1])
+
+
+def entries_json(
+    key: str,
+    *entries: tuple[str, str, int],
+    kind: str = "attack",
+    currency: str = "KES",
+    escrow: str | None = None,
+    digest: str | None = None,
+) -> dict[str, Any]:
+    """A journal as `ledger_post` takes it."""
+    return {
+        "kind": kind,
+        "key": key,
+        "hash": digest or json.dumps(entries),
+        "currency": currency,
+        "escrow": escrow,
+        "at": NOW.isoformat(),
+        "entries": [list(entry) for entry in entries],
+    }
+
+
+def post(key: str, *entries: tuple[str, str, int], **more: Any) -> Step:
+    """One journal through `ledger_post`."""
+    journal = entries_json(key, *entries, **more)
+    return ("SELECT ledger_post($1)", (json.dumps([journal]),))
+
+
+def journal(key: str = "attack", *, kind: str = "attack", digest: str = "x") -> Step:
+    """A journal by hand, still without entries."""
+    return (
+        "INSERT INTO ledger_journals (kind, idempotency_key, inputs_hash, happened_at)"
+        " VALUES ($1, $2, $3, $4)",
+        (kind, key, digest, NOW),
+    )
+
+
+def entry(kind: str, owner: str, minor: int, *, key: str = "attack", currency: str = "KES") -> Step:
+    """An entry by hand, in the journal of that key."""
+    return (
+        "INSERT INTO ledger_entries (journal_id, account_id, amount_minor)"
+        " SELECT j.id, a.id, $1::bigint FROM ledger_journals j, ledger_accounts a"
+        " WHERE j.idempotency_key = $2 AND a.kind = $3 AND a.owner = $4 AND a.currency = $5",
+        (minor, key, kind, owner, currency),
+    )
+
+
+# -- deals ---------------------------------------------------------------------------------------
+
+
+def open_deal(escrow_id: str, **changes: Any) -> Step:
+    return insert("escrow_transactions", id=escrow_id, cause=f"open:{escrow_id}", **changes)
+
+
+def move(escrow_id: str, event: str, to: str, actor: str, **sets: Any) -> Step:
+    """An event as one UPDATE, with the time it stamps."""
+    stamps = {STAMPS.get(event), FINAL_STAMPS.get(to)} - {None}
+    changes = {
+        "status": to,
+        "last_event": event,
+        "last_actor": actor,
+        "last_data": "{}",
+        "updated_at": NOW,
+        **{str(stamp): NOW for stamp in stamps},
+        **sets,
+    }
+    columns = ", ".join(f"{name} = ${number}" for number, name in enumerate(changes, start=2))
+    return (
+        f"UPDATE escrow_transactions SET {columns} WHERE id = $1",  # noqa: S608 our own names
+        (escrow_id, *changes.values()),
+    )
+
+
+def fund(
+    escrow_id: str, *, holding: int = PRICE, fee: int = FEE, actor: str = "payment"
+) -> list[Step]:
+    """received → holding and pending fee, and the event."""
+    return [
+        post(
+            f"receipt:{escrow_id}",
+            ("external", "mpesa:utility", -holding - fee),
+            ("received", escrow_id, holding + fee),
+            escrow=escrow_id,
+        ),
+        post(
+            f"fund:{escrow_id}",
+            ("received", escrow_id, -holding - fee),
+            ("holding", escrow_id, holding),
+            *([("pending_fee", escrow_id, fee)] if fee else []),
+            escrow=escrow_id,
+        ),
+        move(escrow_id, "fund", "HELD", actor, held_price_minor=holding, held_fee_minor=fee),
+    ]
+
+
+def drain(escrow_id: str, *, seller: int, buyer: int, fee: int) -> Step:
+    """Everything held goes where the settlement says, in one journal."""
+    parts = (
+        ("holding", escrow_id, -PRICE),
+        ("pending_fee", escrow_id, -FEE),
+        ("wallet", str(SELLER), seller),
+        ("wallet", str(BUYER), buyer),
+        ("fees", "", fee),
+    )
+    return post(f"settlement:{escrow_id}", *(part for part in parts if part[2]), escrow=escrow_id)
+
+
+def settle(escrow_id: str, event: str, *, seller: int, buyer: int, fee: int) -> list[Step]:
+    """The postings and the settlement row of a deal's end, without the event."""
+    return [
+        drain(escrow_id, seller=seller, buyer=buyer, fee=fee),
+        insert(
+            "settlements",
+            escrow_id=escrow_id,
+            event=event,
+            seller_minor=seller,
+            buyer_minor=buyer,
+            fee_minor=fee,
+        ),
+    ]
+
+
+def parts_of_the_end(to: str) -> dict[str, int]:
+    """Who gets what when a deal of the seed ends there."""
+    if to == "REFUNDED":
+        return {"seller": 0, "buyer": PRICE + FEE, "fee": 0}
+    return {"seller": PRICE, "buyer": 0, "fee": FEE}
+
+
+def event(escrow_id: str, name: str, to: str, actor: str, came_from: str) -> list[Step]:
+    """Everything that belongs to one event: postings, settlement, dispute row, UPDATE."""
+    if name == "fund":
+        return fund(escrow_id, actor=actor)
+    steps: list[Step] = []
+    sets: dict[str, Any] = {}
+    if name == "dispute":
+        role, _, who = actor.partition(":")
+        steps.append(
+            insert(
+                "escrow_disputes",
+                escrow_id=escrow_id,
+                raised_by=int(who),
+                raised_role=role,
+                disputed_from=came_from,
+            )
+        )
+    if name == "freeze":
+        sets["frozen_from"] = came_from
+    if to in ("COMPLETED", "REFUNDED"):
+        steps += settle(escrow_id, name, **parts_of_the_end(to))
+    return [*steps, move(escrow_id, name, to, actor, **sets)]
+
+
+def bring_to(escrow_id: str, status: str) -> list[Step]:
+    """Takes a new deal to that status, by the flow."""
+    steps: list[Step] = []
+    came_from = "PENDING"
+    for name, to, actor in PATHS[status]:
+        steps += event(escrow_id, name, to, actor, came_from)
+        came_from = to
+    return steps
+
+
+# -- the world -----------------------------------------------------------------------------------
+
+
+def people() -> list[Step]:
+    """A seller (row 1) and another one (row 2), a buyer, a stranger, an admin."""
+    ids = (SELLER, OTHER_SELLER, BUYER, STRANGER, ADMIN)
+    return [
+        *(insert("people", telegram_id=person) for person in ids),
+        insert(
+            "escrow_sellers",
+            telegram_id=SELLER,
+            status="VERIFIED",
+            verified_at=NOW,
+            verified_by=ADMIN,
+        ),
+        insert("escrow_sellers", telegram_id=OTHER_SELLER),
+    ]
+
+
+async def world(conn: asyncpg.Connection) -> None:
+    """A deal in every status with its money, and a row in every table, committed."""
+    async with conn.transaction():
+        await run(conn, *people(), insert("seller_history"))
+    deals = {
+        PENDING: "PENDING",
+        UNDERPAID: "PENDING",
+        HELD: "HELD",
+        SHIPPED: "SHIPPED",
+        DELIVERED: "DELIVERED",
+        DISPUTED: "DISPUTED",
+        FROZEN: "FROZEN",
+        COMPLETED: "COMPLETED",
+        REFUNDED: "REFUNDED",
+        CANCELLED: "CANCELLED",
+    }
+    for escrow_id, status in deals.items():
+        async with conn.transaction():
+            await run(conn, open_deal(escrow_id), *bring_to(escrow_id, status))
+    async with conn.transaction():
+        await run(
+            conn,
+            open_deal(OPEN_LINK, buyer_telegram_id=None),
+            post(
+                "receipt:underpaid",
+                ("external", "mpesa:utility", -RECEIVED),
+                ("received", UNDERPAID, RECEIVED),
+                escrow=UNDERPAID,
+            ),
+            post("late", ("external", "mpesa:utility", -50_00), ("wallet", str(STRANGER), 50_00)),
+            post("lost", ("external", "mpesa:utility", -20_00), ("suspense", "", 20_00)),
+            insert("ledger_accounts", owner="4004"),
+            insert("seller_ratings", escrow_id=COMPLETED),
+            insert("fraud_flags", telegram_id=BUYER),
+            insert("fraud_flags", telegram_id=BUYER, flag_type="unshipped_order", escrow_id=HELD),
+            # choice 1 is open, 2 was used
+            insert("underpayment_choices", escrow_id=UNDERPAID),
+            insert("underpayment_choices", escrow_id=HELD, used_at=NOW, used_action="completed"),
+            # attempt 1 is open, 2 was paid, 3 was declined
+            insert(
+                "payment_attempts",
+                cause="update:1",
+                token="1" * 32,
+                escrow_id=UNDERPAID,
+                telegram_id=BUYER,
+                phone=PHONE,
+                state="PROMPTED",
+                checkout_request_id="ws_CO_1",
+                choice_id=1,
+            ),
+            insert(
+                "payment_attempts",
+                cause="update:2",
+                token="2" * 32,
+                escrow_id=HELD,
+                state="PAID",
+                checkout_request_id="ws_CO_2",
+                closed_at=NOW,
+            ),
+            insert(
+                "payment_attempts",
+                cause="update:3",
+                token="3" * 32,
+                escrow_id=HELD,
+                state="DECLINED",
+                checkout_request_id="ws_CO_3",
+                closed_at=NOW,
+            ),
+            # receipt 1 is credited, 2 waits, 3 lies in suspense, 4 was sent back, 5 has a fitted
+            # number, 6 was reversed
+            *(
+                insert(
+                    "receipts",
+                    channel=channel,
+                    reference=reference,
+                    attempt_id=attempt,
+                    escrow_id=escrow_id,
+                    state=state,
+                    evidence=None if state == "WAITING" else "query",
+                    posted_at=None if state == "WAITING" else NOW,
+                    reference_fitted=attempt == 3,
+                    amount_minor=20_00 if state == "SUSPENSE" else DUE,
+                )
+                for channel, reference, attempt, escrow_id, state in (
+                    ("stk", "SGCREDIT01", 2, HELD, "CREDITED"),
+                    ("c2b", "SGWAIT0002", None, PENDING, "WAITING"),
+                    ("c2b", "SGLOST0003", None, None, "SUSPENSE"),
+                    ("c2b", "SGBACK0004", None, None, "RETURNED"),
+                    ("stk", "SGFITTED05", 3, HELD, "CREDITED"),
+                    ("c2b", "SGTAKEN006", None, HELD, "REVERSED"),
+                )
+            ),
+            insert("status_queries", token="4" * 32, receipt_id=2),
+            # payout 1 is being sent, 2 is a person's own, 3 was paid
+            insert(
+                "payouts",
+                cause="settlement:1",
+                escrow_id=COMPLETED,
+                leg="seller",
+                state="SENDING",
+            ),
+            insert("payouts", cause="withdraw:2", telegram_id=BUYER),
+            insert(
+                "payouts",
+                cause="withdraw:3",
+                state="PAID",
+                provider_reference="SGPAID0003",
+                finalized_at=NOW,
+            ),
+            insert(
+                "payout_attempts",
+                payout_id=1,
+                originator_conversation_id="out-1",
+                state="SENDING",
+            ),
+            insert(
+                "payout_attempts", payout_id=3, originator_conversation_id="out-3", state="PAID"
+            ),
+            insert("inbox", digest=b"w" * 32),
+            insert("telegram_updates", update_id=1),
+            insert("outbox", cause="receipt:1"),
+            insert("instance", environment="sandbox"),
+            insert("path_secrets", route="m"),
+            insert("provider_tokens", provider="mpesa"),
+            insert("reservations", escrow_id=PENDING),
+            insert("reservation_counts", escrow_id=PENDING),
+            insert("conversations", telegram_id=SELLER),
+            insert("job_runs"),
+        )
+
+
+# -- attacks -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """Statements that PostgreSQL must refuse, and what refuses them.
+
+    `refused_by` is the name that the error carries, or `sqlstate:…` where there is no name.
+    `guard` is what stands in the way: `table.trigger`, the name of a constraint or unique index
+    (by default the name in the error), or a statement that takes it away; empty when it cannot be
+    taken away. Guards named in `behind` are taken away first: what is attacked then holds alone.
+    """
+
+    promise: str
+    steps: Sequence[Step]
+    refused_by: str
+    guard: str | None = None
+    behind: tuple[str, ...] = ()
+    roles: tuple[str, ...] = (OWNER,)
+
+    @property
+    def guarded_by(self) -> str:
+        return self.refused_by if self.guard is None else self.guard
+
+
+def attack(promise: str, *steps: Step, by: str, **more: Any) -> Attack:
+    return Attack(promise, steps, by, **more)
+
+
+def bad(table: str, by: str, *, behind: tuple[str, ...] = (), **changes: Any) -> Attack:
+    """A row that its table must not take, as an attack."""
+    shown = ", ".join(f"{column} {_short(value)}" for column, value in changes.items())
+    return attack(f"{table} takes no {shown}", insert(table, **changes), by=by, behind=behind)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:20]}… ({len(text)})"
+
+
+def each(attacks: Sequence[Attack]) -> list[Any]:
+    """Every attack by every role that tries it, under its promise."""
+    return [
+        pytest.param(tried, role, id=tried.promise + (f" ({role})" if role != OWNER else ""))
+        for tried in attacks
+        for role in tried.roles
+    ]
+
+
+def guarded(attacks: Sequence[Attack]) -> list[Any]:
+    """Every attack whose guard can be taken away."""
+    return [pytest.param(tried, id=tried.promise) for tried in attacks if tried.guarded_by]
+
+
+async def take_away(conn: asyncpg.Connection, guard: str) -> None:
+    """Removes a guard from the database of this transaction."""
+    if " " in guard:
+        await conn.execute(guard)
+        return
+    table, _, name = guard.rpartition(".")
+    if table:
+        await conn.execute(f"DROP TRIGGER {name} ON {table}")
+        return
+    table = await conn.fetchval(
+        "SELECT conrelid::regclass::text FROM pg_constraint WHERE conname = $1 AND contype <> 't'",
+        name,
+    )
+    if table:
+        await conn.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name} CASCADE")
+    else:
+        await conn.execute(f"DROP INDEX {name}")
+
+
+async def try_attack(
+    conn: asyncpg.Connection, tried: Attack, role: str, *, without_guard: bool = False
+) -> asyncpg.PostgresError | None:
+    """Runs an attack to where it would commit, then takes everything back. The refusal, or None
+    when PostgreSQL let it pass.
+    """
+    transaction = conn.transaction()
+    await transaction.start()
+    try:
+        for guard in (*tried.behind, *([tried.guarded_by] if without_guard else [])):
+            await take_away(conn, guard)
+        if role == APP:
+            await conn.execute(f"SET LOCAL ROLE {APP}")
+        try:
+            await run(conn, *tried.steps)
+            await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        except asyncpg.PostgresError as refusal:
+            return refusal
+        return None
+    finally:
+        await transaction.rollback()
+
+
+def name_of(refusal: asyncpg.PostgresError) -> str:
+    """What an attack's `refused_by` is compared with."""
+    return refusal.constraint_name or f"sqlstate:{refusal.sqlstate}"
