@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     fee_max_usd: Amount = Field(Decimal(10), description="USD, largest fee")
     deal_min: Amount = Field(Decimal(100), description="KES, smallest price")
     deal_max_due: Amount = Field(
-        Decimal(250000), le=250000, description="KES, largest payment (one M-Pesa payment)"
+        Decimal(250000), description="KES, largest payment (one M-Pesa payment)"
     )
     deal_min_usd: Amount = Field(Decimal(5), description="USD, smallest price")
     deal_max_due_usd: Amount = Field(Decimal(2000), description="USD, largest payment")
@@ -131,12 +131,12 @@ class Settings(BaseSettings):
     tolerance_tiers: str = Field(
         "", description='JSON: {"KES": [{"below": 5000, "percent": 5, "at_least": 50}, …]}'
     )
-    pay_hours: Hours = Field(Decimal(24), gt=0, description="hours to pay")
-    ship_hours: Hours = Field(Decimal(72), gt=0, description="hours to send, once paid")
-    release_hours: Hours = Field(Decimal(168), gt=0, description="hours until the seller is paid")
+    pay_hours: Hours = Field(Decimal(24), description="hours to pay")
+    ship_hours: Hours = Field(Decimal(72), description="hours to send, once paid")
+    release_hours: Hours = Field(Decimal(168), description="hours until the seller is paid")
     inspection_hours: Hours = Field(Decimal(0), description="hours to look at what came")
     choice_minutes: Hours = Field(
-        Decimal(10), gt=0, description="minutes to choose after a short payment"
+        Decimal(10), description="minutes to choose after a short payment"
     )
 
     # M-Pesa
@@ -225,6 +225,11 @@ class Settings(BaseSettings):
     def _together(self) -> Settings:
         if self.database_pool_min > self.database_pool_max:
             raise ValueError("DATABASE_POOL_MIN is above DATABASE_POOL_MAX")
+        if self.deal_max_due > 250_000:
+            raise ValueError("DEAL_MAX_DUE is above 250000, the most that one M-Pesa payment takes")
+        for name in ("pay_hours", "ship_hours", "release_hours", "choice_minutes"):
+            if not getattr(self, name):
+                raise ValueError(f"{name.upper()} must be above 0")
         if self.fee_min > self.fee_max:
             raise ValueError("FEE_MIN is above FEE_MAX")
         if self.fee_min_usd > self.fee_max_usd:

@@ -9,8 +9,9 @@ import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, cast
 
+from markupsafe import Markup
 from telegram import BotCommand, BotCommandScopeChat, Update
-from telegram.error import Forbidden, NetworkError, TelegramError
+from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, TelegramError
 from telegram.ext import (
     Application,
     ApplicationBuilder,
@@ -41,7 +42,7 @@ POOL_SECONDS: Final = 10.0
 CONNECTIONS: Final = 32
 
 Bot = Application[ExtBot[int], Desk, dict[Any, Any], dict[Any, Any], dict[Any, Any], None]
-_MEET_FIRST: Final = -1
+_FIRST, _SECOND = -2, -1
 
 
 def build(
@@ -93,7 +94,8 @@ def _request(connections: int) -> HTTPXRequest:
 
 
 def _register(application: Bot, commands: Sequence[Command]) -> None:
-    application.add_handler(TypeHandler(Update, common.meet), group=_MEET_FIRST)
+    application.add_handler(CallbackQueryHandler(answer_press), group=_FIRST)
+    application.add_handler(TypeHandler(Update, common.meet), group=_SECOND)
     for command in commands:
         handler = cast(Callable[[Update, Desk], Coroutine[Any, Any, None]], command.handler)
         application.add_handler(CommandHandler(command.name, handler))
@@ -106,14 +108,22 @@ def _register(application: Bot, commands: Sequence[Command]) -> None:
     application.add_error_handler(on_error)
 
 
-async def on_button(update: Update, context: Desk) -> None:
-    """Every button. Telegram hears first that it was pressed, whatever becomes of it."""
+async def answer_press(update: Update, context: Desk) -> None:
+    """Telegram hears first that a button was pressed, whatever becomes of it: it waits only
+    some seconds. The outcome is a message.
+    """
     query = update.callback_query
     assert query is not None  # noqa: S101 registered for nothing else
     try:
         await query.answer()
     except TelegramError as error:  # too old, or the network: the press counts all the same
         _LOG.info("a press was not answered: %s", error, extra={"action": "press_unanswered"})
+
+
+async def on_button(update: Update, context: Desk) -> None:
+    """Every button: signed choices, then our own wishes."""
+    query = update.callback_query
+    assert query is not None  # noqa: S101 registered for nothing else
     if is_choice(query.data):
         await buyer.choose(update, context)
         return
@@ -153,7 +163,11 @@ async def _refuse(update: Update, context: Desk, error: CannotDo) -> None:
     if command:
         known = [*context.bot_data[desk.USER_COMMANDS], *context.bot_data[desk.ADMIN_COMMANDS]]
         values["usage"] = next((one.usage for one in known if one.name == command), None)
-    text = refusals.refusal(error.reason, values, desk.page(context))
+    await _say(update, context, refusals.refusal(error.reason, values, desk.page(context)))
+
+
+async def _say(update: Update, context: Desk, text: Markup) -> None:
+    """In place of a progress message, where there is one."""
     if context.progress is not None:
         await desk.edit(context, context.progress, text)
     else:
@@ -167,12 +181,13 @@ async def _apologise(update: Update, context: Desk, error: BaseException | None)
         _LOG.info("a person can't be reached: %s", error, extra=extra)
         await desk.office(context).escrows.blocked(desk.user(update).id)
         return
-    if isinstance(error, NetworkError):
+    if isinstance(error, NetworkError | RetryAfter) and not isinstance(error, BadRequest):
         _LOG.warning("an answer did not reach Telegram: %s", error, extra=extra)
-    else:
-        _LOG.error("a handler failed", exc_info=error, extra=extra)
+        await desk.answer(update, context, texts.answer_lost())
+        return
+    _LOG.error("a handler failed", exc_info=error, extra=extra)
     later = isinstance(error, DatabaseDown | TimedOut | OutcomeUnknown)
-    await desk.answer(update, context, texts.apology(number, later=later))
+    await _say(update, context, texts.apology(number, later=later))
 
 
 # -- menus ---------------------------------------------------------------------------------------

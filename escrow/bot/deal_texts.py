@@ -139,7 +139,7 @@ def cancelled(escrow: Escrow, page: Page) -> Markup:
     return card(
         page,
         say("<b>Deal {code} is cancelled.</b>", code=code(escrow.id)),
-        say("What was paid for it is in the buyer's wallet."),
+        say("Anything paid for it is in the buyer's wallet."),
     )
 
 
@@ -179,7 +179,7 @@ def opened(escrow: Escrow, link: str, page: Page) -> Markup:
             due=escrow.due,
             description=escrow.description,
         ),
-        say("Send him this link: {link}", link=Plain(link)),
+        say("Send your buyer this link: {link}", link=Plain(link)),
         say("Send the goods only when I tell you that the money is held.")
         if escrow.can_be_paid
         else say("It can be paid as soon as an admin has verified you."),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from escrow.bot.context import Office
 
 SAID_CHARS: Final = 200
+LANGUAGES: Final = ("en",)
+"""What the texts are written in; other people read the first."""
 _ISOLATE: Final = "\u2068"
 _END: Final = "\u2069"
 _DROPPED: Final = frozenset({"Cc", "Cf", "Cs", "Co"})
@@ -60,7 +62,7 @@ class Page:
     @classmethod
     def of(cls, office: Office, language: str, bot_username: str) -> Page:
         return cls(
-            language=language,
+            language=language if language in LANGUAGES else LANGUAGES[0],
             zone=office.zone,
             now=office.clock.now(),
             sandbox=office.sandbox,

@@ -90,7 +90,7 @@ class Poller:
             api_kwargs=arguments,
             read_timeout=self._poll_seconds + _READ_GRACE_SECONDS,
         )
-        return [body for body in answer if type(body.get("update_id")) is int]
+        return [body for body in answer if is_id(body.get("update_id"))]
 
     async def _survive(
         self, work: Callable[[], Awaitable[list[Mapping[str, Any]] | None]]
@@ -142,3 +142,8 @@ class Poller:
         if "webhook" in str(error).lower():
             with contextlib.suppress(TelegramError):
                 await self._forget_webhook()
+
+
+def is_id(value: object) -> bool:
+    """Whether that is a number that PostgreSQL can keep as one."""
+    return type(value) is int and -(2**63) <= value < 2**63

@@ -138,7 +138,7 @@ def reserved(v: Values, page: Page) -> Markup:
     until = v.get("until")
     if isinstance(until, datetime):
         return say(
-            "Somebody else is paying this deal. If he doesn't, you can from {time}.",
+            "Somebody else is paying this deal. If that fails, you can pay it from {time}.",
             time=clock_time(page, until),
         )
     return say("Somebody else is paying this deal. Please look again in half an hour.")

@@ -110,6 +110,11 @@ def apology(number: str, *, later: bool) -> Markup:
     )
 
 
+def answer_lost() -> Markup:
+    """Telegram could not take an answer of ours; what was asked for may be done."""
+    return say("My answer may not have reached you. /deals shows where your deals stand.")
+
+
 # -- numbers -------------------------------------------------------------------------------------
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from telegram import Update
-from telegram.ext import ExtBot
 
 from escrow.bot.application import Bot
-from escrow.bot.poller import Poller
+from escrow.bot.poller import Poller, is_id
 from escrow.domain.errors import DatabaseDown, TimedOut
 from escrow.services.ports import Clock
 from escrow.store import inbox
@@ -28,12 +28,14 @@ CHATS_AT_ONCE: Final = 8
 TRIES: Final = 3
 HANDLER_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 5.0
-_IN_MEMORY: Final = 1000
 
 
 class UpdateStore:
     """Takes updates in, by long polling or by `accept` from a webhook, and handles them: in order
     per chat, eight chats at once.
+
+    Memory holds what is next. When it is full, or at the start, it is behind the table and follows
+    it; otherwise a stored update goes straight to its chat.
     """
 
     def __init__(
@@ -46,21 +48,25 @@ class UpdateStore:
         retry_seconds: float = 1.0,
         poll_seconds: int = 30,
         conflict_alarm_seconds: float = 60.0,
+        room: int = 1000,
     ) -> None:
         self._application = application
         self._db = database
         self._clock = clock
         self._retry_seconds = retry_seconds
+        self._room = room
         self._gate = asyncio.Semaphore(CHATS_AT_ONCE)
         self._chats: dict[int, deque[StoredUpdate]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._known: set[int] = set()
-        self._more = False  # the table holds updates that memory does not
-        self._stopping = asyncio.Event()
-        self._bot: ExtBot[int] = application.bot
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._follower: asyncio.Task[None] | None = None
+        self._level = asyncio.Event()  # memory holds everything that the table has to do
+        self._drained = asyncio.Event()  # there is room in memory again
+        self._stored = 0
+        self._stopping = False
         self.poller = (
             Poller(
-                self._bot,
+                application.bot,
                 self._take,
                 retry_seconds=retry_seconds,
                 poll_seconds=poll_seconds,
@@ -73,11 +79,12 @@ class UpdateStore:
     async def start(self) -> None:
         """Handles what a killed process left, and begins to poll. The application is initialized.
 
-        A database that is down is waited for; nothing is fetched before.
+        A database that is down is waited for in the background.
         """
-        self._stopping.clear()
-        self._more = True
-        self._spawn(self._load_until_done())
+        self._stopping = False
+        self._level.clear()
+        self._drained.set()
+        self._follower = asyncio.get_running_loop().create_task(self._follow())
         if self.poller is not None:
             self.poller.start()
 
@@ -85,27 +92,36 @@ class UpdateStore:
         """Fetches no more, and gives what is under way five seconds to end. What is cut or still
         waits is handled at the next start.
         """
-        self._stopping.set()
+        self._stopping = True
         if self.poller is not None:
             await self.poller.stop()
-        tasks = set(self._tasks)
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
-            for task in late:
-                task.cancel()
+        if self._follower is not None:
+            self._follower.cancel()
+            await asyncio.wait({self._follower})
+        if self._tasks:
+            _, late = await asyncio.wait(set(self._tasks), timeout=STOP_SECONDS)
             if late:
                 _LOG.warning("updates were cut", extra={"action": "updates_cut"})
+                for task in late:
+                    task.cancel()
                 await asyncio.wait(late, timeout=1)
         self._chats.clear()
         self._known.clear()
 
-    async def accept(self, body: Mapping[str, Any]) -> None:
+    async def drained(self) -> None:
+        """When everything that was stored is handled."""
+        while not self._level.is_set() or self._tasks:
+            await self._level.wait()
+            if self._tasks:
+                await asyncio.wait(set(self._tasks))
+
+    async def accept(self, body: object) -> None:
         """Stores one update that a webhook brought; answer Telegram only after this.
 
         `ValueError` when it is no update, `DatabaseDown` when it can't be kept: Telegram sends it
         again.
         """
-        if not isinstance(body, dict) or type(body.get("update_id")) is not int:
+        if not isinstance(body, dict) or not is_id(body.get("update_id")):
             raise ValueError("an update has a number")
         await self._store([body])
 
@@ -123,59 +139,54 @@ class UpdateStore:
                 )
             except Exception:  # noqa: BLE001 nothing may end polling
                 _LOG.exception("updates can't be stored", extra={"action": "updates_refused"})
-                if len(batch) > 1:
-                    for body in batch:
-                        await self._take([body])
-                    return
             else:
                 return
             await asyncio.sleep(self._retry_seconds)
 
     async def _store(self, batch: Sequence[Mapping[str, Any]]) -> None:
         rows = [
-            {
-                "update_id": body["update_id"],
-                "chat_id": chat_of(body),
-                "body": storable(body),
-            }
+            {"update_id": body["update_id"], "chat_id": chat_of(body), "body": storable(body)}
             for body in batch
         ]
         async with self._db.unit() as conn:
             await inbox.store_updates(conn, rows, self._clock.now())
-        if self._more or len(self._known) + len(rows) > _IN_MEMORY:
-            self._more = True  # the table keeps the order; memory follows it
-            self._spawn_load()
-        else:
+        self._stored += 1
+        if self._level.is_set() and len(self._known) + len(rows) <= self._room:
             for row in rows:
                 self._enqueue(StoredUpdate(**row, tries=0))
+        else:
+            self._level.clear()  # the table keeps the order, the follower reads on
+            self._wake_if_roomy()
 
     # -- handling --------------------------------------------------------------------------------
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _spawn_load(self) -> None:
-        if not self._known and not self._stopping.is_set():
-            self._spawn(self._load_until_done())
-
-    async def _load_until_done(self) -> None:
-        """Reads the table into memory, oldest first, as far as there is room."""
-        while self._more and not self._stopping.is_set():
+    async def _follow(self) -> None:
+        """Reads the table into memory, oldest first, whenever memory is behind and has room."""
+        while True:
+            await self._drained.wait()
+            self._drained.clear()
+            stored = self._stored
             try:
                 async with self._db.reading() as conn:
-                    pending = await inbox.pending_updates(conn, _IN_MEMORY)
-            except (DatabaseDown, TimedOut):
+                    pending = await inbox.pending_updates(conn, self._room)
+            except Exception:  # noqa: BLE001 nothing may end it
+                _LOG.warning("updates wait for PostgreSQL", extra={"action": "updates_wait"})
                 await asyncio.sleep(self._retry_seconds)
+                self._drained.set()
                 continue
-            self._more = len(pending) >= _IN_MEMORY
             for update in pending:
                 self._enqueue(update)
-            return
+            if len(pending) < self._room and stored == self._stored:
+                self._level.set()
+            else:
+                self._wake_if_roomy()
+
+    def _wake_if_roomy(self) -> None:
+        if not self._level.is_set() and len(self._known) <= self._room // 2:
+            self._drained.set()
 
     def _enqueue(self, update: StoredUpdate) -> None:
-        if update.update_id in self._known or self._stopping.is_set():
+        if update.update_id in self._known or self._stopping:
             return
         self._known.add(update.update_id)
         waiting = self._chats.get(update.chat_id)
@@ -183,21 +194,22 @@ class UpdateStore:
             waiting.append(update)
             return
         self._chats[update.chat_id] = deque([update])
-        self._spawn(self._serve(update.chat_id))
+        task = asyncio.get_running_loop().create_task(self._serve(update.chat_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, chat_id: int) -> None:
         """One chat's updates, one after the other, until there are none."""
         waiting = self._chats[chat_id]
-        while waiting and not self._stopping.is_set():
+        while waiting and not self._stopping:
             async with self._gate:
-                if await self._handle(waiting[0]):
-                    self._known.discard(waiting.popleft().update_id)
-                    continue
-            await asyncio.sleep(self._retry_seconds)
-        if not waiting:
-            self._chats.pop(chat_id, None)
-        if self._more and not self._known:
-            self._spawn_load()
+                handled = await self._handle(waiting[0])
+            if handled:
+                self._known.discard(waiting.popleft().update_id)
+                self._wake_if_roomy()
+            else:
+                await asyncio.sleep(self._retry_seconds)
+        self._chats.pop(chat_id, None)
 
     async def _handle(self, stored: StoredUpdate) -> bool:
         """Handles one update; False when the database has to come back first."""
@@ -206,46 +218,50 @@ class UpdateStore:
                 tries = await inbox.update_started(conn, stored.update_id)
             if tries is None:
                 return True  # done before
-            state, note = "DONE", ""
-            if tries > TRIES:
-                state, note = "PARKED", f"started {TRIES} times and never ended"
-            elif (failure := await self._process(stored)) is not None:
-                state, note = "PARKED", failure
-            if state == "PARKED":
-                _LOG.error(
-                    "an update is parked: %s",
-                    note,
-                    extra={"action": "update_parked", "update": stored.update_id},
-                )
-            while True:
-                try:
-                    await self._finish(stored.update_id, state, note)
-                except (DatabaseDown, TimedOut):
-                    if self._stopping.is_set():
-                        return True  # handled again at the next start
-                    await asyncio.sleep(self._retry_seconds)
-                else:
-                    return True
+            failure = (
+                f"started {TRIES} times and never ended"
+                if tries > TRIES
+                else await self._process(stored)
+            )
+            await self._finish(stored.update_id, failure)
         except (DatabaseDown, TimedOut):
             _LOG.warning("updates wait for PostgreSQL", extra={"action": "updates_wait"})
             return False
         except Exception:  # noqa: BLE001 one bad update must not stop the others
             _LOG.exception(
-                "an update stays in the table",
+                "an update stays in the table for the next start",
                 extra={"action": "update_failed", "update": stored.update_id},
             )
-            return True
+        return True
 
-    async def _finish(self, update_id: int, state: str, note: str) -> None:
-        async with self._db.unit() as conn:
-            await inbox.update_done(conn, update_id, state, note, self._clock.now())
+    async def _finish(self, update_id: int, failure: str | None) -> None:
+        """Closes an update; the database is waited for, so that nothing is handled again."""
+        if failure is not None:
+            _LOG.error(
+                "an update is parked: %s",
+                failure,
+                extra={"action": "update_parked", "update": update_id},
+            )
+        state = "DONE" if failure is None else "PARKED"
+        while True:
+            try:
+                async with self._db.unit() as conn:
+                    await inbox.update_done(
+                        conn, update_id, state, failure or "", self._clock.now()
+                    )
+            except (DatabaseDown, TimedOut):
+                if self._stopping:
+                    raise
+                await asyncio.sleep(self._retry_seconds)
+            else:
+                return
 
     async def _process(self, stored: StoredUpdate) -> str | None:
         """The handlers' work. What they raise was answered by the error handler; a reason to park
         comes back only when the update can't be read or takes for ever.
         """
         try:
-            update = Update.de_json(stored.body, self._bot)
+            update = Update.de_json(stored.body, self._application.bot)
             async with asyncio.timeout(HANDLER_SECONDS):
                 await self._application.process_update(update)
         except TimeoutError:
@@ -275,15 +291,19 @@ def chat_of(body: Mapping[str, Any]) -> int:
 
 def _id(part: object) -> int:
     found = part.get("id") if isinstance(part, dict) else None
-    return found if type(found) is int else 0
+    return found if type(found) is int and is_id(found) else 0
 
 
 def storable(value: Any) -> Any:
-    """An update without what PostgreSQL can't keep in JSON: NUL and halves of surrogate pairs."""
+    """An update without what PostgreSQL can't keep in JSON: NUL, halves of surrogate pairs, and
+    numbers that are none.
+    """
     if isinstance(value, str):
         return value.replace("\0", "").encode("utf-8", "replace").decode()
     if isinstance(value, dict):
         return {storable(key): storable(part) for key, part in value.items()}
     if isinstance(value, list):
         return [storable(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value

@@ -143,6 +143,9 @@ class Confirmations:
         if answer.verdict is Verdict.PAID:
             return str((await self._credit(receipt, Evidence.QUERY)).outcome)
         stored, _ = await self._funds.register_waiting(receipt, next_check_after=None)
+        if stored.state is ReceiptState.CREDITED and stored.evidence is not None:
+            # paid before: the number fills its slot, or is money of its own
+            return str((await self._credit(receipt, stored.evidence)).outcome)
         if stored.state is not ReceiptState.WAITING:
             return "duplicate"
         if answer.verdict is Verdict.DECLINED:
@@ -186,6 +189,7 @@ class Confirmations:
         answer = await self._rail.query(attempt.checkout_request_id)
         if answer.verdict is Verdict.PAID:
             result = await self._credit(await self._claimed_receipt(attempt), Evidence.QUERY)
+            await self._again(attempt, None)
             return str(result.outcome)
         waiting = await self._waiting_of(attempt)
         if waiting is not None:
@@ -453,6 +457,8 @@ class Confirmations:
             try:
                 if checks <= _STATUS_ASKS and self._rail.can_ask_status:
                     await self._ask_status(stored)
+                elif checks == 1 and stored.channel is Channel.C2B:
+                    await self._by_limit(stored, None)
                 else:
                     await self._ask_admin(stored, "no_answer")
                     async with self._db.unit() as conn:

@@ -180,30 +180,24 @@ class EscrowFundManager:
             elif receipt.reference is None or receipt.reference == mine.reference:
                 trace("duplicate")
                 return _answer_again(mine)
-            elif context.attempt_number_fitted and row is None:
-                # the number that was fitted to this prompt belongs to a payment by hand
+            elif context.attempt_number_fitted and row is None and mine.channel is Channel.STK:
+                # the number in this prompt's slot belongs to a payment by hand
                 await receipts.fill_slot(conn, mine.id, receipt.reference, fitted=False)
-                by_hand = replace(
-                    receipt,
-                    channel=Channel.C2B,
-                    reference=mine.reference,
-                    attempt_id=None,
-                    happened_at=mine.happened_at,
-                )
-                return await self._post(conn, by_hand, evidence, trace)
-            else:
-                attempt = None  # a second receipt on one prompt: money of its own
-                receipt = replace(receipt, attempt_id=None)
+                await self._by_hand_after_all(conn, receipt, mine, evidence, trace)
+                trace("duplicate")
+                return _answer_again(mine)
+            else:  # money of its own: by hand under a fitted prompt, else a second one on a prompt
+                own = None if context.attempt_number_fitted else _Target(suspense="second_receipt")
                 return await self._credit(
                     conn,
-                    receipt,
+                    replace(receipt, attempt_id=None),
                     evidence,
                     escrow,
                     context,
                     None,
                     row,
                     trace,
-                    target=_Target(suspense="second_receipt"),
+                    target=own,
                 )
         if attempt is None and escrow is not None and row is None:
             filled = await self._fill_slot(conn, escrow.id, receipt)
@@ -225,6 +219,30 @@ class EscrowFundManager:
         return await self._credit(
             conn, receipt, evidence, escrow, context, attempt, row, trace, fitted=fitted
         )
+
+    async def _by_hand_after_all(
+        self,
+        conn: Connection,
+        receipt: Receipt,
+        mine: StoredReceipt,
+        evidence: Evidence,
+        trace: Trace,
+    ) -> None:
+        """The payment by hand whose number was taken for the prompt's: it waits for its own
+        confirmation, which the sweep asks for.
+        """
+        by_hand = replace(
+            receipt,
+            channel=Channel.C2B,
+            reference=mine.reference,
+            attempt_id=None,
+            happened_at=mine.happened_at,
+        )
+        if evidence is Evidence.UNCHECKED:
+            await self._post(conn, by_hand, evidence, trace)
+            return
+        now = self._clock.now()
+        await receipts.insert(conn, by_hand, mine.escrow_id, now, None, next_check_at=now)
 
     async def _credit(
         self,

@@ -43,7 +43,7 @@ async def open_deal(running: Running, words: str = "10000 Blue phone case") -> s
     if message.button("Create") is not None:
         since = telegram.mark()
         telegram.user_taps(SELLER, message.id, "Create")
-        message = await telegram.wait_message(SELLER, "ES", since=since)
+        message = await telegram.wait_message(SELLER, "start=ES", since=since)
     found = re.search(r"ES[0-9]{10}", message.text)
     assert found, message.text
     return found[0]

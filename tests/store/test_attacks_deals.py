@@ -130,7 +130,12 @@ NEW_DEALS: tuple[Attack, ...] = (
     bad(DEALS, "escrow_transactions_id_check", id="es1008257624"),
     bad(DEALS, "escrow_transactions_cause_check", cause=""),
     bad(DEALS, "escrow_transactions_cause_key", cause=f"open:{HELD}"),
-    bad(DEALS, "escrow_transactions_pkey", id=HELD),
+    bad(
+        DEALS,
+        "escrow_transactions_pkey",
+        behind=("escrow_timeline_escrow_id_version_key",),
+        id=HELD,
+    ),
     bad(DEALS, "escrow_transactions_description_check", description=""),
     bad(DEALS, "escrow_transactions_description_check", description="x" * 201),
     bad(DEALS, "escrow_transactions_currency_check", currency="EUR"),
@@ -172,7 +177,12 @@ NEW_DEALS: tuple[Attack, ...] = (
         behind=("deal_held_together", "deal_held_while_funded"),
         held_fee_minor=-1,
     ),
-    bad(DEALS, "escrow_transactions_status_check", behind=(OPENED, MONEY), status="LOST"),
+    bad(
+        DEALS,
+        "escrow_transactions_status_check",
+        behind=(OPENED, MONEY, "deal_held_while_funded"),
+        status="LOST",
+    ),
     bad(DEALS, "escrow_transactions_version_check", behind=(OPENED,), version=0),
     bad(DEALS, "escrow_transactions_frozen_from_check", frozen_from="PENDING"),
     bad(DEALS, "escrow_transactions_tracking_check", tracking="x" * 201),
@@ -875,12 +885,13 @@ SHADOWS: tuple[Attack, ...] = (
         " 'DELIVERED' AS to_status, 'timer' AS actor",
         move(HELD, "beam", "DELIVERED", "timer"),
         by=EDGE,
-        guard="ALTER FUNCTION flow_check(escrow_transactions, text) RESET search_path",
+        guard="ALTER FUNCTION flow_check(escrow_transactions, text) RESET search_path;"
+        " ALTER FUNCTION escrow_event() RESET search_path",
         roles=BOTH,
     ),
     attack(
         "a temporary table does not take the timeline's place",
-        "CREATE TEMP TABLE escrow_timeline (escrow_id text, version int, event text,"
+        "CREATE TEMP TABLE escrow_timeline (id bigint, escrow_id text, version int, event text,"
         " from_status text, to_status text, actor text, at timestamptz, data jsonb)",
         move(SHIPPED, "deliver", "DELIVERED", BUYER_ACTS),
         "DO $$ BEGIN IF EXISTS (SELECT FROM public.escrow_timeline WHERE event = 'deliver'"

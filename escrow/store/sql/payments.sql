@@ -40,7 +40,8 @@ UPDATE payment_attempts
 -- claimed --
 -- A callback says paid; the query decides. Keeps its ids where our own row had none yet.
 UPDATE payment_attempts
-   SET claimed_at = coalesce(claimed_at, $2), next_query_at = $2,
+   SET claimed_at = coalesce(claimed_at, $2),
+       next_query_at = CASE state WHEN 'PAID' THEN NULL ELSE $2::timestamptz END,
        checkout_request_id = coalesce(checkout_request_id, $3),
        merchant_request_id = coalesce(merchant_request_id, $4)
  WHERE id = $1
@@ -57,7 +58,9 @@ UPDATE payment_attempts
 RETURNING *
 
 -- query_again --
-UPDATE payment_attempts SET next_query_at = $2 WHERE id = $1
+-- Nobody is asked about a paid one any more.
+UPDATE payment_attempts SET next_query_at = CASE state WHEN 'PAID' THEN NULL ELSE $2::timestamptz END
+ WHERE id = $1
 
 -- open_attempt --
 SELECT * FROM payment_attempts WHERE escrow_id = $1 AND state IN ('CREATED', 'PROMPTED')

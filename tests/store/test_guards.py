@@ -1,0 +1,226 @@
+"""Every guard of the database has an attack that it alone refuses (figure G14), and the program's
+role may do exactly what is listed here.
+"""
+
+import re
+
+import asyncpg
+import pytest
+
+from escrow.store import database, migrate
+from tests.store import (
+    books,
+    test_attacks_deals,
+    test_attacks_ledger,
+    test_attacks_payments,
+)
+from tests.store.books import APP
+
+ATTACKS = (
+    *test_attacks_ledger.ATTACKS,
+    *test_attacks_deals.ATTACKS,
+    *test_attacks_payments.ATTACKS,
+)
+
+GUARDS = """
+SELECT conname FROM pg_constraint
+ WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'u', 'p', 'f', 'x')
+UNION ALL
+SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+ WHERE i.indisunique AND c.relnamespace = 'public'::regnamespace
+   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
+UNION ALL
+SELECT tgrelid::regclass || '.' || tgname FROM pg_trigger WHERE NOT tgisinternal
+"""
+
+NOT_GOOD_ALONE = {
+    "settlements",  # only with the event that ends the deal
+    "flow_edges",  # filled by its migration, then closed
+    "instance",  # holds its one row already
+}
+
+# Columns that may be empty; every other one may not.
+MAY_BE_EMPTY = {
+    "people": "username phone unreachable_at",
+    "escrow_sellers": "verified_at verified_by suspended_at suspended_by suspension_reason"
+    " average_rating success_rate dispute_rate",
+    "seller_history": "",
+    "escrow_transactions": "buyer_telegram_id held_price_minor held_fee_minor pay_by ship_by"
+    " release_at frozen_from tracking joined_at funded_at shipped_at delivered_at disputed_at"
+    " frozen_at extended_at completed_at refunded_at cancelled_at archived_at",
+    "escrow_timeline": "version from_status",
+    "escrow_disputes": "answered_at taken_by taken_at resolution buyer_percent notes closed_by"
+    " closed_at",
+    "seller_ratings": "replaced_at",
+    "fraud_flags": "escrow_id reviewed_at reviewed_by review_notes",
+    "flow_edges": "",
+    "ledger_accounts": "",
+    "ledger_journals": "escrow_id",
+    "ledger_entries": "balance_after account_seq",
+    "settlements": "",
+    "payment_attempts": "choice_id merchant_request_id checkout_request_id result_code"
+    " chat_message_id prompted_at claimed_at closed_at next_query_at",
+    "receipts": "reference attempt_id escrow_id telegram_id evidence posted_at inbox_id"
+    " next_check_at",
+    "status_queries": "answered_at answer",
+    "underpayment_choices": "used_at used_action voided_at",
+    "reservations": "",
+    "reservation_counts": "",
+    "payouts": "escrow_id leg provider_reference finalized_at",
+    "payout_attempts": "conversation_id result_code closed_at",
+    "provider_tokens": "token expires_at lease_until",
+    "instance": "",
+    "path_secrets": "",
+    "inbox": "next_try_at processed_at",
+    "telegram_updates": "done_at",
+    "conversations": "",
+    "outbox": "escrow_id closed_at message_id error",
+    "job_runs": "finished_at error",
+    "schema_migrations": "",
+}
+
+READ, ADD, KEEP = "SELECT", "INSERT SELECT", "INSERT SELECT UPDATE"
+ALL = "DELETE INSERT SELECT UPDATE"
+RIGHTS = {
+    "people": KEEP,
+    "escrow_sellers": KEEP,
+    "seller_history": ADD,
+    "escrow_transactions": KEEP,
+    "escrow_timeline": ADD,
+    "escrow_disputes": KEEP,
+    "seller_ratings": KEEP,
+    "fraud_flags": ALL,
+    "flow_edges": READ,
+    "ledger_accounts": READ,
+    "ledger_journals": READ,
+    "ledger_entries": READ,
+    "settlements": ADD,
+    "payment_attempts": KEEP,
+    "receipts": KEEP,
+    "status_queries": KEEP,
+    "underpayment_choices": KEEP,
+    "reservations": ALL,
+    "reservation_counts": ALL,
+    "payouts": KEEP,
+    "payout_attempts": KEEP,
+    "provider_tokens": KEEP,
+    "instance": ADD,
+    "path_secrets": KEEP,
+    "inbox": ALL,
+    "telegram_updates": ALL,
+    "conversations": ALL,
+    "outbox": ALL,
+    "job_runs": ALL,
+    "schema_migrations": READ,
+    # views
+    "ledger_trial_balance": READ,
+    "wallet_balances": READ,
+    "escrow_balances": READ,
+    "escrow_events": READ,
+    "receipts_overview": READ,
+    "payouts_overview": READ,
+}
+
+
+async def test_every_guard_has_an_attack_that_it_alone_refuses(
+    attacked: asyncpg.Connection,
+) -> None:
+    there = {row[0] for row in await attacked.fetch(GUARDS)}
+    tried = {attack.guarded_by for attack in ATTACKS}
+    assert there - tried == set(), "guards that nothing attacks"
+    gone = {name for name in tried - there - {""} if " " not in name}
+    # names that a function gives to its refusal; the guard is its trigger
+    assert gone == {attack.refused_by for attack in ATTACKS if attack.guard is None} - there
+
+
+@pytest.mark.parametrize("table", sorted(books.GOOD.keys() - NOT_GOOD_ALONE))
+async def test_the_row_that_attacks_are_made_from_is_good(
+    attacked: asyncpg.Connection, table: str
+) -> None:
+    good = books.attack(table, books.insert(table), by="")
+    assert await books.try_attack(attacked, good, books.OWNER) is None
+
+
+async def test_only_listed_columns_may_be_empty(attacked: asyncpg.Connection) -> None:
+    rows = await attacked.fetch(
+        "SELECT c.relname AS table, coalesce(string_agg(a.attname, ' ' ORDER BY a.attnum)"
+        " FILTER (WHERE NOT a.attnotnull), '') AS empty"
+        "  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+        " WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace"
+        "   AND a.attnum > 0 AND NOT a.attisdropped GROUP BY c.relname"
+    )
+    assert {row["table"]: row["empty"] for row in rows} == MAY_BE_EMPTY
+
+
+async def test_the_programs_role_may_do_exactly_this(attacked: asyncpg.Connection) -> None:
+    rows = await attacked.fetch(
+        "SELECT c.relname, string_agg(v.verb, ' ' ORDER BY v.verb) AS verbs FROM pg_class c,"
+        " unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES',"
+        " 'TRIGGER']) AS v (verb)"
+        " WHERE c.relkind IN ('r', 'v', 'S') AND c.relnamespace = 'public'::regnamespace"
+        "   AND c.relkind <> 'S' AND has_table_privilege($1, c.oid, v.verb) GROUP BY c.relname",
+        APP,
+    )
+    assert {row["relname"]: row["verbs"] for row in rows} == RIGHTS
+
+
+async def test_no_right_is_given_to_single_columns(attacked: asyncpg.Connection) -> None:
+    given = await attacked.fetch(
+        "SELECT attrelid::regclass::text, attname FROM pg_attribute WHERE attacl IS NOT NULL"
+        " AND attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)"
+    )
+    assert given == []
+
+
+async def test_the_programs_role_owns_nothing_and_cannot_log_in(
+    attacked: asyncpg.Connection,
+) -> None:
+    role = await attacked.fetchrow("SELECT * FROM pg_roles WHERE rolname = $1", APP)
+    assert role is not None
+    assert not any(
+        role[right]
+        for right in ("rolsuper", "rolcreaterole", "rolcreatedb", "rolcanlogin", "rolbypassrls")
+    )
+    owned = "SELECT count(*) FROM pg_class WHERE relowner = $1::regrole"
+    assert await attacked.fetchval(owned, APP) == 0
+    assert not await attacked.fetchval("SELECT has_schema_privilege($1, 'public', 'CREATE')", APP)
+
+
+async def test_nobody_but_the_program_may_post(attacked: asyncpg.Connection) -> None:
+    await attacked.execute("BEGIN")
+    try:
+        await attacked.execute("CREATE ROLE amana_test_stranger")
+        for function in ("ledger_post(jsonb)", "ledger_lock_wallet(text, text)"):
+            asked = "SELECT has_function_privilege($1, $2, 'EXECUTE')"
+            assert not await attacked.fetchval(asked, "amana_test_stranger", function)
+            assert await attacked.fetchval(asked, APP, function)
+    finally:
+        await attacked.execute("ROLLBACK")
+
+
+async def test_no_function_looks_where_a_session_can_put_things(
+    attacked: asyncpg.Connection,
+) -> None:
+    paths = await attacked.fetch(
+        "SELECT proname, coalesce(proconfig, '{}') AS settings FROM pg_proc"
+        " WHERE pronamespace = 'public'::regnamespace"
+    )
+    assert len(paths) > 10
+    wrong = [row["proname"] for row in paths if row["settings"] != ["search_path=public, pg_temp"]]
+    assert wrong == []
+
+
+async def test_every_translated_constraint_exists(attacked: asyncpg.Connection) -> None:
+    there = {row[0] for row in await attacked.fetch(GUARDS)}
+    raised = set(
+        re.findall(
+            r"CONSTRAINT = '([a-z_]+)'",
+            "".join(path.read_text(encoding="utf-8") for _, path in migrate.files()),
+        )
+    )
+    assert set(database.CONSTRAINTS) <= there | raised
+
+
+async def test_the_world_is_in_balance_and_stays_so(attacked: asyncpg.Connection) -> None:
+    totals = await attacked.fetch("SELECT * FROM ledger_trial_balance ORDER BY currency")
+    assert [tuple(row) for row in totals] == [("KES", 0), ("USD", 0)]
