@@ -10,8 +10,7 @@ from markupsafe import Markup
 from escrow.bot.page import Page, Plain, card, code, lines, say
 
 Values = Mapping[str, Any]
-_BREAKS_SHOWN: Final = 10
-_LINE_CHARS: Final = 200
+_BREAKS_SHOWN: Final = 6
 
 
 def _deal(v: Values) -> Markup | None:
@@ -159,7 +158,7 @@ def books_broken(v: Values, page: Page) -> Markup:
     return card(
         page,
         say("<b>The books do not add up: {count}</b>", count=len(breaks)),
-        *(say("• {line}", line=str(line)[:_LINE_CHARS]) for line in breaks[:_BREAKS_SHOWN]),
+        *(say("• {line}", line=str(line)) for line in breaks[:_BREAKS_SHOWN]),
         say("and {more} more", more=more) if more > 0 else None,
         say("Please look at once: /system_health"),
     )

@@ -11,7 +11,7 @@ from escrow.domain.model import ReceiptState, Seller, StoredReceipt
 from escrow.domain.money import Currency, Money
 from escrow.services.oversight import Health
 
-_SHOWN: Final = 10
+_SHOWN: Final = 4
 _WORD: Final = {
     "OK": "Everything is in order.",
     "WATCH": "The money is safe; something needs a look.",

@@ -10,7 +10,7 @@ import phonenumbers
 from escrow.domain.errors import InvalidInput
 from escrow.domain.phone import is_msisdn
 
-_LOOKS_LIKE: Final = re.compile(r"\+?[0-9][0-9 ().\-]{7,20}[0-9]", re.ASCII)
+_LOOKS_LIKE: Final = re.compile(r"[+(]?[0-9][0-9 ().\-]{7,20}[0-9]", re.ASCII)
 _CLEAR: Final = re.compile(r"(\+?254|0)[17][0-9]{8}", re.ASCII)
 
 

@@ -92,10 +92,6 @@ def stopped() -> Markup:
     return say("All right, stopped.")
 
 
-def nothing_to_stop() -> Markup:
-    return say("There is nothing to stop.")
-
-
 def apology(number: str, *, later: bool) -> Markup:
     """Something failed on our side; `later`: it is known to pass."""
     if later:

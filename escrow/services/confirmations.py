@@ -158,11 +158,11 @@ class Confirmations:
     async def _other_amount(self, attempt: Attempt, receipt: Receipt) -> str:
         """Another amount than asked: only TransactionStatus or an admin says how much it was."""
         stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
-        if stored.state is not ReceiptState.WAITING:
+        if stored.state is not ReceiptState.WAITING and stored.reference == receipt.reference:
             return "duplicate"
-        if new:
+        if new or stored.state is not ReceiptState.WAITING:
             await self._tell_admins(
-                f"other-amount:{stored.id}",
+                f"other-amount:{stored.id}:{receipt.reference}",
                 "other_amount",
                 attempt.escrow_id,
                 code=attempt.escrow_id,
@@ -170,7 +170,8 @@ class Confirmations:
                 claimed=str(receipt.amount),
                 reference=receipt.reference,
             )
-        await self._ask_or_card(stored, "other_amount")
+        if stored.state is ReceiptState.WAITING:
+            await self._ask_or_card(stored, "other_amount")
         return "other_amount"
 
     async def look(self, attempt: Attempt, *, hint: Answer | None = None) -> str:
@@ -186,6 +187,11 @@ class Confirmations:
                 return "lost"
             await self._again(attempt, self._terms.prompt_life - age)
             return "unanswered"
+        waiting = await self._waiting_of(attempt)
+        if waiting is not None and waiting.amount != attempt.amount:
+            # a query says that it was paid, not how much: TransactionStatus or a person does
+            await self._again(attempt, None)
+            return "other_amount"
         answer = await self._rail.query(attempt.checkout_request_id)
         if answer.verdict is Verdict.PAID:
             result = await self._credit(await self._claimed_receipt(attempt), Evidence.QUERY)
@@ -375,8 +381,8 @@ class Confirmations:
         if not self._confirm:
             return str((await self._credit(receipt, Evidence.UNCHECKED)).outcome)
         stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
+        await self._note_other_deal(stored, receipt)
         if stored.state is not ReceiptState.WAITING:
-            await self._note_other_deal(stored, receipt)
             return "duplicate"
         if not new and stored.channel is not Channel.C2B:
             return "known"
@@ -439,10 +445,11 @@ class Confirmations:
             await receipts.answer_status_query(conn, token, now, meaning)
         if meaning == "unknown":
             return "unknown"  # the sweep asks again
-        ours = any(party.strip().startswith(self._rail.shortcode) for party in result.parties)
-        if meaning == "denied" or not ours:
-            await self._deny(stored, Evidence.STATUS, "not_completed" if ours else "not_ours")
-            return meaning
+        parties = (party.partition("-")[0].strip() for party in result.parties)
+        if meaning == "denied" or self._rail.shortcode not in parties:
+            why = "not_completed" if meaning == "denied" else "not_ours"
+            await self._deny(stored, Evidence.STATUS, why)
+            return why
         receipt = _receipt_of(stored)
         if result.amount is not None:
             receipt = replace(receipt, amount=result.amount)
@@ -500,31 +507,9 @@ class Confirmations:
         """An admin says whether a waiting receipt is real. `NotAllowed` when he is a party of its
         deal, `EscrowMoved` when it no longer waits.
         """
-        async with self._db.reading() as conn:
-            stored = await receipts.get(conn, receipt_id)
-            if stored is None:
-                raise NotFound("no_receipt")
-            if stored.escrow_id is not None:
-                escrow = await escrows.get(conn, stored.escrow_id)
-                if admin in (escrow.seller_telegram_id, escrow.buyer_telegram_id):
-                    raise NotAllowed("admin_is_party")
-        if stored.state is not ReceiptState.WAITING:
-            raise EscrowMoved("receipt_decided")
-        if stored.escrow_id is not None:
-            async with self._db.unit() as conn:
-                await escrows.note(
-                    conn,
-                    stored.escrow_id,
-                    "receipt_confirmed" if ours else "receipt_refused",
-                    By(Actor.ADMIN, admin),
-                    self._clock.now(),
-                    receipt=stored.id,
-                    amount_minor=stored.amount.minor,
-                )
+        stored = await self._db.run(lambda conn: self._decided(conn, receipt_id, admin, ours=ours))
         if ours:
             await self._credit(_receipt_of(stored), Evidence.ADMIN)
-        else:
-            await self._deny(stored, Evidence.ADMIN, f"admin:{admin}")
         _LOG.warning(
             "an admin decided a receipt",
             extra={"action": "receipt_decided", "admin": admin, "row": receipt_id, "ours": ours},
@@ -532,33 +517,77 @@ class Confirmations:
         async with self._db.reading() as conn:
             after = await receipts.get(conn, receipt_id)
         assert after is not None  # noqa: S101 receipts are never deleted
+        if ours is (after.state is ReceiptState.IGNORED):
+            raise EscrowMoved("receipt_decided")
         return after
+
+    async def _decided(
+        self, conn: Connection, receipt_id: int, admin: int, *, ours: bool
+    ) -> StoredReceipt:
+        """Writes the decision down, once; crediting follows it and may be repeated."""
+        seen = await receipts.get(conn, receipt_id)
+        if seen is None:
+            raise NotFound("no_receipt")
+        if seen.escrow_id is not None:
+            escrow = await escrows.lock(conn, seen.escrow_id)
+            parties = {escrow.seller_telegram_id, escrow.buyer_telegram_id}
+            if seen.attempt_id is not None:
+                attempt = await payments.attempt(conn, seen.attempt_id)
+                parties.add(attempt.telegram_id if attempt else None)
+            reserver = await payments.reservation(conn, escrow.id, seen.happened_at)
+            parties.add(reserver[0] if reserver else None)
+            if admin in parties:
+                raise NotAllowed("admin_is_party")
+        stored = await receipts.get(conn, receipt_id, lock=True)
+        assert stored is not None  # noqa: S101 receipts are never deleted
+        if stored.state is not ReceiptState.WAITING or (stored.evidence is not None and not ours):
+            raise EscrowMoved("receipt_decided")
+        fresh = stored.evidence is None
+        if not ours:
+            await self._ignore(conn, stored, Evidence.ADMIN, f"admin:{admin}")
+        elif fresh:
+            await receipts.believe(conn, stored.id, Evidence.ADMIN)
+        if fresh and stored.escrow_id is not None:
+            await escrows.note(
+                conn,
+                stored.escrow_id,
+                "receipt_confirmed" if ours else "receipt_refused",
+                By(Actor.ADMIN, admin),
+                self._clock.now(),
+                receipt=stored.id,
+                amount_minor=stored.amount.minor,
+            )
+        return stored
 
     async def _deny(self, stored: StoredReceipt, evidence: Evidence, why: str) -> None:
         """Not money of ours: closed without posting, and the admins see why."""
-        now = self._clock.now()
         async with self._db.unit() as conn:
-            if not await receipts.ignore(conn, stored.id, evidence, {"why": why}):
-                return
-            await outbox.queue(
-                conn,
-                [
-                    Notice(
-                        f"denied:{stored.id}",
-                        "receipt_denied",
-                        admin,
-                        {
-                            "reference": stored.reference,
-                            "amount": str(stored.amount),
-                            "code": stored.escrow_id,
-                            "why": why,
-                        },
-                        stored.escrow_id,
-                    )
-                    for admin in self._admins
-                ],
-                now,
-            )
+            await self._ignore(conn, stored, evidence, why)
+
+    async def _ignore(
+        self, conn: Connection, stored: StoredReceipt, evidence: Evidence, why: str
+    ) -> None:
+        if not await receipts.ignore(conn, stored.id, evidence, {"why": why}):
+            return
+        await outbox.queue(
+            conn,
+            [
+                Notice(
+                    f"denied:{stored.id}",
+                    "receipt_denied",
+                    admin,
+                    {
+                        "reference": stored.reference,
+                        "amount": str(stored.amount),
+                        "code": stored.escrow_id,
+                        "why": why,
+                    },
+                    stored.escrow_id,
+                )
+                for admin in self._admins
+            ],
+            self._clock.now(),
+        )
 
     async def _ask_admin(self, stored: StoredReceipt, why: str) -> None:
         """A card with [Credit] and [Not ours] for every admin, once per receipt and reason."""

@@ -52,6 +52,7 @@ from escrow.store.receipts import Context, Posting
 _LOG: Final = logging.getLogger(__name__)
 OVERALL_SECONDS: Final = 60.0
 _PAYMENT: Final = By(Actor.PAYMENT)
+_SECOND_NUMBER_AFTER: Final = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,8 @@ class EscrowFundManager:
         """Keeps a claimed receipt that is not confirmed yet, unposted; (row, whether it is new).
 
         A C2B row that fits a prompt which a query already proved paid fills that prompt's empty
-        slot instead, and is returned as credited.
+        slot instead, and is returned as credited. A second number on a prompt whose first still
+        waits is kept beside it.
         """
 
         async def work(conn: Connection) -> tuple[StoredReceipt, bool]:
@@ -135,11 +137,14 @@ class EscrowFundManager:
                 known = await receipts.find(conn, receipt.provider, None, receipt.attempt_id)
             if known is None and escrow is not None:
                 known = await self._fill_slot(conn, escrow.id, receipt)
-            if known is not None:
-                return known, False
             due = None if next_check_after is None else now + next_check_after
+            claim = receipt
+            if known is not None and _second_number(known, receipt):
+                claim, due = replace(receipt, attempt_id=None), now + _SECOND_NUMBER_AFTER
+            elif known is not None:
+                return known, False
             row = await receipts.insert(
-                conn, receipt, escrow.id if escrow else None, now, None, next_check_at=due
+                conn, claim, escrow.id if escrow else None, now, None, next_check_at=due
             )
             if row is None:
                 raise EscrowMoved
@@ -750,6 +755,15 @@ def funded_notices(
             escrow.id,
         ),
     ]
+
+
+def _second_number(known: StoredReceipt, receipt: Receipt) -> bool:
+    """Whether a prompt's waiting receipt has another number than this one."""
+    return (
+        known.state is ReceiptState.WAITING
+        and None not in (known.reference, receipt.reference)
+        and known.reference != receipt.reference
+    )
 
 
 async def _lock_if_any(conn: Connection, code: str | None) -> Escrow | None:

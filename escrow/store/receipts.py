@@ -213,6 +213,11 @@ async def ignore(
     return await conn.fetchval(_SQL["ignore"], receipt_id, evidence, dict(outcome)) is not None
 
 
+async def believe(conn: Connection, receipt_id: int, evidence: Evidence) -> None:
+    """Notes why a waiting receipt is going to be credited, before it is."""
+    await conn.execute(_SQL["believe"], receipt_id, evidence)
+
+
 async def add_status_query(conn: Connection, token: str, receipt_id: int, now: datetime) -> None:
     """Remembers a question to the provider before it is asked."""
     await conn.execute(_SQL["add_status_query"], token, receipt_id, now)

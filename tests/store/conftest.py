@@ -33,6 +33,20 @@ async def attacked(world_dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture
+async def world_db(cluster: embedded.Cluster, world_dsn: str) -> AsyncIterator[Database]:
+    """The pool on a copy of the world that the test may spoil."""
+    name = "amana_books_copy"
+    template = world_dsn.rpartition("/")[2].partition("?")[0]
+    admin = await asyncpg.connect(cluster.dsn())
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    database = await Database.connect(cluster.dsn(name), minimum=1, maximum=5)
+    yield database
+    await database.close()
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
 async def conn(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection of the owner to a fresh database."""
     opened = await asyncpg.connect(dsn)

@@ -47,7 +47,7 @@ EXCEPTION
         GET STACKED DIAGNOSTICS name = CONSTRAINT_NAME;
         RETURN coalesce(nullif(name, ''), SQLERRM);
 END $$;
-CREATE FUNCTION pg_temp.opened(word text, begins_as text, who text) RETURNS text
+CREATE FUNCTION pg_temp.opened(word text, begins_as text, who text, model text) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
     name text;
@@ -56,7 +56,7 @@ BEGIN
     SELECT (jsonb_populate_record(e, jsonb_build_object(
                'id', 'ES9999999999', 'cause', 'tried', 'status', begins_as, 'version', 1,
                'last_event', word, 'last_actor', who))).*
-      FROM escrow_transactions e WHERE e.id = $4;
+      FROM escrow_transactions e WHERE e.id = model;
     RAISE EXCEPTION 'taken' USING ERRCODE = 'P0002';
 EXCEPTION
     WHEN no_data_found THEN RETURN '';
@@ -64,7 +64,7 @@ EXCEPTION
         GET STACKED DIAGNOSTICS name = CONSTRAINT_NAME;
         RETURN coalesce(nullif(name, ''), SQLERRM);
 END $$;
-""".replace("begins_as text, who text)", "begins_as text, who text, model text)")
+"""
 
 
 def _actor(actor: Actor) -> str:

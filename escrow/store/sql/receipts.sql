@@ -83,6 +83,10 @@ UPDATE receipts SET state = 'IGNORED', evidence = $2, outcome = $3, next_check_a
  WHERE id = $1 AND state = 'WAITING'
 RETURNING id
 
+-- believe --
+-- An admin believes a waiting receipt; crediting it comes next.
+UPDATE receipts SET evidence = $2 WHERE id = $1 AND state = 'WAITING'
+
 -- add_status_query --
 INSERT INTO status_queries (token, receipt_id, asked_at) VALUES ($1, $2, $3)
 

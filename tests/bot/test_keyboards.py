@@ -1,0 +1,151 @@
+"""Keyboards arrange what fits a person's deal, within Telegram's limits."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+from telegram import InlineKeyboardMarkup
+
+from escrow.bot import keyboards, labels
+from escrow.bot.buttons import Verb, unpack
+from escrow.bot.notices import NOTICES
+from escrow.domain.flow import Status
+from escrow.domain.model import Choice
+from escrow.domain.money import Currency, Money
+from escrow.services import choice_tokens
+from escrow.services.choice_tokens import Action
+from sandbox.telegram_chats import inline_keyboard
+from tests.bot import samples
+from tests.bot.hostile import CORPUS
+
+CHOICE = Choice(3, samples.CODE, 3001, samples.kes(10_500), samples.kes(9_800), samples.NOW)
+TOKENS = {action: choice_tokens.sign(b"k" * 32, action, CHOICE) for action in Action}
+
+
+def _labels(keyboard: InlineKeyboardMarkup | None) -> list[str]:
+    return [button.text for row in keyboard.inline_keyboard for button in row] if keyboard else []
+
+
+def _verbs(keyboard: InlineKeyboardMarkup | None) -> list[Verb]:
+    rows = keyboard.inline_keyboard if keyboard else ()
+    found = [unpack(button.callback_data) for row in rows for button in row]
+    return [button.verb for button in found if button]
+
+
+def _all(said: str) -> list[InlineKeyboardMarkup | None]:
+    rows = [(samples.escrow(said), "buyer")] * 20
+    notices = samples.notice_values(said)
+    return [
+        keyboards.greeting(),
+        keyboards.deal(samples.view(said, wallet=samples.kes(300))),
+        keyboards.deal(samples.view(said), TOKENS),
+        *(keyboards.deals(rows, verb) for verb in (Verb.SHOW, Verb.PAY, Verb.CANCEL, Verb.DECLINE)),
+        keyboards.complete(CHOICE, samples.kes(300)),
+        keyboards.by_hand(samples.CODE, samples.kes(10_500), "174379"),
+        keyboards.draft(2**31),
+        keyboards.share("https://t.me/AmanaBot?start=" + samples.CODE, said),
+        *(keyboards.for_notice(kind, notices[kind], TOKENS) for kind in NOTICES),
+    ]
+
+
+def test_no_words_of_people_break_a_keyboard() -> None:
+    for said in CORPUS:
+        for keyboard in _all(said):
+            if keyboard is not None:
+                inline_keyboard(keyboard.to_dict())
+                assert all(0 < len(label) <= 60 for label in _labels(keyboard)), said
+
+
+def test_labels_are_short() -> None:
+    long = "KES 250,000"
+    samples_by_name: dict[str, dict[str, Any]] = {
+        "mpesa_and_wallet": {"asked": samples.kes(250_000), "part": samples.kes(250_000)},
+        "deal": {"code": samples.CODE, "description": "x" * 300},
+        "try_again": {"wait": True},
+        "verify": {"shop": "x" * 300},
+    }
+    for name, function in inspect.getmembers(labels, inspect.isfunction):
+        if function.__module__ == labels.__name__:
+            arguments = samples_by_name.get(name)
+            if arguments is None:
+                arguments = dict.fromkeys(inspect.signature(function).parameters, long)
+            assert len(function(**arguments)) <= 60, name
+
+
+def test_the_choice_has_one_button_per_row_in_order() -> None:
+    keyboard = keyboards.underpaid(TOKENS, "KES 700", "KES 9,800")
+    assert [len(row) for row in keyboard.inline_keyboard] == [1, 1, 1]
+    assert _labels(keyboard) == [
+        "Complete payment – KES 700",
+        "Proceed with KES 9,800",
+        "Cancel & refund",
+    ]
+    for row in keyboard.inline_keyboard:
+        assert len(str(row[0].callback_data).encode()) <= 64
+
+
+def test_a_buyer_without_money_pays_by_mpesa_or_paybill() -> None:
+    assert _verbs(keyboards.deal(samples.view("x"))) == [Verb.PAY, Verb.PAYBILL]
+
+
+def test_a_wallet_offers_itself() -> None:
+    part = keyboards.deal(samples.view("x", wallet=samples.kes(300)))
+    assert _labels(part)[-1] == "Use wallet: KES 300, rest by M-Pesa"
+    whole = keyboards.deal(samples.view("x", wallet=samples.kes(20_000)))
+    assert _labels(whole)[-1] == "Use wallet: KES 10,500"
+
+
+def test_a_dollar_deal_is_paid_from_the_wallet_only() -> None:
+    usd = {
+        "currency": Currency.USD,
+        "due": Money(101_00, Currency.USD),
+        "received": Money(0, Currency.USD),
+    }
+    none = samples.view("x", **usd, wallet=Money(0, Currency.USD))
+    assert keyboards.deal(none) is None
+    some = samples.view("x", **usd, wallet=Money(5, Currency.USD))
+    assert keyboards.deal(some) is None
+    enough = samples.view("x", **usd, wallet=Money(101_00, Currency.USD))
+    assert _verbs(keyboards.deal(enough)) == [Verb.WALLET]
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.PENDING])
+def test_a_deal_that_is_past_paying_has_no_pay_buttons(status: Status) -> None:
+    assert keyboards.deal(samples.view("x", status=status)) is None
+
+
+def test_sellers_and_late_comers_see_no_pay_buttons() -> None:
+    assert keyboards.deal(samples.view("x", "seller")) is None
+    assert keyboards.deal(samples.view("x", reserved_by_other=True)) is None
+
+
+def test_completing_offers_wallet_and_mpesa() -> None:
+    assert _labels(keyboards.complete(CHOICE, samples.kes(300))) == [
+        "From M-Pesa: KES 700",
+        "M-Pesa KES 400 + wallet KES 300",
+    ]
+    assert _labels(keyboards.complete(CHOICE, samples.kes(700)))[1] == "From wallet: KES 700"
+
+
+def test_a_failed_prompt_of_a_choice_asks_for_the_rest_again() -> None:
+    values = {**samples.notice_values("x")["prompt_failed"], "choice": 3}
+    keyboard = keyboards.for_notice("prompt_failed", values, None)
+    assert _labels(keyboard) == ["Try again (wait 2 minutes)"]
+    assert _verbs(keyboard) == [Verb.TOP_UP]
+
+
+def test_a_payment_that_came_short_can_be_paid_in_full_with_the_wallet() -> None:
+    for kind in ("too_short", "window_over"):
+        keyboard = keyboards.for_notice(kind, samples.notice_values("x")[kind], None)
+        assert _labels(keyboard)[0] == "Pay KES 10,500 by M-Pesa"
+        assert _verbs(keyboard) == [Verb.PAY, Verb.WALLET, Verb.PAYBILL]
+
+
+def test_a_link_is_shared_with_its_words() -> None:
+    link = keyboards.deal_link("AmanaBot", samples.CODE)
+    keyboard = keyboards.share(link, "Blue & green")
+    telegram, whatsapp = (row[0].url or "" for row in keyboard.inline_keyboard)
+    assert telegram.startswith("https://t.me/share/url?url=https%3A%2F%2Ft.me%2FAmanaBot")
+    assert whatsapp.startswith("https://wa.me/?text=Blue+%26+green+https%3A%2F%2Ft.me")

@@ -1,0 +1,104 @@
+"""Whatever people write, every message stays well-formed and short, and tells nobody's number."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from types import ModuleType
+
+import pytest
+
+from escrow.bot import admin_texts, deal_texts, texts
+from sandbox.telegram_html import parse_html, utf16
+from tests.bot import samples
+from tests.bot.hostile import CORPUS
+
+_PHONE = re.compile(
+    r"(?<![0-9A-Za-z])(?:\+?254|0)[ .\-]?[17][0-9]{2}[ .\-]?[0-9]{3}[ .\-]?[0-9]{3}"
+)
+_ALLOWED_PHONES = {"0712345678"}  # the example that texts show
+_TURNS = re.compile("[\u202a-\u202e\u2066\u2067\u200e\u200f\u061c]")
+_OURS = {"bold", "italic", "code"}
+
+
+def _problems(name: str, source: str, lines_max: int | None = None) -> list[str]:
+    text, entities = parse_html(source)
+    found = []
+    if not text.strip():
+        found.append("empty")
+    if utf16(text) > 4096:
+        found.append(f"{utf16(text)} characters")
+    if {entity["type"] for entity in entities} - _OURS:
+        found.append(f"foreign markup {entities}")
+    if _TURNS.search(text) or text.count("\u2068") != text.count("\u2069"):
+        found.append("turns the line")
+    if lines_max is not None and text.count("\n") + 1 > lines_max:
+        found.append(f"{text.count(chr(10)) + 1} lines")
+    said = {phone for phone in _PHONE.findall(text) if phone not in _ALLOWED_PHONES}
+    if said:
+        found.append(f"unmasked {said}")
+    return [f"{name}: {problem}" for problem in found]
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(CORPUS) >= 300
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_no_words_of_people_break_any_text(part: int) -> None:
+    problems: list[str] = []
+    plain = {
+        name: parse_html(str(text))[0].count("\n")
+        for name, text in samples.everything("Blue phone case").items()
+    }
+    for said in CORPUS[part::8]:
+        for name, text in samples.everything(said).items():
+            problems += _problems(name, str(text))
+            if parse_html(str(text))[0].count("\n") != plain[name] and said:
+                problems.append(f"{name}: {said[:20]!r} adds lines")
+    assert problems == []
+
+
+def test_texts_are_short_enough_for_small_phones() -> None:
+    long = {"answer help_text", "answer health", "answer wallet", "answer deals"}
+    problems = [
+        problem
+        for name, text in samples.everything("Blue phone case").items()
+        if name not in long and name != "notice books_broken"
+        for problem in _problems(name, str(text), lines_max=9)
+    ]
+    assert problems == []
+
+
+def test_every_card_says_play_money_in_the_sandbox_only() -> None:
+    for name, text in samples.answers("x", samples.page(sandbox=False)).items():
+        assert "Play money" not in text, name
+    for name, text in samples.everything("x").items():
+        if name.startswith("notice") or "deal_card" in name:
+            assert str(text).endswith("<i>Play money – no real shilling moves.</i>"), name
+
+
+@pytest.mark.parametrize("module", [texts, deal_texts, admin_texts])
+def test_no_text_is_left_out_of_these_tests(module: ModuleType) -> None:
+    tried = {name.split(":")[0] for name in samples.answers("x", samples.page())}
+    own = {
+        name
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_")
+    }
+    assert own - tried - {"status_words", "invitation"} == set()
+
+
+def test_no_text_promises_what_this_version_lacks() -> None:
+    missing = re.compile(
+        r"/(?:ship|received|dispute|withdraw|settle|extend|rate|paid|language|unmatched|payouts"
+        r"|receipt|pending_sellers)\b"
+    )
+    for name, text in samples.everything("x").items():
+        assert not missing.search(text), name
+
+
+def test_a_shared_deal_names_amount_and_goods() -> None:
+    words = deal_texts.invitation("Blue phone case", samples.kes(10_500))
+    assert "Blue phone case" in words
+    assert "KES 10,500" in words

@@ -1,0 +1,54 @@
+"""The named SQL blocks: each is well-formed against the migrated schema, and none stands twice."""
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from escrow.store import queries
+
+MODULES = sorted(path.stem for path in queries.SQL_FOLDER.glob("*.sql"))
+BLOCKS = [(module, name) for module in MODULES for name in queries.load(module)]
+
+
+def test_there_are_blocks_to_look_at() -> None:
+    assert len(BLOCKS) > 80
+
+
+@pytest.mark.parametrize(("module", "name"), BLOCKS)
+async def test_a_block_can_be_prepared(
+    attacked: asyncpg.Connection, module: str, name: str
+) -> None:
+    await attacked.prepare(queries.load(module)[name])
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_sql_file_belongs_to_the_module_of_its_name(module: str) -> None:
+    assert (Path(queries.__file__).parent / f"{module}.py").is_file()
+
+
+def test_a_name_that_stands_twice_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "twice.sql").write_text("-- one --\nSELECT 1\n-- one --\nSELECT 2\n", "utf-8")
+    monkeypatch.setattr(queries, "SQL_FOLDER", tmp_path)
+    with pytest.raises(ValueError, match=r"sql/twice\.sql has one twice"):
+        queries.load("twice")
+
+
+def test_a_block_ends_where_the_next_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "two.sql").write_text(
+        "-- one --\n-- What it returns.\nSELECT 1\n\n-- two_more --\nSELECT 2\n", "utf-8"
+    )
+    monkeypatch.setattr(queries, "SQL_FOLDER", tmp_path)
+    assert queries.load("two") == {
+        "one": "-- What it returns.\nSELECT 1",
+        "two_more": "SELECT 2",
+    }
+
+
+def test_a_file_that_is_not_there_fails_at_once() -> None:
+    with pytest.raises(FileNotFoundError):
+        queries.load("nowhere")
