@@ -509,9 +509,7 @@ class World:
         self, typed: str, amount: Money, reference: str | None = None, **kwargs: Any
     ) -> str:
         """A C2B confirmation arrives and is processed; the word on its row."""
-        body = paybill_body(
-            typed, amount, reference or new_reference(), self.clock.now(), **kwargs
-        )
+        body = paybill_body(typed, amount, reference or new_reference(), self.clock.now(), **kwargs)
         await self.post_paybill(body)
         return await self.settle_inbox()
 

@@ -1,0 +1,76 @@
+"""Settings: defaults are the design's, wrong values name their key, the example file is current."""
+
+import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from escrow import settings
+from escrow.domain.money import Currency, Money
+from escrow.domain.terms import FeePayer
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_example_file_lists_every_key_with_its_default() -> None:
+    assert (ROOT / ".env.example").read_text(encoding="utf-8") == settings.example()
+
+
+def test_the_example_file_itself_is_a_valid_environment() -> None:
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    pairs = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert settings.load(pairs) == settings.load({})
+
+
+def test_an_empty_environment_is_the_sandbox_with_the_designs_terms() -> None:
+    found = settings.load({})
+    assert found.token == ""
+    terms = found.terms()
+    quote = terms.quote(Money(10_000_00, Currency.KES), FeePayer.BUYER)
+    assert (quote.fee.minor, quote.due.minor) == (100_00, 10_100_00)
+    assert terms.choice_window == datetime.timedelta(minutes=10)
+    assert terms.ship_window == datetime.timedelta(hours=72)
+
+
+def test_hours_take_decimals() -> None:
+    assert settings.load({"SHIP_HOURS": "0.5"}).terms().ship_window.total_seconds() == 1800
+
+
+def test_five_percent_is_the_seeds_example() -> None:
+    terms = settings.load({"FEE_PERCENT": "5"}).terms()
+    quote = terms.quote(Money(100_00, Currency.USD), FeePayer.BUYER)
+    assert quote.due.to_decimal() == Decimal("105.00")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("FEE_PERCENT", "21"),
+        ("FEE_PERCENT", "1.005"),
+        ("FEE_MIN", "-1"),
+        ("DEAL_MIN", "1e999"),
+        ("PAY_HOURS", "0"),
+        ("PAY_HOURS", "Infinity"),
+        ("HTTP_PORT", "70000"),
+        ("DATABASE_POOL_MAX", "0"),
+        ("MPESA_CONFIRM_BEFORE_CREDIT", "perhaps"),
+        ("MPESA_BASE_URL", "ftp://example.org"),
+        ("MPESA_SHORTCODE", "abc"),
+        ("TOLERANCE_TIERS", '{"KES": [{"percent": 50}]}'),
+        ("TOLERANCE_TIERS", '{"EUR": [{"percent": 5}]}'),
+        ("PUBLIC_URL", "https://sql.example.org"),
+        ("MPESA_ALLOWED_IPS", "196.201.214.999"),
+    ],
+)
+def test_a_wrong_value_names_its_key(key: str, value: str) -> None:
+    with pytest.raises(settings.SettingsError) as error:
+        settings.load({key: value})
+    assert key in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_secrets_are_never_printed() -> None:
+    found = settings.load({"TELEGRAM_BOT_TOKEN": "123456:very-secret-token"})
+    assert "very-secret" not in repr(found)
+    assert "very-secret" not in str(found)

@@ -1,0 +1,120 @@
+"""What a monitor may rely on."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from escrow.domain.terms import Terms
+from escrow.metrics import Metrics
+from escrow.services.choices import UnderpaymentChoices
+from escrow.services.oversight import Oversight
+from escrow.store.database import Database, DatabaseClock
+from escrow.web.health import Health
+from escrow.web.server import Server
+
+
+class Monitored:
+    """The health routes on a real database; `stopped` are parts that ended."""
+
+    def __init__(self, database: Database, clock: DatabaseClock) -> None:
+        self.database = database
+        self.stopped: list[str] = []
+        self.clock = clock
+        self.oversight = Oversight(database, clock, [])
+        choices = UnderpaymentChoices(database, clock, Terms(), b"k" * 32)
+        metrics = Metrics(self.oversight, choices)
+        health = Health(
+            self.oversight, clock, lambda: self.stopped, metrics.render, "metrics-token"
+        )
+        self.server = Server(health.routes())
+
+
+@pytest.fixture
+async def monitored(dsn: str) -> AsyncIterator[tuple[Monitored, httpx.AsyncClient]]:
+    database = await Database.connect(dsn)
+    clock = DatabaseClock()
+    async with database.reading() as conn:
+        await clock.read(conn)
+    found = Monitored(database, clock)
+    await found.server.start("127.0.0.1", 0)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{found.server.port}") as http:
+        yield found, http
+    await found.server.stop()
+    await database.close()
+
+
+Pair = tuple[Monitored, httpx.AsyncClient]
+
+
+async def test_alive_names_the_parts_that_stopped(monitored: Pair) -> None:
+    program, http = monitored
+    assert (await http.get("/healthz")).json() == {"alive": True, "stopped": []}
+    program.stopped.append("outbox")
+    answer = await http.get("/healthz")
+    assert (answer.status_code, answer.json()["stopped"]) == (503, ["outbox"])
+
+
+async def test_ready_only_after_the_books_were_proved(monitored: Pair) -> None:
+    program, http = monitored
+    assert (await http.get("/readyz")).status_code == 503
+    await program.oversight.look()
+    answer = await http.get("/readyz")
+    assert (answer.status_code, answer.json()["problems"]) == (200, [])
+
+
+async def test_broken_books_are_named(monitored: Pair, dsn: str) -> None:
+    import asyncpg
+
+    program, http = monitored
+    owner = await asyncpg.connect(dsn)
+    await owner.execute("SET session_replication_role = replica")  # past every trigger
+    await owner.execute(
+        "INSERT INTO ledger_accounts (kind, owner, currency, balance_minor, entries) "
+        "VALUES ('wallet', '3001', 'KES', 500, 1)"
+    )
+    await owner.close()
+    health = await program.oversight.look()
+    assert health.word == "BROKEN"
+    answer = await http.get("/readyz")
+    assert answer.status_code == 503
+    assert "wallet:3001" in answer.text
+
+
+async def test_an_old_proof_is_not_good_enough(monitored: Pair) -> None:
+    import datetime
+
+    program, http = monitored
+    await program.oversight.look()
+    assert program.clock._base is not None
+    program.clock._base += datetime.timedelta(minutes=4)
+    assert "too old" in (await http.get("/readyz")).text
+
+
+async def test_a_database_that_is_down_is_said(monitored: Pair) -> None:
+    program, http = monitored
+    await program.oversight.look()
+    await program.database.close()
+    answer = await http.get("/readyz")
+    assert answer.status_code == 503
+    assert "PostgreSQL" in answer.text
+    assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_metrics_are_for_loopback_or_the_token(monitored: Pair) -> None:
+    program, http = monitored
+    await program.oversight.look()
+    answer = await http.get("/metrics")
+    assert "amana_books_breaks 0.0" in answer.text
+    outside = {"X-Forwarded-For": "203.0.113.9"}
+    assert (await http.get("/metrics", headers=outside)).status_code == 404
+    with_token = {**outside, "Authorization": "Bearer metrics-token"}
+    assert (await http.get("/metrics", headers=with_token)).status_code == 200
+
+
+async def test_no_metric_names_a_person_or_a_deal(monitored: Pair) -> None:
+    program, http = monitored
+    await program.oversight.look()
+    text = (await http.get("/metrics")).text
+    assert "telegram" not in text
+    assert "ES" not in text.replace("KES", "")
