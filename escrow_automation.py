@@ -157,6 +157,7 @@ class Automation:
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=5)
         self._scheduler.shutdown(wait=False)
+        await asyncio.sleep(0)  # the library ends it at the loop's next turn
 
 
 async def run_job(services: Services, job: Job) -> bool:
