@@ -7,6 +7,7 @@ of the same `cause` gets the first answer; an illegal move is `IllegalMove`, som
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from escrow.domain import codes, flow
-from escrow.domain.errors import InvalidInput, LimitReached, NotAllowed, NotFound
+from escrow.domain.errors import DatabaseDown, InvalidInput, LimitReached, NotAllowed, NotFound
 from escrow.domain.flow import Actor, Event
 from escrow.domain.model import By, Escrow, Notice, Person, Seller, SellerStatus
 from escrow.domain.money import Currency, Money
@@ -24,6 +25,7 @@ from escrow.services.ports import Clock
 from escrow.store import escrows, ledger, outbox, payments, people
 from escrow.store.database import Connection, Database
 
+_LOG: Final = logging.getLogger(__name__)
 DESCRIPTION_CHARS: Final = 200
 SHOP_NAME_CHARS: Final = 60
 _BATCH: Final = 100
@@ -382,16 +384,39 @@ class EscrowService:
         return await self._db.run(work)
 
     async def cancel_overdue(self) -> tuple[int, int]:
-        """The sweep behind `pay_by`: ends deals nobody paid. (looked at, done)."""
+        """The sweep behind `pay_by`: ends deals nobody paid, all in one unit, one by one when that
+        fails. (looked at, done).
+        """
+        now = self._clock.now()
 
-        async def work(conn: Connection) -> int:
-            due = await escrows.due_to_cancel(conn, self._clock.now(), _BATCH)
+        async def work(conn: Connection, only: Sequence[str] | None = None) -> int:
+            due = await escrows.due_to_cancel(conn, now, _BATCH, only)
             for code in due:
                 await self._cancel(conn, await escrows.lock(conn, code), By(Actor.TIMER))
             return len(due)
 
-        done = await self._db.run(work)
-        return done, done
+        try:
+            done = await self._db.run(work)
+        except DatabaseDown:
+            raise
+        except Exception:
+            _LOG.exception("overdue deals are ended one by one", extra={"action": "batch_failed"})
+        else:
+            return done, done
+        async with self._db.unit() as conn:
+            due = await escrows.due_to_cancel(conn, now, _BATCH)
+        done = 0
+        for code in due:
+            try:
+                done += await self._db.run(lambda conn, code=code: work(conn, [code]))
+            except DatabaseDown:
+                raise
+            except Exception:
+                _LOG.exception(
+                    "an overdue deal could not be ended",
+                    extra={"action": "cancel_failed", "escrow": code},
+                )
+        return len(due), done
 
 
 def _role(escrow: Escrow, telegram_id: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -16,7 +17,9 @@ from escrow.bot.phones import looks_like_phone, read_phone
 from escrow.domain import codes
 from escrow.domain.errors import InvalidInput
 
+_LOG: Final = logging.getLogger(__name__)
 _TOLD: Final = "told_private_only"
+_HINTED: Final = "hinted_at_admin"
 
 
 async def meet(update: Update, context: Desk) -> None:
@@ -54,9 +57,22 @@ async def start(update: Update, context: Desk) -> None:
     if payload.upper().startswith("ES"):
         await deals.show(update, context, payload)
         return
+    _hint_at_admin(update, context)
     page = desk.page(context)
     await desk.answer(
         update, context, texts.greeting(desk.user(update).first_name, page), keyboards.greeting()
+    )
+
+
+def _hint_at_admin(update: Update, context: Desk) -> None:
+    """An operator without admins reads in the log which number is his."""
+    if desk.office(context).admins or context.bot_data.get(_HINTED):
+        return
+    context.bot_data[_HINTED] = True
+    _LOG.warning(
+        "no admins are set; the first who pressed Start has the Telegram id %d (ADMIN_CHAT_ID)",
+        desk.user(update).id,
+        extra={"action": "admin_hint"},
     )
 
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from typing import Any, Final
 
+from telegram.error import RetryAfter
 from telegram.ext import AIORateLimiter
 
 UNPACED: Final = -1
 """`rate_limit_args` of a message that has its own pace and wants to hear of a 429 itself."""
 MAX_RETRIES: Final = 3
+
+
+def wait_seconds(error: RetryAfter) -> float:
+    """How long Telegram wants to be left alone."""
+    wait = error.retry_after
+    return wait.total_seconds() if isinstance(wait, timedelta) else wait
+
 
 _Answer = bool | dict[str, Any] | list[dict[str, Any]]
 

@@ -22,7 +22,7 @@ from telegram.ext import ExtBot
 from escrow.bot import keyboards
 from escrow.bot.context import Office
 from escrow.bot.desk import NO_PREVIEW
-from escrow.bot.limiter import UNPACED
+from escrow.bot.limiter import UNPACED, wait_seconds
 from escrow.bot.notices import NOTICES
 from escrow.bot.page import Page, moment
 from escrow.domain.errors import DatabaseDown, TimedOut
@@ -119,8 +119,7 @@ def refused(error: TelegramError) -> SendResult:
     """
     words = str(error)[:200]
     if isinstance(error, RetryAfter):
-        seconds = error._retry_after.total_seconds()  # the public name warns about its type
-        return SendResult(Sent.LATER, retry_after_seconds=seconds, error=words)
+        return SendResult(Sent.LATER, retry_after_seconds=wait_seconds(error), error=words)
     if isinstance(error, Forbidden):
         return SendResult(Sent.UNREACHABLE, error=words)
     if isinstance(error, BadRequest):

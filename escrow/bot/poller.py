@@ -11,6 +11,8 @@ from typing import Any, Final
 from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 from telegram.ext import ExtBot
 
+from escrow.bot.limiter import wait_seconds
+
 _LOG: Final = logging.getLogger(__name__)
 KINDS: Final = ("message", "callback_query", "my_chat_member")
 BATCH: Final = 100
@@ -102,7 +104,7 @@ class Poller:
         except Conflict as error:
             await self._on_conflict(error, loop.time())
         except RetryAfter as error:
-            await asyncio.sleep(error._retry_after.total_seconds())
+            await asyncio.sleep(wait_seconds(error))
         except InvalidToken as error:
             _LOG.error("Telegram refuses the token: %s", error, extra={"action": "poll_token"})
             await asyncio.sleep(_BACK_OFF_MAX)

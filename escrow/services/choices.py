@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from escrow.domain import flow, terms
-from escrow.domain.errors import ChoiceRefused, EscrowMoved, NotFound
+from escrow.domain.errors import ChoiceRefused, DatabaseDown, EscrowMoved, NotFound
 from escrow.domain.flow import Actor, Event, Status
 from escrow.domain.model import By, Choice, Escrow, Notice
 from escrow.domain.money import Money
@@ -182,7 +182,7 @@ class UnderpaymentChoices:
 
     async def expire(self) -> tuple[int, int]:
         """The sweep: nobody answered within the window, so the money goes to the buyer's wallet
-        and the deal waits on (flow.md 8). (looked at, done).
+        and the deal waits on (flow.md 8). One that fails stops no other. (looked at, done).
         """
         async with self._db.reading() as conn:
             due = await payments.expired_choices(
@@ -196,7 +196,15 @@ class UnderpaymentChoices:
             ) -> bool:
                 return await self._expire_one(conn, escrow_id, choice_id)
 
-            done += await self._db.run(work)
+            try:
+                done += await self._db.run(work)
+            except DatabaseDown:
+                raise
+            except Exception:
+                _LOG.exception(
+                    "a window could not be ended",
+                    extra={"action": "expire_failed", "escrow": escrow_id},
+                )
         return len(due), done
 
     async def _expire_one(self, conn: Connection, escrow_id: str, choice_id: int) -> bool:

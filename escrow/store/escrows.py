@@ -207,9 +207,12 @@ async def settle(conn: Connection, settlements: Sequence[Settlement]) -> None:
     )
 
 
-async def due_to_cancel(conn: Connection, now: datetime, limit: int) -> list[str]:
+async def due_to_cancel(
+    conn: Connection, now: datetime, limit: int, only: Sequence[str] | None = None
+) -> list[str]:
     """Locks and returns deals whose time to pay is over and that wait for nothing."""
-    return [row["id"] for row in await conn.fetch(_SQL["due_to_cancel"], now, limit)]
+    rows = await conn.fetch(_SQL["due_to_cancel"], now, limit, only)
+    return [row["id"] for row in rows]
 
 
 async def start_paying(conn: Connection, seller_id: int, now: datetime) -> list[str]:

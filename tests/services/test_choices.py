@@ -320,7 +320,7 @@ async def test_a_prompt_that_ended_no_longer_holds_the_window(world: World) -> N
     assert await world.choices.expire() == (1, 1)
 
 
-async def test_a_hundred_windows_end_in_one_sweep_and_two_sweeps_do_it_once(world: World) -> None:
+async def test_twenty_windows_end_in_one_sweep_and_two_sweeps_do_it_once(world: World) -> None:
     for _ in range(20):
         await _offered(world)
     world.clock.tick(minutes=10)
@@ -328,3 +328,23 @@ async def test_a_hundred_windows_end_in_one_sweep_and_two_sweeps_do_it_once(worl
     assert sum(done for _, done in swept) == 20
     assert await world.wallet() == 20 * 9_800
     assert await world.wallet(BRIAN, Currency.USD) == 0
+
+
+async def test_a_window_that_cant_be_ended_stops_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, fine = await _offered(world), await _offered(world)
+    world.clock.tick(minutes=10)
+    real = payments.use_choice
+
+    async def broken(conn: object, choice_id: int, *args: object, **kwargs: object) -> bool:
+        if choice_id == 1:
+            raise RuntimeError("a bug")
+        return await real(conn, choice_id, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(payments, "use_choice", broken)
+    assert await world.choices.expire() == (2, 1)
+    assert await world.accounts(stuck) == (9_800, 0, 0)
+    assert await world.accounts(fine) == (0, 0, 0)
+    monkeypatch.undo()
+    assert await world.choices.expire() == (1, 1)

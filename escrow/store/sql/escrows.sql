@@ -83,9 +83,10 @@ SELECT s.id, s.event, s.seller, s.buyer, s.fee, s.at
 
 -- due_to_cancel --
 -- Deals whose time to pay is over and that wait for nothing: no open prompt, no undecided money.
+-- $3: only these, NULL for all.
 SELECT e.id
   FROM escrow_transactions e
- WHERE e.status = 'PENDING' AND e.pay_by <= $1
+ WHERE e.status = 'PENDING' AND e.pay_by <= $1 AND ($3::text[] IS NULL OR e.id = ANY ($3))
    AND NOT EXISTS (SELECT FROM payment_attempts a
                     WHERE a.escrow_id = e.id AND a.state IN ('CREATED', 'PROMPTED'))
    AND NOT EXISTS (SELECT FROM receipts r WHERE r.escrow_id = e.id AND r.state = 'WAITING')
