@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from escrow.domain import codes, flow
@@ -408,7 +409,7 @@ class EscrowService:
         done = 0
         for code in due:
             try:
-                done += await self._db.run(lambda conn, code=code: work(conn, [code]))
+                done += await self._db.run(partial(work, only=[code]))
             except DatabaseDown:
                 raise
             except Exception:

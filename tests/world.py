@@ -63,6 +63,7 @@ PAID = Answer(Verdict.PAID, "0", "paid")
 PENDING = Answer(Verdict.PENDING, "4999", "processing")
 CANCELLED = Answer(Verdict.DECLINED, "1032", "cancelled")
 UNREACHABLE = Answer(Verdict.UNKNOWN, "unreachable", "mpesa_unreachable")
+ASKED = Answer(Verdict.PENDING, "0", "processing")
 ANSWERS = {
     Verdict.PAID: PAID,
     Verdict.PENDING: PENDING,
@@ -130,7 +131,7 @@ class FakeRail:
     query_answer: Answer = PENDING
     query_answers: dict[str, Answer] = field(default_factory=dict)
     prompt_answers: list[Answer] = field(default_factory=list)
-    status_answer: Answer = Answer(Verdict.PENDING, "0", "processing")
+    status_answer: Answer = ASKED
     prompts: list[Mapping[str, Any]] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from escrow.bot.page import Page, Plain, card, code, lines, say
+from escrow.bot.page import Page, Plain, card, code, say
 
 Values = Mapping[str, Any]
 _BREAKS_SHOWN: Final = 6
@@ -87,7 +87,7 @@ def receipt_denied(v: Values, page: Page) -> Markup:
     }.get(str(v["why"]))
     if why is None:
         admin = str(v["why"]).removeprefix("admin:")
-        why = say("Admin {admin} decided so.", admin=Plain(admin) if admin.isdigit() else admin)
+        why = say("Admin {admin} decided so.", admin=admin)
     return card(
         page,
         say("<b>Closed as not ours: {amount}</b>", amount=Plain(v["amount"])),
@@ -167,8 +167,9 @@ def books_broken(v: Values, page: Page) -> Markup:
 def notice_dead(v: Values, page: Page) -> Markup:
     return card(
         page,
-        say("<b>A notice could not be delivered.</b>"),
-        lines(*(say("{key}: {value}", key=key, value=str(v[key])) for key in sorted(v))),
+        say("<b>Telegram keeps refusing a notice: {kind}</b>", kind=Plain(v["kind"])),
+        _deal(v),
+        say("Row {row}. Its reader knows nothing of it; the money is not touched.", row=v["row"]),
     )
 
 

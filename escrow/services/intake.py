@@ -159,9 +159,7 @@ class Intake:
             async with self._db.reading() as conn:
                 attempt = await payments.attempt_by_token(conn, request.token)
             if attempt is None:
-                if request.tries < _TRIES:
-                    raise LookupError("no attempt with this token yet")
-                return "no_attempt"
+                raise LookupError("no attempt with this token yet")
             callback = self._rail.read_stk_callback(request.body)
             return await self._confirmations.on_callback(attempt, callback, request.id)
         if request.route == PAYBILL:
@@ -198,4 +196,4 @@ class Intake:
             _LOG.warning("a callback waits for PostgreSQL", extra={"action": "inbox_waits"})
 
 
-_PARKED: Final = {"no_attempt", "wrong_shortcode", "other_request_id"}
+_PARKED: Final = {"wrong_shortcode", "other_request_id"}

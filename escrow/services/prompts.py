@@ -114,6 +114,9 @@ class Prompts:
         if known is not None:
             return known, False
         escrow = await self._payable(conn, typed, telegram_id)
+        known = await payments.attempt_by_cause(conn, cause)
+        if known is not None:
+            return known, False  # the same cause, a moment earlier
         if escrow.currency is not Currency.KES:
             raise LimitReached("no_mpesa_for_currency", currency=escrow.currency.code)
         person = await people.person(conn, telegram_id)
@@ -135,6 +138,8 @@ class Prompts:
         asked = (missing - part).up_to_step()
         if not asked:
             raise LimitReached("wallet_is_enough")
+        if await payments.open_attempt(conn, escrow.id) is not None:
+            raise LimitReached("prompt_open")
         await self._caps(conn, person, asked, now)
         if escrow.buyer_telegram_id is None:
             await self._reserve(conn, escrow.id, telegram_id, now)
@@ -200,10 +205,11 @@ class Prompts:
         held = await payments.reservation(conn, escrow_id, now)
         if held is not None and held[0] != telegram_id:
             raise NotAllowed("reserved", until=held[1])
-        if held is None:
-            made = await payments.count_reservation(conn, escrow_id, telegram_id)
-            if made > self._terms.reservations_per_user:
-                raise LimitReached("too_many_reservations")
+        if held is not None:
+            return  # paying again prolongs nothing, or it could be held for ever
+        made = await payments.count_reservation(conn, escrow_id, telegram_id)
+        if made > self._terms.reservations_per_user:
+            raise LimitReached("too_many_reservations")
         if not await payments.reserve(
             conn, escrow_id, telegram_id, now + self._terms.reservation, now
         ):

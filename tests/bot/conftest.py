@@ -146,7 +146,9 @@ class Town:
             admin_buttons=ADMIN_BUTTONS,
         )
         self.messenger = TelegramMessenger(self.application.bot, self.office)
-        self.delivery = Delivery(database, clock, self.messenger, per_second=10_000, chat_seconds=0)
+        self.delivery = Delivery(
+            database, clock, self.messenger, admins, per_second=10_000, chat_seconds=0
+        )
         self.store = UpdateStore(self.application, database, clock, retry_seconds=0.01)
         self._receipts = 0
 
@@ -252,6 +254,12 @@ class Town:
         preview = (await self.says(SELLER, f"/newdeal {price} {what}"))[-1]
         opened = (await self.taps(SELLER, preview, "Create"))[-1]
         return opened.text.split("Deal ")[1].split()[0]
+
+
+@pytest.fixture(autouse=True)
+def durations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library warns about waits in plain seconds, and a warning fails a test."""
+    monkeypatch.setenv("PTB_TIMEDELTA", "1")
 
 
 @pytest.fixture

@@ -207,7 +207,7 @@ def notice_values(said: str) -> dict[str, dict[str, Any]]:
         "wrong_shortcode": {"got": said},
         "request_parked": {"row": 4, "route": "stk", "why": said},
         "books_broken": {"breaks": [said] * 30},
-        "notice_dead": {"kind": "held", "why": said},
+        "notice_dead": {"row": 4, "kind": "held", "code": CODE},
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -21,10 +20,10 @@ HELD = samples.notice_values("Blue <phone> case")["held"]
 
 
 @pytest.fixture
-async def quiet(town: Town) -> AsyncIterator[Town]:
+async def quiet(town: Town) -> Town:
     """The bot without its poller, so that only what a test sends is sent."""
     await town.store.stop()
-    yield town
+    return town
 
 
 async def _send(town: Town, to: int = BUYER, kind: str = "held", **values: Any) -> SendResult:

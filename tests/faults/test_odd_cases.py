@@ -26,7 +26,7 @@ from tests.world import (
 )
 
 
-# -- STK amount other than asked: stored, alert, to suspense with the amount that is confirmed -------
+# -- STK amount other than asked: stored, alert, to suspense with the amount that is confirmed ---
 
 
 async def test_another_amount_than_asked_is_stored_and_alerted_and_not_posted(
@@ -83,7 +83,7 @@ async def test_another_amount_goes_to_suspense_when_an_admin_confirms_it(world: 
     assert await world.status_of(deal) == "PENDING"
 
 
-# -- wrong shortcode: parked, alert, no posting ------------------------------------------------------
+# -- wrong shortcode: parked, alert, no posting --------------------------------------------------
 
 
 async def test_a_payment_to_another_shortcode_is_parked_and_alerted_and_never_posted(
@@ -98,7 +98,7 @@ async def test_a_payment_to_another_shortcode_is_parked_and_alerted_and_never_po
         assert await world.told(admin) == ["wrong_shortcode"]
 
 
-# -- second receipt on one STK attempt: suspense -----------------------------------------------------
+# -- second receipt on one STK attempt: suspense -------------------------------------------------
 
 
 @pytest.mark.parametrize("query", [PAID, UNREACHABLE, CANCELLED], ids=lambda answer: answer.reason)
@@ -145,7 +145,7 @@ async def test_a_second_number_with_another_amount_on_a_paid_prompt_is_alerted(
     assert (await world.notice(ADMIN, "other_amount"))["claimed"] == "KES 200"
 
 
-# -- the same receipt for another deal: stored, alert, no posting ------------------------------------
+# -- the same receipt for another deal: stored, alert, no posting --------------------------------
 
 
 async def test_a_receipt_by_hand_that_names_another_deal_later_is_alerted_and_not_posted(
@@ -186,7 +186,7 @@ async def test_a_receipt_that_a_prompt_of_another_deal_claims_is_alerted_and_not
     assert (await world.notice(ADMIN, "receipt_elsewhere"))["other"] == second.id
 
 
-# -- a payment known only by query -------------------------------------------------------------------
+# -- a payment known only by query ---------------------------------------------------------------
 
 
 async def test_a_payment_known_only_by_query_is_credited_once_with_an_empty_slot(
@@ -246,7 +246,7 @@ async def test_a_slot_is_filled_only_once(world: World) -> None:
     assert await world.wallet() == 9_450
 
 
-# -- the same receipt by STK callback and by C2B: one credit (test_orders.py has every order) --------
+# -- the same receipt by STK callback and by C2B: one credit (test_orders.py has every order) ----
 
 
 @pytest.mark.parametrize("first", ["callback", "paybill"])
@@ -270,7 +270,7 @@ async def test_the_same_receipt_by_both_ways_at_once_is_one_credit(
     assert await world.wallet() == 0
 
 
-# -- failure after success, success after failure ----------------------------------------------------
+# -- failure after success, success after failure ------------------------------------------------
 
 
 async def test_a_failure_after_the_success_has_no_effect(world: World) -> None:
@@ -337,7 +337,7 @@ async def test_the_callback_that_was_lost_after_an_expiry_is_still_found_by_quer
     assert await world.accounts(deal) == (0, 10_000, 500)
 
 
-# -- a callback before our own row committed ---------------------------------------------------------
+# -- a callback before our own row committed -----------------------------------------------------
 
 
 async def test_a_callback_that_is_faster_than_our_own_row_is_kept_and_processed_with_it(
@@ -358,7 +358,7 @@ async def test_a_callback_that_is_faster_than_our_own_row_is_kept_and_processed_
     assert await world.settle_inbox() == "funded"
 
 
-# -- wallet + M-Pesa ---------------------------------------------------------------------------------
+# -- wallet + M-Pesa -----------------------------------------------------------------------------
 
 
 async def test_the_wallet_part_is_written_on_the_prompt_and_taken_with_its_receipt(

@@ -51,7 +51,7 @@ async def _refused(world: World, token: str, who: int = BRIAN) -> None:
     assert await world.snapshot() == before
 
 
-# -- each button -------------------------------------------------------------------------------------
+# -- each button ---------------------------------------------------------------------------------
 
 
 async def test_the_three_buttons_are_signed_and_short(world: World) -> None:
@@ -112,7 +112,7 @@ async def test_a_secret_that_is_too_short_is_refused_at_the_start(world: World) 
         UnderpaymentChoices(world.db, world.clock, world.terms, SECRET[:31])
 
 
-# -- forged, foreign, late, used ---------------------------------------------------------------------
+# -- forged, foreign, late, used -----------------------------------------------------------------
 
 
 async def test_a_button_changed_anywhere_is_refused(world: World) -> None:
@@ -231,7 +231,7 @@ async def test_a_tap_and_a_top_up_at_the_same_moment_lose_nothing(world: World) 
         assert status in ("HELD", "CANCELLED")
 
 
-# -- replaced, moved, suspended ----------------------------------------------------------------------
+# -- replaced, moved, suspended ------------------------------------------------------------------
 
 
 async def test_a_button_that_a_new_receipt_replaced_is_refused_and_the_new_one_keeps_the_end(
@@ -271,7 +271,7 @@ async def test_a_suspended_seller_gets_nothing_and_the_window_returns_the_money(
     assert await world.wallet() == 9_800
 
 
-# -- the window's end --------------------------------------------------------------------------------
+# -- the window's end ----------------------------------------------------------------------------
 
 
 async def test_the_sweep_acts_at_the_end_and_not_before(world: World) -> None:

@@ -48,7 +48,7 @@ async def _sweep(world: World, minutes: int) -> None:
         await world.confirmations.check_due()
 
 
-# -- a prompt's callback and its query ---------------------------------------------------------------
+# -- a prompt's callback and its query -----------------------------------------------------------
 
 MATRIX = list(product(Verdict, (True, False), (True, False), (True, False), (SMALL, LARGE)))
 
@@ -210,7 +210,7 @@ async def test_a_callback_before_our_answer_was_stored_brings_the_request_id(
     assert await world.status_of(deal) == ("HELD" if paid else "PENDING")
 
 
-# -- declined and unanswered prompts -----------------------------------------------------------------
+# -- declined and unanswered prompts -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ async def test_two_sweeps_at_once_ask_about_each_prompt_once(world: World) -> No
     assert len(set(world.rail.queries)) == len(world.rail.queries) == 2
 
 
-# -- payments by hand --------------------------------------------------------------------------------
+# -- payments by hand ----------------------------------------------------------------------------
 
 
 async def test_a_payment_by_hand_with_the_code_is_credited_after_transaction_status(
@@ -510,7 +510,7 @@ async def test_a_confirmation_that_comes_twice_while_it_waits_is_one_receipt(
     assert await world.accounts(deal) == (0, 9_000, 450)
 
 
-# -- an admin decides --------------------------------------------------------------------------------
+# -- an admin decides ----------------------------------------------------------------------------
 
 
 async def _waiting(world: World) -> tuple[object, int]:
@@ -594,7 +594,7 @@ async def test_two_admins_at_once_opposite_ways_are_one_decision_and_the_loser_i
         assert words == {"receipt_confirmed" if credited else "receipt_refused"}
 
 
-# -- validation --------------------------------------------------------------------------------------
+# -- validation ----------------------------------------------------------------------------------
 
 
 async def _validate(world: World, typed: str, amount: int, shortcode: str = SHORTCODE) -> object:

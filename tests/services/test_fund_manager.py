@@ -383,7 +383,7 @@ async def test_a_wallet_part_that_is_too_much_by_now_comes_back(world: World) ->
     assert await world.wallet() == 9_800 + 6_500 + 4_000 - 10_500
 
 
-# -- every money function: done, refused, repeated, raced -----------------------------------------
+# -- every money function: done, refused, repeated, raced ----------------------------------------
 
 
 async def test_a_payment_repeated_gets_the_first_answer_and_moves_nothing(world: World) -> None:

@@ -275,7 +275,7 @@ def entries_json(
 def post(key: str, *entries: tuple[str, str, int], **more: Any) -> Step:
     """One journal through `ledger_post`."""
     journal = entries_json(key, *entries, **more)
-    return ("SELECT ledger_post($1)", (json.dumps([journal]),))
+    return ("SELECT ledger_post($1::text::jsonb)", (json.dumps([journal]),))
 
 
 def journal(key: str = "attack", *, kind: str = "attack", digest: str = "x") -> Step:

@@ -243,14 +243,11 @@ async def test_a_note_is_on_the_timeline_and_moves_nothing(world_db: Database) -
     assert last["data"] == {"kind": "ship_day_1"}
 
 
-async def test_a_deal_is_settled_with_the_event_that_ends_it(
-    world_db: Database, world_dsn: str
-) -> None:
+async def test_a_deal_is_settled_with_the_event_that_ends_it(world_db: Database) -> None:
     settlement = Settlement(HELD, Event.DECLINE, 0, DUE, 0, NOW)
     decline = Move(HELD, edge(Status.HELD, Event.DECLINE), By(Actor.SELLER, SELLER), NOW)
     async with world_db.unit() as conn:
-        sql, (values,) = books.drain(HELD, seller=0, buyer=DUE, fee=0)
-        await conn.execute(sql.replace("$1", "$1::text::jsonb"), values)
+        await books.run(conn, books.drain(HELD, seller=0, buyer=DUE, fee=0))
         await escrows.settle(conn, [settlement])
         await escrows.move(conn, [decline])
     with pytest.raises(EscrowMoved):

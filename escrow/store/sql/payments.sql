@@ -76,7 +76,7 @@ SELECT (SELECT count(*) FROM payment_attempts WHERE telegram_id = $1 AND created
            AND created_at > $3) AS same_amount_at
 
 -- reserve --
--- Reserves an open deal for a person, or prolongs his reservation; no row when another holds it.
+-- Reserves an open deal for a person; no row when another holds it.
 INSERT INTO reservations (escrow_id, telegram_id, until) VALUES ($1, $2, $3)
 ON CONFLICT (escrow_id) DO UPDATE SET telegram_id = $2, until = $3
  WHERE reservations.until <= $4 OR reservations.telegram_id = $2
