@@ -207,6 +207,9 @@ class EscrowService:
                 raise NotFound("not_a_seller")
             locked = await people.seller(conn, seller.id, lock=True)
             assert locked is not None  # noqa: S101 sellers are never deleted
+            opened = await escrows.opened_by(conn, cause)
+            if opened is not None:
+                return await escrows.get(conn, opened)
             if locked.status is SellerStatus.SUSPENDED:
                 raise NotAllowed("seller_suspended")
             await self._new_seller_limits(conn, locked, price)

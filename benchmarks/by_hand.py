@@ -125,15 +125,11 @@ async def fund(
         await conn.execute(_SQL["notice"], cause, "held", seller, code, told, now)
 
 
-async def _journal(
-    conn: asyncpg.Connection, kind: str, code: str, key: str, now: datetime
-) -> int:
+async def _journal(conn: asyncpg.Connection, kind: str, code: str, key: str, now: datetime) -> int:
     return int(await conn.fetchval(_SQL["journal"], kind, code, key, _NO_HASH, now))
 
 
-async def _entry(
-    conn: asyncpg.Connection, journal: int, kind: str, owner: str, minor: int
-) -> None:
+async def _entry(conn: asyncpg.Connection, journal: int, kind: str, owner: str, minor: int) -> None:
     row = await conn.fetchrow(_SQL["balance"], kind, owner, minor)
     assert row is not None
     account, after, number = row
@@ -150,9 +146,7 @@ async def _timeline(
     now: datetime,
     said: dict[str, Any],
 ) -> None:
-    await conn.execute(
-        _SQL["timeline"], code, version, event, "PENDING", target, actor, now, said
-    )
+    await conn.execute(_SQL["timeline"], code, version, event, "PENDING", target, actor, now, said)
 
 
 def _words(minor: int) -> str:

@@ -72,14 +72,20 @@ class Figure:
         return "held" if self.bar.holds(round(self.ratio, 2)) else "missed"
 
 
-async def interleaved(rounds: int, ours: Sample, by_hand: Sample) -> list[tuple[float, float]]:
-    """`rounds` pairs; who goes first changes from pair to pair."""
+async def interleaved(rounds: int, *samples: Sample) -> list[tuple[float, ...]]:
+    """`rounds` times every sample, each round begun by another one; columns as `samples`."""
     found = []
     for number in range(rounds):
-        if number % 2:
-            second = await by_hand()
-            found.append((await ours(), second))
-        else:
-            first = await ours()
-            found.append((first, await by_hand()))
+        measured = [0.0] * len(samples)
+        for place in range(len(samples)):
+            turn = (place + number) % len(samples)
+            measured[turn] = await samples[turn]()
+        found.append(tuple(measured))
     return found
+
+
+def columns(
+    found: Sequence[tuple[float, ...]], ours: int, by_hand: int
+) -> list[tuple[float, float]]:
+    """The pairs that two of the samples make."""
+    return [(row[ours], row[by_hand]) for row in found]

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from markupsafe import Markup
 from telegram import BotCommand, BotCommandScopeChat, Update
+from telegram.constants import ChatType
 from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, TelegramError
 from telegram.ext import (
     Application,
@@ -142,13 +143,14 @@ async def on_error(update: object, context: Desk) -> None:
     apologises with a number that stands in the log. Nothing else handles the update then.
     """
     error = context.error
-    if isinstance(update, Update) and update.effective_chat is not None:
+    chat = update.effective_chat if isinstance(update, Update) else None
+    if isinstance(update, Update) and chat is not None and chat.type == ChatType.PRIVATE:
         if isinstance(error, CannotDo):
             await _refuse(update, context, error)
         else:
             await _apologise(update, context, error)
     else:
-        _LOG.error("outside an update", exc_info=error, extra={"action": "bot_failed"})
+        _LOG.error("outside a private chat", exc_info=error, extra={"action": "bot_failed"})
     raise ApplicationHandlerStop
 
 

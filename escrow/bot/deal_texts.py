@@ -206,7 +206,7 @@ def _before_paying(escrow: Escrow, amount: Money, page: Page) -> Markup:
             business=page.business,
             code=code(escrow.id),
         ),
-        say("Does another name show? Then cancel on the phone and tell us."),
+        say("Does another name show? Then cancel on the phone: that is not us."),
     )
 
 

@@ -7,6 +7,7 @@ crash starts nothing twice.
 from __future__ import annotations
 
 import logging
+from contextvars import ContextVar
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -46,6 +47,34 @@ class Desk(_Base):
 
     person: Person | None = None
     progress: Message | None = None
+    handled: object = None
+
+    @classmethod
+    def from_update(cls, update: object, application: Any) -> Desk:
+        made = super().from_update(update, application)
+        made.handled = update
+        _CURRENT.set(made)
+        return made
+
+    @classmethod
+    def from_error(
+        cls,
+        update: object,
+        error: Exception,
+        application: Any,
+        job: Any = None,
+        coroutine: Any = None,
+    ) -> Desk:
+        """The library makes a new context for an error; it goes on with what the old one knew."""
+        before = _CURRENT.get()
+        made = super().from_error(update, error, application, job, coroutine)
+        if before is not None and before.handled is update:
+            made.person, made.progress = before.person, before.progress
+        return made
+
+
+_CURRENT: Final[ContextVar[Desk | None]] = ContextVar("desk", default=None)
+"""The context of the update that this task handles."""
 
 
 def office(context: _Base) -> Office:

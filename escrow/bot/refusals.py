@@ -210,8 +210,8 @@ def no_mpesa_for_currency(v: Values, page: Page) -> Markup:
 
 def prompt_open(v: Values, page: Page) -> Markup:
     return say(
-        "M-Pesa is still asking for a payment. Please answer it on the phone, or wait until it "
-        "is over; then try again."
+        "M-Pesa is still asking for a payment, for this deal or on this phone. Please answer it "
+        "there, or wait until it is over; then try again."
     )
 
 
@@ -224,7 +224,7 @@ def same_amount_too_soon(v: Values, page: Page) -> Markup:
 
 
 def too_many_prompts(v: Values, page: Page) -> Markup:
-    return say("That were many requests in one hour. Please try again later, or pay by paybill.")
+    return say("That was a lot of requests in one hour. Please try again later, or pay by paybill.")
 
 
 def too_many_prompts_to_number(v: Values, page: Page) -> Markup:

@@ -100,8 +100,8 @@ def apology(number: str, *, later: bool) -> Markup:
             number=Plain(number),
         )
     return say(
-        "Sorry, something went wrong on our side. Please try again; if it stays so, tell us this "
-        "number: {number}",
+        "Sorry, something went wrong on our side. Please try again. "
+        "Our people find the cause under number {number}.",
         number=Plain(number),
     )
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from escrow.domain.errors import DatabaseDown, TimedOut
 from escrow.domain.model import Notice
-from escrow.services.ports import Clock, Messenger, Sent
+from escrow.services.ports import Clock, Messenger, SendResult, Sent
 from escrow.store import outbox, people
 from escrow.store.database import Connection, Database
 from escrow.store.outbox import DueNotice
@@ -82,9 +82,14 @@ class Delivery:
             await self._send(notice)
 
     async def _send(self, notice: DueNotice) -> None:
-        result = await self._messenger.send(
-            notice.chat_id, notice.kind, notice.params, notice.language
-        )
+        try:
+            result = await self._messenger.send(
+                notice.chat_id, notice.kind, notice.params, notice.language
+            )
+        except Exception as error:
+            # a notice that can't even be rendered is refused like any other: it stops nobody else's
+            _LOG.exception("a notice failed", extra={"action": "notice_failed", "row": notice.id})
+            result = SendResult(Sent.REFUSED, error=type(error).__name__)
         now = self._clock.now()
         async with self._db.unit() as conn:
             if result.sent is Sent.DELIVERED:

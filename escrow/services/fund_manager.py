@@ -131,7 +131,7 @@ class EscrowFundManager:
 
         async def work(conn: Connection) -> tuple[StoredReceipt, bool]:
             now = self._clock.now()
-            escrow = await _lock_if_any(conn, receipt.escrow_code)
+            escrow = await _lock(conn, receipt)
             known = await receipts.find(conn, receipt.provider, receipt.reference, None)
             if known is None and receipt.attempt_id is not None:
                 known = await receipts.find(conn, receipt.provider, None, receipt.attempt_id)
@@ -159,7 +159,7 @@ class EscrowFundManager:
     async def _post(
         self, conn: Connection, receipt: Receipt, evidence: Evidence, trace: Trace
     ) -> PaymentResult:
-        escrow = await _lock_if_any(conn, receipt.escrow_code)
+        escrow = await _lock(conn, receipt)
         trace("locked")
         context = await receipts.context(conn, escrow.id if escrow else None, receipt)
         row: StoredReceipt | None = None
@@ -265,7 +265,7 @@ class EscrowFundManager:
     ) -> PaymentResult:
         """Books a receipt that was not booked before."""
         now = self._clock.now()
-        key = f"{receipt.provider}:{receipt.reference or f'attempt-{receipt.attempt_id}'}"
+        key = _key(receipt)
         target = target or _target(escrow, context, attempt, receipt)
         booking = _Booking(receipt, key, now)
         if escrow is not None and target.decide:
@@ -516,12 +516,12 @@ class EscrowFundManager:
             return await self._db.run(work)
 
     async def _truth(self, receipt: Receipt, trace: Trace, error: Exception) -> PaymentResult:
-        """Whether a payment of unknown fate was booked. Waits for the deal's lock first, so that
-        a commit still under way is seen.
+        """Whether a payment of unknown fate was booked. Waits for its lock first, so that a commit
+        still under way is seen.
         """
         try:
             async with self._db.unit() as conn:
-                await _lock_if_any(conn, receipt.escrow_code)
+                await _lock(conn, receipt)
                 known = await receipts.find(
                     conn, receipt.provider, receipt.reference, receipt.attempt_id
                 )
@@ -766,13 +766,22 @@ def _second_number(known: StoredReceipt, receipt: Receipt) -> bool:
     )
 
 
-async def _lock_if_any(conn: Connection, code: str | None) -> Escrow | None:
-    if code is None:
-        return None
-    try:
-        return await escrows.lock(conn, code)
-    except NotFound:
-        return None
+async def _lock(conn: Connection, receipt: Receipt) -> Escrow | None:
+    """Locks the receipt's deal, or the receipt's own key where it has none: work on one payment
+    never runs twice at once, and whoever asks for its fate waits for its end.
+    """
+    if receipt.escrow_code is not None:
+        try:
+            return await escrows.lock(conn, receipt.escrow_code)
+        except NotFound:
+            pass
+    await receipts.lock_key(conn, _key(receipt))
+    return None
+
+
+def _key(receipt: Receipt) -> str:
+    """What a payment is credited under, once."""
+    return f"{receipt.provider}:{receipt.reference or f'attempt-{receipt.attempt_id}'}"
 
 
 def _target(

@@ -120,7 +120,13 @@ async def insert(
         pay_by,
         now,
     )
-    return str(row or await conn.fetchval(_SQL["id_by_cause"], cause))
+    return str(row or await opened_by(conn, cause))
+
+
+async def opened_by(conn: Connection, cause: str) -> str | None:
+    """The code of the deal that this cause opened."""
+    found = await conn.fetchval(_SQL["id_by_cause"], cause)
+    return None if found is None else str(found)
 
 
 async def lock(conn: Connection, escrow_id: str) -> Escrow:

@@ -153,6 +153,11 @@ async def post_waiting(
     return done is not None
 
 
+async def lock_key(conn: Connection, key: str) -> None:
+    """Locks a payment that has no deal to be locked, for the rest of the unit."""
+    await conn.execute(_SQL["lock_key"], key)
+
+
 async def link_attempt(conn: Connection, receipt_id: int, attempt_id: int, *, fitted: bool) -> None:
     """Gives an unowned receipt to the attempt it belongs to."""
     await conn.execute(_SQL["link_attempt"], receipt_id, attempt_id, fitted)

@@ -37,7 +37,7 @@ async def _paid_body(world: World) -> tuple[Any, Any, bytes]:
     return deal, attempt, stk_body(attempt, world.clock.now(), reference=new_reference())
 
 
-# -- storing -----------------------------------------------------------------------------------------
+# -- storing -------------------------------------------------------------------------------------
 
 
 async def test_a_callback_is_stored_raw_before_anything_is_done_with_it(world: World) -> None:
@@ -102,7 +102,7 @@ async def test_the_paths_secret_is_known_and_no_other(world: World) -> None:
         assert not world.intake.knows(other)
 
 
-# -- processing --------------------------------------------------------------------------------------
+# -- processing ----------------------------------------------------------------------------------
 
 
 async def test_a_row_that_keeps_failing_is_tried_five_times_with_back_off_then_parked_with_alert(

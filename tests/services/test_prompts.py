@@ -28,7 +28,7 @@ from tests.world import (
 BUSY = Answer(Verdict.DECLINED, "500.003.02", "mpesa_busy", retry=True)
 
 
-# -- before and after the request leaves -------------------------------------------------------------
+# -- before and after the request leaves ---------------------------------------------------------
 
 
 async def test_the_attempt_is_committed_before_the_request_leaves(world: World) -> None:
@@ -141,7 +141,7 @@ async def test_the_chat_message_of_an_attempt_is_remembered(world: World) -> Non
     assert (await world.attempt(attempt)).chat_message_id == 77
 
 
-# -- who may pay, and how much -----------------------------------------------------------------------
+# -- who may pay, and how much -------------------------------------------------------------------
 
 
 async def test_only_the_missing_amount_is_asked_for(world: World) -> None:
@@ -234,7 +234,7 @@ async def test_a_prompt_for_a_choice_that_is_over_or_replaced_is_refused(world: 
     assert world.rail.prompts == []
 
 
-# -- one at a time, and not too many -----------------------------------------------------------------
+# -- one at a time, and not too many -------------------------------------------------------------
 
 
 async def test_one_open_prompt_per_deal(world: World) -> None:
@@ -310,7 +310,7 @@ async def test_the_caps_live_in_the_database_and_outlive_a_restart(world: World)
             await after.prompt(deal)
 
 
-# -- reservations ------------------------------------------------------------------------------------
+# -- reservations --------------------------------------------------------------------------------
 
 
 async def test_a_prompt_reserves_the_deal_and_others_are_refused_until_it_ends(
@@ -390,7 +390,7 @@ async def test_a_deal_with_a_buyer_needs_no_reservation(world: World) -> None:
     assert await world.value("SELECT count(*) FROM reservations") == 0
 
 
-# -- from the wallet ---------------------------------------------------------------------------------
+# -- from the wallet -----------------------------------------------------------------------------
 
 
 async def test_the_wallet_pays_dollars_and_the_prompts_choice_is_closed_with_it(

@@ -30,6 +30,9 @@ UPDATE receipts
  WHERE id = $1 AND state = 'WAITING'
 RETURNING id
 
+-- lock_key --
+SELECT pg_advisory_xact_lock(hashtextextended($1, 0))
+
 -- link_attempt --
 -- A credited receipt turns out to be the one of this attempt.
 UPDATE receipts SET attempt_id = $2, reference_fitted = $3 WHERE id = $1 AND attempt_id IS NULL
