@@ -1,4 +1,4 @@
-"""Measuring in pairs: ours, then the same by hand, turn about, so that both see the same machine."""
+"""Measuring in pairs: ours and the same by hand in turn, so that both see the same machine."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path

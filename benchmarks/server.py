@@ -36,7 +36,7 @@ def tps(said: str) -> float:
     """Transactions per second in what pgbench said. `PgbenchError` when it failed at some."""
     rate, failed = _TPS.search(said), _FAILED.search(said)
     if rate is None or (failed is not None and failed[1] != "0"):
-        raise PgbenchError(said)
+        raise PgbenchError(said[-600:])
     return float(rate[1])
 
 
@@ -86,7 +86,7 @@ class Server:
                 process.kill()
                 await process.wait()
         if process.returncode != 0:
-            raise PgbenchError(said.decode(errors="replace"))
+            raise PgbenchError(said.decode(errors="replace")[-600:])
         return tps(said.decode(errors="replace"))
 
 
@@ -106,6 +106,6 @@ def running() -> Iterator[Server]:
 
 
 def _disk() -> Path | None:
-    """/var/tmp outlives a restart and so is a disk; /tmp may be memory, where fsync costs nothing."""
+    """A folder that outlives a restart and so is on a disk: in memory fsync would cost nothing."""
     place = Path("/var/tmp")  # noqa: S108 (only for mkdtemp in it)
     return place if os.access(place, os.W_OK) else None

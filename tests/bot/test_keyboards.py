@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
-
 import pytest
 from telegram import InlineKeyboardMarkup
 
-from escrow.bot import keyboards, labels
+from escrow.bot import keyboards
 from escrow.bot.buttons import Verb, unpack
 from escrow.bot.notices import NOTICES
 from escrow.domain.flow import Status
@@ -56,22 +53,6 @@ def test_no_words_of_people_break_a_keyboard() -> None:
             if keyboard is not None:
                 inline_keyboard(keyboard.to_dict())
                 assert all(0 < len(label) <= 60 for label in _labels(keyboard)), said
-
-
-def test_labels_are_short() -> None:
-    long = "KES 250,000"
-    samples_by_name: dict[str, dict[str, Any]] = {
-        "mpesa_and_wallet": {"asked": samples.kes(250_000), "part": samples.kes(250_000)},
-        "deal": {"code": samples.CODE, "description": "x" * 300},
-        "try_again": {"wait": True},
-        "verify": {"shop": "x" * 300},
-    }
-    for name, function in inspect.getmembers(labels, inspect.isfunction):
-        if function.__module__ == labels.__name__:
-            arguments = samples_by_name.get(name)
-            if arguments is None:
-                arguments = dict.fromkeys(inspect.signature(function).parameters, long)
-            assert len(function(**arguments)) <= 60, name
 
 
 def test_the_choice_has_one_button_per_row_in_order() -> None:

@@ -108,20 +108,3 @@ def test_money_that_came_too_short_or_too_late_is_said_to_be_in_the_wallet() -> 
 def test_a_cancelled_deal_says_by_whom(by: str, words: str) -> None:
     assert words in _text("cancelled", by=by)
     assert "wallet" not in _text("cancelled", by=by, returned=None)
-
-
-@pytest.mark.parametrize(
-    "why",
-    ["no_deal", "no_buyer", "second_receipt", "other_amount", "other_currency", "deal_closed"],
-)
-def test_admins_read_why_money_waits(why: str) -> None:
-    assert "reason:" not in _text("suspense", why=why)
-
-
-@pytest.mark.parametrize("why", ["query_says_no", "unreachable", "no_answer", "other_amount"])
-def test_admins_read_why_a_receipt_needs_them(why: str) -> None:
-    assert "Reason:" not in _text("confirm_receipt", why=why)
-
-
-def test_a_payment_without_a_number_yet_says_so() -> None:
-    assert "not known yet" in _text("confirm_receipt", reference=None)

@@ -323,6 +323,12 @@ def move(escrow_id: str, event: str, to: str, actor: str, **sets: Any) -> Step:
     )
 
 
+def change(escrow_id: str, **sets: Any) -> Step:
+    """An UPDATE of a deal that is no event."""
+    columns = ", ".join(f"{name} = ${number}" for number, name in enumerate(sets, start=2))
+    return (f"UPDATE escrow_transactions SET {columns} WHERE id = $1", (escrow_id, *sets.values()))
+
+
 def fund(
     escrow_id: str, *, holding: int = PRICE, fee: int = FEE, actor: str = "payment"
 ) -> list[Step]:

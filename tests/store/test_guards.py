@@ -13,6 +13,7 @@ from tests.store import (
     test_attacks_deals,
     test_attacks_ledger,
     test_attacks_payments,
+    test_attacks_people,
 )
 from tests.store.books import APP
 
@@ -20,6 +21,7 @@ ATTACKS = (
     *test_attacks_ledger.ATTACKS,
     *test_attacks_deals.ATTACKS,
     *test_attacks_payments.ATTACKS,
+    *test_attacks_people.ATTACKS,
 )
 
 GUARDS = """

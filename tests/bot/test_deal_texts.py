@@ -1,0 +1,70 @@
+"""A deal's card says the amount, where it stands and the next step to whoever reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from escrow.bot import deal_texts
+from escrow.domain.flow import Status
+from sandbox.telegram_html import parse_html
+from tests.bot import samples
+
+
+def _card(role: str = "buyer", **changes: Any) -> str:
+    view = samples.view("Blue phone case", role, **changes)
+    return parse_html(str(deal_texts.deal_card(view, samples.page())))[0]
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_every_status_has_words(status: Status) -> None:
+    words = str(deal_texts.status_words(status))
+    assert words
+    assert words == words.lower()
+    assert _card(status=status).startswith(f"KES 10,500 · {words}")
+
+
+def test_each_side_reads_its_own_amount() -> None:
+    assert _card("buyer").startswith("KES 10,500")
+    assert _card("seller").startswith("KES 10,000")
+    assert _card("seller", status=Status.HELD, held_price=samples.kes(9_000)).startswith(
+        "KES 9,000"
+    )
+
+
+def test_price_and_fee_are_told_apart() -> None:
+    assert "Price KES 10,000 + fee KES 500" in _card()
+    assert "fee" not in _card(due=samples.kes(10_000))
+
+
+@pytest.mark.parametrize(
+    "status", [Status.SHIPPED, Status.DISPUTED, Status.COMPLETED, Status.CANCELLED]
+)
+def test_no_step_is_named_where_there_is_none(status: Status) -> None:
+    for role in ("buyer", "seller"):
+        text = _card(role, status=status)
+        assert "Pay by" not in text
+        assert "send it by" not in text
+
+
+def test_a_long_list_says_how_many_more() -> None:
+    rows = [(samples.escrow("x"), "buyer")] * 13
+    assert "and 3 more" in deal_texts.deals(rows, samples.page())
+    assert "more" not in deal_texts.deals(rows[:10], samples.page())
+
+
+def test_before_paying_everything_mpesa_will_show_is_named() -> None:
+    text = deal_texts.asking(
+        "254712345678", samples.escrow("x"), samples.kes(10_500), samples.page()
+    )
+    for words in ("0712***678", "KES 10,500", "AMANA LTD", samples.CODE, "its own charge"):
+        assert words in text
+    assert "254712345678" not in text
+    assert "another name" in text
+
+
+def test_a_reservation_is_told_only_where_there_is_one() -> None:
+    deal, amount, page = samples.escrow("x"), samples.kes(10_500), samples.page()
+    assert "30 minutes" in deal_texts.by_hand(deal, amount, page, reserved=True)
+    assert "30 minutes" not in deal_texts.by_hand(deal, amount, page, reserved=False)

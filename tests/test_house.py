@@ -1,0 +1,680 @@
+"""The house keeps its rules: which layer may import what, who may read clock and environment, where
+SQL stands, and that nothing is left over. Read from the source, not from habit.
+
+An exception is named beside its rule, with its reason; one that is no longer needed fails too.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from escrow.store import queries
+
+ROOT = Path(__file__).parents[1]
+
+LAYERS = {
+    "escrow.domain": 0,
+    "payment_tolerance": 0,
+    "escrow.store": 1,
+    "escrow.services": 2,
+    "escrow_service": 2,
+    "escrow.rails": 3,
+    "escrow.bot": 3,
+    "escrow.web": 3,
+    "escrow_handlers_admin": 3,
+    "escrow_automation": 3,
+    "escrow.settings": 4,
+    "escrow.bootstrap": 4,
+    "escrow.program": 4,
+    "escrow.logs": 4,
+    "escrow.metrics": 4,
+    "main": 4,
+}
+"""The number of docs/architecture.md; a module imports its own layer and lower ones."""
+
+UPWARD = {
+    ("escrow_automation", "escrow.bootstrap"): "the Quick Start opens its own services",
+    ("escrow_handlers_admin", "escrow.bootstrap"): "the Quick Start opens its own services",
+}
+"""Inside a function only; the one upward arrow that the house allows."""
+
+PLAYS = {"escrow.program": "without a Telegram token the program is the sandbox"}
+"""Who may import `sandbox`, inside a function only: a real bot never loads it."""
+
+STORE_FROM_AN_EDGE = {
+    "escrow.bot.updates": "keeps raw updates before Telegram hears that they came",
+    "escrow.rails.token_store": "one OAuth token for all processes",
+    "escrow_automation": "writes what each job did",
+}
+"""Edges translate in, call one service method, translate out; these few keep rows of their own."""
+
+OUTSIDE = {
+    "escrow.domain": set(),
+    "payment_tolerance": set(),
+    "escrow.store": {"asyncpg"},
+    "escrow.services": set(),
+    "escrow_service": set(),
+    "escrow.rails": {"httpx", "cryptography", "aiolimiter"},
+    "escrow.bot": {"telegram", "markupsafe", "babel", "phonenumbers"},
+    "escrow.web": {"aiohttp"},
+    "escrow_handlers_admin": {"telegram"},
+    "escrow_automation": {"apscheduler"},
+    "escrow.settings": {"pydantic", "pydantic_settings"},
+    "escrow.bootstrap": {"asyncpg", "httpx"},
+    "escrow.program": {"pydantic", "telegram"},
+    "escrow.logs": set(),
+    "escrow.metrics": {"prometheus_client"},
+    "main": set(),
+    "sandbox": {"aiohttp"},
+}
+"""What a layer takes from outside the standard library."""
+
+EXACT = (
+    "payment_tolerance",
+    "escrow.domain",
+    "escrow.store",
+    "escrow.services",
+    "escrow_service",
+    "escrow.rails.mpesa_parse",
+    "escrow.bot.typed",
+)
+"""Where money passes: no `float(…)`, and no `round(…)` of anything that is not a duration."""
+ROUNDED = {
+    "escrow.services.oversight": "milliseconds of a look at the database",
+    "escrow.services.trace": "milliseconds in the log",
+}
+
+CLOCKS = {
+    "escrow.store.database": "the production clock, before its first reading",
+    "sandbox.pulse": "the sandbox's own clock",
+}
+ENVIRONMENT: dict[str, str] = {}
+"""pydantic-settings reads it, in `escrow.settings`; nobody else asks."""
+
+HANDLERS = (
+    "escrow.bot.buyer",
+    "escrow.bot.seller",
+    "escrow.bot.wallet",
+    "escrow.bot.deals",
+    "escrow.bot.common",
+    "escrow.bot.asking",
+    "escrow_handlers_admin",
+)
+"""They translate and call; one error handler does the rest."""
+
+LINES_MAX = 700
+LONGER = {
+    "escrow/services/fund_manager.py": (860, "the one transaction of a payment, seen whole"),
+    "tests/sandbox/test_daraja.py": (720, "the stand-in's whole wire format"),
+}
+
+TESTED_ELSEWHERE = {
+    # wiring: what it does shows only when the whole program runs
+    "main.py": "tests/e2e/test_process.py",
+    "escrow/program.py": "tests/e2e/test_process.py",
+    "escrow/bootstrap.py": "tests/e2e/test_process.py",
+    "escrow/metrics.py": "tests/web/test_health.py",
+    "escrow/web/server.py": "tests/web/test_webhooks.py",
+    # parts of one thing that is tested as that thing
+    "escrow/store/embedded_home.py": "tests/store/test_embedded.py",
+    "escrow/services/postings.py": "tests/test_escrow_fund_manager.py",
+    "escrow/services/trace.py": "tests/services/test_fund_manager.py",
+    "escrow/services/oversight.py": "tests/web/test_health.py",
+    "escrow/bot/limiter.py": "tests/bot/test_messenger.py",
+    "escrow/bot/desk.py": "tests/bot/test_common.py",
+    "escrow/bot/asking.py": "tests/bot/test_buyer.py",
+    # words: every text of every module, in both languages
+    "escrow/bot/admin_notices.py": "tests/bot/test_texts.py",
+    "escrow/bot/admin_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/deal_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/labels.py": "tests/bot/test_texts.py",
+    # no logic: Protocols, and records
+    "escrow/services/ports.py": "tests/world.py",
+    "escrow/bot/context.py": "tests/bot/conftest.py",
+}
+"""Modules without a test file of their name, and where their tests stand."""
+
+OF_THEIR_OWN = {
+    "tests/test_escrow_fund_manager.py": "the seed's own name for its payment scenarios",
+    "tests/test_house.py": "this file",
+    "tests/store/test_attacks_deals.py": "the migrations, attacked",
+    "tests/store/test_attacks_ledger.py": "the migrations, attacked",
+    "tests/store/test_attacks_payments.py": "the migrations, attacked",
+    "tests/store/test_attacks_people.py": "the migrations, attacked",
+    "tests/store/test_flow_table.py": "the migrations, beside the flow",
+    "tests/store/test_guards.py": "the migrations, guard by guard",
+    "tests/store/test_views.py": "the migrations, as outside checks read them",
+}
+"""Test files without a module of their name, and what they are about."""
+
+SEEDS = {"tests/test_payment_integration.py"}
+"""The seed's other name; it may come or go."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A source file."""
+
+    path: Path
+
+    @cached_property
+    def name(self) -> str:
+        parts = self.path.relative_to(ROOT).with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    @cached_property
+    def text(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+    @cached_property
+    def room(self) -> str:
+        """The longest name of LAYERS, or `sandbox`, that it stands in."""
+        return self.name if self.name in LAYERS else ".".join(self.name.split(".")[:2])
+
+    def within(self, *names: str) -> bool:
+        return any(self.name == name or self.name.startswith(name + ".") for name in names)
+
+    def at(self, node: ast.AST) -> str:
+        return f"{self.path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+
+
+def _modules(*patterns: str) -> list[Module]:
+    found = sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+    return [Module(path) for path in found]
+
+
+PROGRAM = _modules("*.py", "escrow/**/*.py")
+SANDBOX = _modules("sandbox/**/*.py")
+OURS = [*PROGRAM, *SANDBOX]
+NAMES = {module.name for module in OURS}
+TESTS = _modules("tests/**/*.py")
+BENCHMARKS = _modules("benchmarks/**/*.py")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """One imported module and where; `lazily` inside a function, `typing` under TYPE_CHECKING."""
+
+    target: str
+    node: ast.stmt
+    lazily: bool
+    typing: bool
+
+
+def _imports(module: Module) -> list[Imported]:
+    found: list[Imported] = []
+
+    def visit(node: ast.AST, *, lazily: bool, typing: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                found.extend(Imported(name.name, child, lazily, typing) for name in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{module.at(child)} imports by dots"
+                base = child.module or ""
+                for name in child.names:
+                    full = f"{base}.{name.name}"
+                    target = full if full in NAMES else base
+                    found.append(Imported(target, child, lazily, typing))
+            elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+                visit(child, lazily=lazily, typing=True)
+            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                visit(child, lazily=True, typing=typing)
+            else:
+                visit(child, lazily=lazily, typing=typing)
+
+    visit(module.tree, lazily=False, typing=False)
+    return found
+
+
+IMPORTS = {module.name: _imports(module) for module in OURS}
+
+
+def _layer(name: str) -> int | None:
+    while name:
+        if name in LAYERS:
+            return LAYERS[name]
+        name = name.rpartition(".")[0]
+    return None
+
+
+def _calls(module: Module) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+# -- who imports what ----------------------------------------------------------------------------
+
+
+def test_every_module_has_a_layer() -> None:
+    homeless = [m.name for m in PROGRAM if _layer(m.name) is None and m.name != "escrow"]
+    assert homeless == []
+
+
+def test_a_module_imports_its_own_layer_and_lower_ones() -> None:
+    used = set()
+    wrong = []
+    for module in PROGRAM:
+        own = _layer(module.name)
+        for one in IMPORTS[module.name]:
+            other = _layer(one.target)
+            if one.typing or own is None or other is None or other <= own:
+                continue
+            if one.lazily and (module.name, one.target) in UPWARD:
+                used.add((module.name, one.target))
+                continue
+            wrong.append(f"{module.at(one.node)}: layer {own} imports {one.target}, layer {other}")
+    assert wrong == []
+    assert used <= UPWARD.keys()
+
+
+def test_the_sandbox_stands_outside() -> None:
+    wrong = [
+        f"{module.at(one.node)}: imports {one.target}"
+        for module in PROGRAM
+        for one in IMPORTS[module.name]
+        if one.target.partition(".")[0] in ("sandbox", "tests", "benchmarks")
+        and not one.typing
+        and not (one.lazily and module.name in PLAYS)
+    ]
+    wrong += [
+        f"{module.at(one.node)}: imports {one.target}"
+        for module in SANDBOX
+        for one in IMPORTS[module.name]
+        if _layer(one.target) is not None or one.target.partition(".")[0] in ("escrow", "tests")
+    ]
+    assert wrong == []
+    for name in PLAYS:
+        assert any(one.target.startswith("sandbox") for one in IMPORTS[name]), "no longer needed"
+
+
+def test_edges_call_services_and_leave_the_store_alone() -> None:
+    reaching = {
+        module.name
+        for module in PROGRAM
+        if _layer(module.name) == 3
+        for one in IMPORTS[module.name]
+        if one.target.startswith("escrow.store") and not one.typing
+    }
+    assert reaching == set(STORE_FROM_AN_EDGE)
+
+
+def test_a_layer_takes_from_outside_only_what_is_listed() -> None:
+    wrong = []
+    taken: dict[str, set[str]] = {room: set() for room in OUTSIDE}
+    for module in OURS:
+        room = "sandbox" if module.within("sandbox") else module.room
+        for one in IMPORTS[module.name]:
+            top = one.target.partition(".")[0]
+            if top in sys.stdlib_module_names or top in {m.split(".")[0] for m in NAMES}:
+                continue
+            if one.typing and room not in ("escrow.domain", "payment_tolerance"):
+                continue
+            if top not in OUTSIDE.get(room, set()):
+                wrong.append(f"{module.at(one.node)}: {top}")
+            else:
+                taken[room].add(top)
+    assert wrong == []
+    assert taken == OUTSIDE, "listed and no longer taken"
+
+
+def test_everything_from_outside_is_a_pinned_requirement() -> None:
+    named = re.compile(r"^([A-Za-z0-9-]+)(?:\[[a-z-]+\])?==", re.MULTILINE)
+    pinned = {
+        name.lower().replace("_", "-")
+        for file in ("requirements.txt", "constraints.txt")
+        for name in named.findall((ROOT / file).read_text(encoding="utf-8"))
+    }
+    packages = packages_distributions()
+    for top in sorted(set().union(*OUTSIDE.values())):
+        assert {name.lower().replace("_", "-") for name in packages[top]} & pinned, top
+
+
+def test_every_requirement_says_what_it_is_for() -> None:
+    for file in ("requirements.txt", "requirements-dev.txt"):
+        for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith(("#", "-r ")):
+                assert re.fullmatch(r"[\w.\[\]-]+==\S+  # .+", line), line
+
+
+def test_every_module_is_imported_by_somebody() -> None:
+    imported = {
+        one.target
+        for module in OURS
+        for one in IMPORTS[module.name]
+        if not one.typing and one.target != module.name
+    }
+    packages = {m.name for m in OURS if m.path.name == "__init__.py"}
+    alone = NAMES - imported - packages - {"main"}
+    assert alone == set()
+    for package in packages:
+        assert any(name.startswith(package + ".") for name in NAMES), f"{package} is an empty room"
+
+
+def test_nothing_is_imported_by_a_name_made_up_at_run_time() -> None:
+    wrong = [
+        module.at(node)
+        for module in OURS
+        for name, node in _calls(module)
+        if name in ("__import__", "import_module", "importlib.import_module", "eval", "exec")
+    ]
+    assert wrong == []
+
+
+# -- exactness, time, environment ----------------------------------------------------------------
+
+
+def test_no_float_where_money_passes() -> None:
+    wrong = []
+    for module in PROGRAM:
+        if not module.within(*EXACT):
+            continue
+        for name, node in _calls(module):
+            if name == "float" or (name == "round" and module.name not in ROUNDED):
+                wrong.append(f"{module.at(node)}: {ast.unparse(node)}")
+    assert wrong == []
+    for name in ROUNDED:
+        calls = [one for one, _ in _calls(next(m for m in OURS if m.name == name))]
+        assert "round" in calls, f"{name}: no longer needed"
+
+
+def test_money_is_never_divided_with_a_slash() -> None:
+    """`/` makes a float of two whole numbers."""
+    wrong = [
+        f"{module.at(node)}: {ast.unparse(node)}"
+        for module in PROGRAM
+        if module.within("payment_tolerance", "escrow.domain", "escrow.services.postings")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+    ]
+    assert wrong == []
+
+
+def test_only_the_clock_reads_the_time() -> None:
+    wall = re.compile(r"(datetime|date)\.(now|utcnow|today)|time\.time(_ns)?")
+    reading = {
+        module.name
+        for module in OURS
+        for name, _ in _calls(module)
+        if wall.fullmatch(name.removeprefix("datetime.") if name.count(".") > 1 else name)
+    }
+    assert reading == set(CLOCKS)
+
+
+def test_the_domain_has_no_clock_no_chance_no_world() -> None:
+    worldly = {"asyncio", "os", "pathlib", "random", "secrets", "socket", "time", "logging"}
+    wrong = [
+        module.at(one.node)
+        for module in PROGRAM
+        if _layer(module.name) == 0
+        for one in IMPORTS[module.name]
+        if one.target.partition(".")[0] in worldly
+    ]
+    wrong += [
+        module.at(node)
+        for module in PROGRAM
+        if _layer(module.name) == 0
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.AsyncFunctionDef | ast.Await)
+    ]
+    assert wrong == []
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    reading = {
+        module.name
+        for module in OURS
+        for node in ast.walk(module.tree)
+        if (isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb"))
+        or (isinstance(node, ast.Name) and node.id in ("environ", "getenv"))
+    }
+    assert reading - {"escrow.settings"} == set(ENVIRONMENT)
+
+
+def test_no_print_but_the_consoles() -> None:
+    printing = {module.name for module in OURS for name, _ in _calls(module) if name == "print"}
+    assert printing == {"main"}
+
+
+# -- errors --------------------------------------------------------------------------------------
+
+BLIND = {"Exception", "BaseException"}
+LOGGERS = {"_LOG", "log", "_log", "logger"}
+
+
+def _is_blind(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(ast.unparse(kind) in BLIND for kind in kinds)
+
+
+def _tells(handler: ast.ExceptHandler) -> bool:
+    """Whether it raises again, or logs at warning or above."""
+    for node in ast.walk(handler):
+        if isinstance(node, ast.Raise):
+            return True
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id in LOGGERS
+            and node.func.attr in ("exception", "error", "critical", "warning")
+        ):
+            return True
+    return False
+
+
+def test_no_error_is_swallowed_blindly() -> None:
+    wrong = [
+        module.at(node)
+        for module in OURS
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ExceptHandler) and _is_blind(node) and not _tells(node)
+    ]
+    assert wrong == []
+
+
+def test_no_missing_module_is_hidden() -> None:
+    wrong = [
+        module.at(node)
+        for module in OURS
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ExceptHandler)
+        and node.type is not None
+        and re.search(r"\b(ImportError|ModuleNotFoundError)\b", ast.unparse(node.type))
+    ]
+    assert wrong == []
+
+
+OF_A_DEAL = re.compile(r"\bStatus\.|\b(escrow|deal|view|seller)\.(\w+\.)?status\b")
+
+
+def test_handlers_translate_and_call_and_nothing_else() -> None:
+    wrong = []
+    for module in OURS:
+        if module.name not in HANDLERS:
+            continue
+        for node in ast.walk(module.tree):
+            what = None
+            if isinstance(node, ast.Try):
+                what = "try"
+            elif isinstance(node, ast.Name) and node.id in ("conn", "connection", "db"):
+                what = node.id
+            elif isinstance(node, ast.Compare) and OF_A_DEAL.search(ast.unparse(node)):
+                what = ast.unparse(node)
+            if what:
+                wrong.append(f"{module.at(node)}: {what}")
+    assert wrong == []
+    assert set(HANDLERS) <= NAMES
+
+
+# -- SQL -----------------------------------------------------------------------------------------
+
+SQL = re.compile(
+    r"\b(SELECT\s+(\*|\w+|count\()|INSERT\s+INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s"
+    r"|(CREATE|ALTER|DROP)\s+(TABLE|INDEX|VIEW|FUNCTION|TRIGGER|ROLE|USER|DATABASE|SCHEMA)\b"
+    r"|TRUNCATE\s+\w|(FOR|ON)\s+(UPDATE|CONFLICT)\b|SET\s+(LOCAL\s+)?ROLE\b|GRANT\s+\w+\s+ON\b)"
+)
+
+
+def _strings(module: Module) -> Iterator[ast.Constant]:
+    docs = {
+        id(node.body[0].value)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node
+
+
+def test_no_sql_in_python() -> None:
+    wrong = [
+        f"{module.at(node)}: {str(node.value)[:60]!r}"
+        for module in OURS
+        for node in _strings(module)
+        if SQL.search(str(node.value))
+    ]
+    assert wrong == []
+
+
+STORE = [module for module in PROGRAM if module.within("escrow.store")]
+BLOCKS = sorted(path.stem for path in queries.SQL_FOLDER.glob("*.sql"))
+
+
+def _used_blocks(module: Module) -> set[str]:
+    """Every name that `_SQL[…]` is asked for, also where an expression chooses between two."""
+    return {
+        str(leaf.value)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "_SQL"
+        for leaf in ast.walk(node.slice)
+        if isinstance(leaf, ast.Constant)
+    }
+
+
+@pytest.mark.parametrize("stem", BLOCKS)
+def test_every_named_block_is_used_and_every_used_name_is_there(stem: str) -> None:
+    module = next(one for one in STORE if one.name == f"escrow.store.{stem}")
+    assert _used_blocks(module) == set(queries.load(stem))
+
+
+def test_a_module_loads_its_own_blocks_only() -> None:
+    loads = {
+        module.name: ast.unparse(node)
+        for module in OURS
+        for name, node in _calls(module)
+        if name == "queries.load"
+    }
+    assert loads == {f"escrow.store.{stem}": f"queries.load('{stem}')" for stem in BLOCKS}
+    for module in OURS:
+        assert not _used_blocks(module) or module.name in loads, f"{module.name} borrows _SQL"
+
+
+@pytest.mark.parametrize(
+    "module", [one for one in STORE if one.name.rpartition(".")[2] in BLOCKS], ids=lambda m: m.name
+)
+def test_a_function_of_the_store_takes_its_connection_and_never_ends_its_unit(
+    module: Module,
+) -> None:
+    if module.name == "escrow.store.database":
+        return  # the unit itself
+    for node in module.tree.body:
+        if isinstance(node, ast.AsyncFunctionDef):
+            assert node.args.args[0].arg == "conn", f"{module.at(node)}: {node.name}"
+    ending = {"commit", "rollback", "acquire"} | (
+        set() if module.name == "escrow.store.migrate" else {"transaction"}
+    )
+    assert not [name for name, _ in _calls(module) if name.rpartition(".")[2] in ending]
+
+
+# -- what is listed once, and size ---------------------------------------------------------------
+
+
+def test_a_status_is_written_as_a_word_only_in_the_flow() -> None:
+    """Everybody else says Status.HELD, so that a wrong word does not even start."""
+    words = {"HELD", "SHIPPED", "DELIVERED", "DISPUTED", "REFUNDED", "CANCELLED"}
+    wrong = [
+        f"{module.at(node)}: {node.value!r}"
+        for module in PROGRAM
+        if module.name != "escrow.domain.flow"
+        for node in _strings(module)
+        if node.value in words
+    ]
+    assert wrong == []
+
+
+def test_no_file_is_too_long_to_be_seen_whole() -> None:
+    long = {
+        str(module.path.relative_to(ROOT)): lines
+        for module in [*OURS, *TESTS, *BENCHMARKS]
+        if (lines := len(module.text.splitlines())) > LINES_MAX
+    }
+    assert {name: lines for name, lines in long.items() if name not in LONGER} == {}
+    for name, (most, _) in LONGER.items():
+        assert long.get(name, 0) <= most, f"{name} has grown"
+        assert name in long, f"{name}: no longer needed"
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [
+        str(module.path.relative_to(ROOT))
+        for module in [*OURS, *BENCHMARKS]
+        if module.text.strip() and not ast.get_docstring(module.tree)
+    ]
+    assert silent == []
+
+
+def test_every_sql_file_says_what_it_is_for() -> None:
+    for path in (ROOT / "migrations").glob("*.sql"):
+        assert path.read_text(encoding="utf-8").startswith("-- "), path.name
+
+
+# -- tests mirror the tree -----------------------------------------------------------------------
+
+
+def _twin(module: Module) -> list[Path]:
+    """Where a module's own tests stand."""
+    parts = module.path.relative_to(ROOT).parts
+    name = f"test_{module.path.name}"
+    if len(parts) == 1:
+        return sorted((ROOT / "tests").rglob(name))
+    return sorted((ROOT / "tests").joinpath(*parts[1:-1]).glob(name))
+
+
+def test_every_module_has_a_test_file_of_its_name() -> None:
+    missing = {
+        str(module.path.relative_to(ROOT))
+        for module in PROGRAM
+        if module.path.name != "__init__.py" and not _twin(module)
+    }
+    assert missing - TESTED_ELSEWHERE.keys() == set()
+    for name, elsewhere in TESTED_ELSEWHERE.items():
+        assert (ROOT / elsewhere).is_file(), f"{name} is not tested in {elsewhere}"
+
+
+def test_every_test_file_has_its_module_or_says_what_it_is_about() -> None:
+    twins = {path for module in OURS for path in _twin(module)}
+    twins |= {ROOT / "tests" / "sandbox" / f"test_{m.path.name}" for m in SANDBOX}
+    twins.add(ROOT / "tests" / "test_benchmarks.py")
+    loose = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if path not in twins and path.relative_to(ROOT).parts[1] not in ("e2e", "faults", "issues")
+    } - SEEDS
+    assert loose - OF_THEIR_OWN.keys() == set()
+    assert OF_THEIR_OWN.keys() <= loose, "has its module by now, or is gone"
