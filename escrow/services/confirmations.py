@@ -157,19 +157,18 @@ class Confirmations:
 
     async def _other_amount(self, attempt: Attempt, receipt: Receipt) -> str:
         """Another amount than asked: only TransactionStatus or an admin says how much it was."""
-        stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
+        stored, _ = await self._funds.register_waiting(receipt, next_check_after=None)
         if stored.state is not ReceiptState.WAITING and stored.reference == receipt.reference:
             return "duplicate"
-        if new or stored.state is not ReceiptState.WAITING:
-            await self._tell_admins(
-                f"other-amount:{stored.id}:{receipt.reference}",
-                "other_amount",
-                attempt.escrow_id,
-                code=attempt.escrow_id,
-                asked=str(attempt.amount),
-                claimed=str(receipt.amount),
-                reference=receipt.reference,
-            )
+        await self._tell_admins(
+            f"other-amount:{stored.id}:{receipt.reference}",
+            "other_amount",
+            attempt.escrow_id,
+            code=attempt.escrow_id,
+            asked=str(attempt.amount),
+            claimed=str(receipt.amount),
+            reference=receipt.reference,
+        )
         if stored.state is ReceiptState.WAITING:
             await self._ask_or_card(stored, "other_amount")
         return "other_amount"
@@ -254,14 +253,6 @@ class Confirmations:
         """Nobody can be asked: small amounts are believed, large ones wait for a person."""
         if waiting.amount.minor <= self._terms.unconfirmed_limit_minor:
             result = await self._credit(_receipt_of(waiting), Evidence.LIMIT)
-            await self._tell_admins(
-                f"unconfirmed:{waiting.id}",
-                "credited_unconfirmed",
-                waiting.escrow_id,
-                code=waiting.escrow_id,
-                amount=str(waiting.amount),
-                reference=waiting.reference,
-            )
             return str(result.outcome)
         await self._ask_admin(waiting, "unreachable")
         if attempt is not None:

@@ -21,7 +21,6 @@ from escrow.domain.errors import (
     BooksBroken,
     DatabaseDown,
     EscrowMoved,
-    NotFound,
     OutcomeUnknown,
     TimedOut,
 )
@@ -76,8 +75,7 @@ class EscrowHoldingVerifier:
 
         `BooksBroken` when holding or pending fee differ from what was expected.
         """
-        held = await ledger.balance(conn, "holding", escrow_id, expected_amount.currency)
-        pending = await ledger.balance(conn, "pending_fee", escrow_id, expected_amount.currency)
+        held, pending = await ledger.held(conn, escrow_id, expected_amount.currency)
         if held != expected_amount or (fee is not None and pending != fee):
             raise BooksBroken(
                 f"deal {escrow_id} holds {held} and a fee of {pending}, "
@@ -131,21 +129,19 @@ class EscrowFundManager:
 
         async def work(conn: Connection) -> tuple[StoredReceipt, bool]:
             now = self._clock.now()
-            escrow = await _lock(conn, receipt)
+            escrow_id = await _lock(conn, receipt)
             known = await receipts.find(conn, receipt.provider, receipt.reference, None)
             if known is None and receipt.attempt_id is not None:
                 known = await receipts.find(conn, receipt.provider, None, receipt.attempt_id)
-            if known is None and escrow is not None:
-                known = await self._fill_slot(conn, escrow.id, receipt)
+            if known is None and escrow_id is not None:
+                known = await self._fill_slot(conn, escrow_id, receipt)
             due = None if next_check_after is None else now + next_check_after
             claim = receipt
             if known is not None and _second_number(known, receipt):
                 claim, due = replace(receipt, attempt_id=None), now + _SECOND_NUMBER_AFTER
             elif known is not None:
                 return known, False
-            row = await receipts.insert(
-                conn, claim, escrow.id if escrow else None, now, None, next_check_at=due
-            )
+            row = await receipts.insert(conn, claim, escrow_id, now, None, next_check_at=due)
             if row is None:
                 raise EscrowMoved
             stored = await receipts.get(conn, row)
@@ -159,9 +155,9 @@ class EscrowFundManager:
     async def _post(
         self, conn: Connection, receipt: Receipt, evidence: Evidence, trace: Trace
     ) -> PaymentResult:
-        escrow = await _lock(conn, receipt)
+        context = await receipts.context(conn, await _lock(conn, receipt), receipt)
+        escrow = context.escrow
         trace("locked")
-        context = await receipts.context(conn, escrow.id if escrow else None, receipt)
         row: StoredReceipt | None = None
         fitted = False
         if context.by_number is not None:
@@ -204,7 +200,7 @@ class EscrowFundManager:
                     trace,
                     target=own,
                 )
-        if attempt is None and escrow is not None and row is None:
+        if attempt is None and escrow is not None and row is None and context.has_slot:
             filled = await self._fill_slot(conn, escrow.id, receipt)
             if filled is not None:
                 trace("duplicate")
@@ -275,6 +271,8 @@ class EscrowFundManager:
         else:
             booking.to_suspense(escrow, target.suspense, self._admins)
             trace("unmatched")
+        if evidence is Evidence.LIMIT:
+            booking.unconfirmed(escrow, self._admins)
 
         posting = Posting(
             ReceiptState.SUSPENSE
@@ -666,6 +664,18 @@ class _Booking:
                 why=why or "no_deal",
             )
 
+    def unconfirmed(self, escrow: Escrow | None, admins: Sequence[int]) -> None:
+        """Believed because it is small and nobody could be asked: the admins know of it."""
+        for admin in admins:
+            self._tell(
+                "credited_unconfirmed",
+                admin,
+                escrow.id if escrow else None,
+                code=escrow.id if escrow else None,
+                amount=str(self.receipt.amount),
+                reference=self.receipt.reference,
+            )
+
     def answer(self, escrow: Escrow | None) -> dict[str, Any]:
         """The answer to keep with the receipt, and to give again."""
         status = None
@@ -766,15 +776,13 @@ def _second_number(known: StoredReceipt, receipt: Receipt) -> bool:
     )
 
 
-async def _lock(conn: Connection, receipt: Receipt) -> Escrow | None:
-    """Locks the receipt's deal, or the receipt's own key where it has none: work on one payment
-    never runs twice at once, and whoever asks for its fate waits for its end.
+async def _lock(conn: Connection, receipt: Receipt) -> str | None:
+    """Locks the receipt's deal and returns its code, or locks the receipt's own key where it has
+    no deal: work on one payment never runs twice at once, and whoever asks for its fate waits for
+    its end.
     """
-    if receipt.escrow_code is not None:
-        try:
-            return await escrows.lock(conn, receipt.escrow_code)
-        except NotFound:
-            pass
+    if receipt.escrow_code is not None and await escrows.lock_row(conn, receipt.escrow_code):
+        return receipt.escrow_code
     await receipts.lock_key(conn, _key(receipt))
     return None
 

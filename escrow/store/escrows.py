@@ -129,9 +129,14 @@ async def opened_by(conn: Connection, cause: str) -> str | None:
     return None if found is None else str(found)
 
 
+async def lock_row(conn: Connection, escrow_id: str) -> bool:
+    """Locks a deal without reading it; False when there is none."""
+    return await conn.fetchval(_SQL["lock"], escrow_id) is not None
+
+
 async def lock(conn: Connection, escrow_id: str) -> Escrow:
     """Locks a deal and reads it as it is under the lock. `NotFound`."""
-    if await conn.fetchval(_SQL["lock"], escrow_id) is None:
+    if not await lock_row(conn, escrow_id):
         raise NotFound("no_deal", code=escrow_id)
     return await get(conn, escrow_id)
 

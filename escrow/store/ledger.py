@@ -43,6 +43,13 @@ async def balance(conn: Connection, kind: str, owner: str, currency: Currency) -
     return Money(minor or 0, currency)
 
 
+async def held(conn: Connection, escrow_id: str, currency: Currency) -> tuple[Money, Money]:
+    """(holding, pending fee) of a deal, in one look."""
+    row = await conn.fetchrow(_SQL["held"], escrow_id, currency.code)
+    assert row is not None  # noqa: S101 two sums always come
+    return Money(row["holding"], currency), Money(row["pending_fee"], currency)
+
+
 async def lock_wallet(conn: Connection, telegram_id: int, currency: Currency) -> Money:
     """Locks a person's wallet for the rest of the unit and returns what is in it."""
     minor = await conn.fetchval(_SQL["lock_wallet"], str(telegram_id), currency.code)

@@ -11,13 +11,14 @@ from escrow.domain.model import (
     Attempt,
     Channel,
     Choice,
+    Escrow,
     Evidence,
     Receipt,
     ReceiptState,
     StoredReceipt,
 )
 from escrow.domain.money import Currency, Money
-from escrow.store import payments, queries
+from escrow.store import escrows, payments, queries
 from escrow.store.database import Connection, Row
 
 _SQL: Final = queries.load("receipts")
@@ -27,6 +28,7 @@ _SQL: Final = queries.load("receipts")
 class Context:
     """What is known about a payment, read under the deal's lock."""
 
+    escrow: Escrow | None
     attempt: Attempt | None
     by_number: StoredReceipt | None
     by_attempt: StoredReceipt | None
@@ -35,6 +37,7 @@ class Context:
     reserver: int | None
     reserved_until: datetime | None
     reserver_phone: str | None
+    has_slot: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +74,18 @@ def from_row(row: Row) -> StoredReceipt:
 async def context(conn: Connection, escrow_id: str | None, receipt: Receipt) -> Context:
     """Reads what the payment path decides on. Call it under the deal's lock."""
     row = await conn.fetchrow(
-        _SQL["context"], escrow_id, receipt.attempt_id, receipt.provider, receipt.reference
+        _SQL["context"],
+        escrow_id,
+        receipt.attempt_id,
+        receipt.provider,
+        receipt.reference,
+        receipt.amount.minor,
     )
     assert row is not None  # noqa: S101 the query starts from one row
     by_attempt = row["by_attempt"]
     reservation = row["reservation"]
     return Context(
+        escrow=escrows.from_row(row) if row["id"] else None,
         attempt=payments.from_row(row["attempt"]) if row["attempt"] else None,
         by_number=from_row(row["by_number"]) if row["by_number"] else None,
         by_attempt=from_row(by_attempt) if by_attempt else None,
@@ -87,6 +96,7 @@ async def context(conn: Connection, escrow_id: str | None, receipt: Receipt) -> 
         reserver=reservation["telegram_id"] if reservation else None,
         reserved_until=reservation["until"] if reservation else None,
         reserver_phone=row["reserver_phone"],
+        has_slot=row["has_slot"],
     )
 
 

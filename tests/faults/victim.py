@@ -2,7 +2,8 @@
 
 It reads orders, one line of JSON each, and forks a child for every one. The child connects to the
 database, starts its work and kills itself (SIGKILL) at the k-th boundary: just before a statement
-or a question to M-Pesa leaves, or just after. The answer says where it died, or that it lived.
+or a question to M-Pesa leaves, or just after a COMMIT or a question left. The answer says where it
+died, or that it lived.
 """
 
 from __future__ import annotations
@@ -89,6 +90,10 @@ async def decide(world: World, args: dict[str, Any]) -> None:
     await world.confirmations.confirm_receipt(args["receipt"], args["admin"], ours=args["ours"])
 
 
+_LASTING = ("COMMIT", "(")
+"""After any other statement nothing is there that its transaction would not take away again."""
+
+
 class Killer:
     """Counts boundaries once it is armed, and dies at the k-th."""
 
@@ -102,7 +107,7 @@ class Killer:
 
     def boundary(self, what: str) -> bool:
         """Dies here if this is the one and death comes before it; else whether it comes after."""
-        if not self.armed:
+        if not self.armed or (self.after and not what.startswith(_LASTING)):
             return False
         self.count += 1
         if self.count != self.at:

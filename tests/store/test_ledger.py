@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -121,6 +122,14 @@ async def test_all_journals_of_a_unit_are_written_or_none(db: Database) -> None:
 async def test_what_would_break_the_books_says_so(db: Database, broken: Journal) -> None:
     with pytest.raises(BooksBroken):
         await post(db, broken)
+
+
+@pytest.mark.parametrize("minor", [1.5, float("nan"), "1.5", "1e3", None, "x"])
+async def test_only_whole_minor_units_are_posted(db: Database, minor: Any) -> None:
+    entries = [Entry("external", OUT, minor), Entry("wallet", "7", minor)]
+    with pytest.raises((asyncpg.DataError, Fault)):
+        await post(db, Journal("test", "x", KES, entries, NOW))
+    assert await wallet(db, 7) == 0
 
 
 async def test_what_is_simply_wrong_is_a_fault(db: Database) -> None:

@@ -135,7 +135,9 @@ async def test_the_context_of_a_payment_is_everything_that_decides(world_db: Dat
 async def test_a_payment_of_no_deal_has_an_empty_context(world_db: Database) -> None:
     async with world_db.reading() as conn:
         context = await receipts.context(conn, None, receipt())
-    assert context == receipts.Context(None, None, None, False, None, None, None, None)
+    assert context == receipts.Context(
+        None, None, None, None, False, None, None, None, None, has_slot=False
+    )
 
 
 async def post_waiting(conn: Connection, row: int, **changes: Any) -> bool:

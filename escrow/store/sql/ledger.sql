@@ -5,6 +5,13 @@ SELECT kind, owner, currency, balance_minor FROM ledger_post($1)
 -- balance --
 SELECT balance_minor FROM ledger_accounts WHERE kind = $1 AND owner = $2 AND currency = $3
 
+-- held --
+-- What is held for a deal: for the seller, and the pending fee.
+SELECT coalesce(sum(balance_minor) FILTER (WHERE kind = 'holding'), 0)::bigint AS holding,
+       coalesce(sum(balance_minor) FILTER (WHERE kind = 'pending_fee'), 0)::bigint AS pending_fee
+  FROM ledger_accounts
+ WHERE kind IN ('holding', 'pending_fee') AND owner = $1 AND currency = $2
+
 -- lock_wallet --
 -- Locks a wallet before a part of it is promised; nothing when it never had money.
 SELECT ledger_lock_wallet($1, $2)

@@ -1,14 +1,22 @@
 -- context --
--- Everything the payment path decides on, read under the lock of the deal: the receipt known by
--- this number, the receipt of this attempt, the open choice, the reservation, the attempt.
-SELECT a AS attempt, by_number AS by_number, by_attempt AS by_attempt, c AS choice, v AS reservation,
-       p.phone AS reserver_phone
+-- Everything the payment path decides on, read after the lock of the deal and in a statement of
+-- its own: the deal, the receipt known by this number, the receipt of this attempt, the open
+-- choice, the reservation, the attempt, and whether a prompt of this amount has no number yet.
+SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0) AS received_minor,
+       a AS attempt, by_number AS by_number, by_attempt AS by_attempt, c AS choice,
+       v AS reservation, p.phone AS reserver_phone,
+       EXISTS (SELECT FROM receipts slot
+                WHERE slot.escrow_id = e.id AND slot.reference IS NULL
+                  AND slot.amount_minor = $5 AND slot.state = 'CREDITED') AS has_slot
   FROM (SELECT 1) AS one
+  LEFT JOIN escrow_transactions e ON e.id = $1
+  LEFT JOIN escrow_sellers s ON s.id = e.seller_id
+  LEFT JOIN ledger_accounts r ON r.kind = 'received' AND r.owner = e.id AND r.currency = e.currency
   LEFT JOIN payment_attempts a ON a.id = $2
   LEFT JOIN receipts by_number ON by_number.provider = $3 AND by_number.reference = $4
   LEFT JOIN receipts by_attempt ON by_attempt.attempt_id = $2
-  LEFT JOIN underpayment_choices c ON c.escrow_id = $1 AND c.used_at IS NULL AND c.voided_at IS NULL
-  LEFT JOIN reservations v ON v.escrow_id = $1
+  LEFT JOIN underpayment_choices c ON c.escrow_id = e.id AND c.used_at IS NULL AND c.voided_at IS NULL
+  LEFT JOIN reservations v ON v.escrow_id = e.id
   LEFT JOIN people p ON p.telegram_id = v.telegram_id
 
 -- insert --
