@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 MISFIRE_SECONDS: Final = 300
+BEAT_SECONDS: Final = 120.0
+STOP_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One row of JOBS. `run` returns (looked at, done, failed); `timer` jobs stand still while the
-    clock can't be trusted.
+    clock can't be trusted; `cut` ones only read for long, and a stop does not wait for them.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Job:
     seconds: Callable[[Services], float]
     run: Callable[[Services], Awaitable[tuple[int, int, int]]]
     timer: bool = True
+    cut: bool = False
 
 
 async def _expire_choices(services: Services) -> tuple[int, int, int]:
@@ -63,10 +66,16 @@ async def _prove_books(services: Services) -> tuple[int, int, int]:
     return looked, looked if not breaks else 0, int(breaks > 0)
 
 
+async def _prove_all_books(services: Services) -> tuple[int, int, int]:
+    looked, breaks = await services.oversight.prove_all()
+    return looked, looked if not breaks else 0, int(breaks > 0)
+
+
 async def _read_clock(services: Services) -> tuple[int, int, int]:
     async with services.database.reading() as conn:
         await services.clock.read(conn)
         await inbox.prune_runs(conn, services.clock.now() - timedelta(days=1))
+    await services.oversight.watch_clock(services.clock.drift)
     return 1, int(services.clock.steady), int(not services.clock.steady)
 
 
@@ -104,6 +113,14 @@ JOBS: Final[tuple[Job, ...]] = (
         _prove_books,
         timer=False,
     ),
+    Job(
+        "prove_all_books",
+        "proves the whole of the books, old deals too",
+        lambda services: 86_400,
+        _prove_all_books,
+        timer=False,
+        cut=True,
+    ),
     Job("read_clock", "compares the clocks", lambda services: 30, _read_clock, timer=False),
 )
 
@@ -121,11 +138,13 @@ class Automation:
                 "max_instances": 1,
             },
         )
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._under_way: dict[asyncio.Task[Any], Job] = {}
+        self._beat: float | None = None
 
     def start(self) -> None:
         """Every job runs once at the start, for what fell due meanwhile, then by its interval."""
         now = self._services.clock.now()
+        self._beat = asyncio.get_running_loop().time()
         for job in JOBS:
             self._scheduler.add_job(
                 self._run_job,
@@ -140,22 +159,30 @@ class Automation:
 
     @property
     def running(self) -> bool:
-        return bool(self._scheduler.running)
+        """Whether the clockwork runs, and beats: the clock was read in the last two minutes."""
+        if not self._scheduler.running:
+            return False
+        return self._beat is None or asyncio.get_running_loop().time() - self._beat < BEAT_SECONDS
 
     async def _run_job(self, job: Job) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 a coroutine always runs in a task
-        self._under_way.add(task)
+        self._under_way[task] = job
         try:
             await run_job(self._services, job)
+            if job.name == "read_clock":  # every turn, whatever came of it
+                self._beat = asyncio.get_running_loop().time()
         finally:
-            self._under_way.discard(task)
+            del self._under_way[task]
 
     async def stop(self) -> None:
-        """No new runs; those under way may finish, 5 s at most."""
+        """No new runs; those under way may finish, 3 s at most."""
         self._scheduler.pause()
+        for task, job in self._under_way.items():
+            if job.cut:
+                task.cancel()
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=5)
+            await asyncio.wait(list(self._under_way), timeout=STOP_SECONDS)
         self._scheduler.shutdown(wait=False)
         await asyncio.sleep(0)  # the library ends it at the loop's next turn
 

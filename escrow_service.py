@@ -403,7 +403,7 @@ class EscrowService:
             done = await self._db.run(work)
         except DatabaseDown:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 one bad row must not stop the others
             _LOG.exception("overdue deals are ended one by one", extra={"action": "batch_failed"})
         else:
             return done, done
@@ -415,7 +415,7 @@ class EscrowService:
                 done += await self._db.run(partial(work, only=[code]))
             except DatabaseDown:
                 raise
-            except Exception:
+            except Exception:  # noqa: BLE001
                 _LOG.exception(
                     "an overdue deal could not be ended",
                     extra={"action": "cancel_failed", "escrow": code},

@@ -41,6 +41,7 @@ class Metrics:
             self._parked.set(health.inbox_parked)
             self._receipts.set(health.receipts_waiting)
             self._latency.set(health.database_ms)
+            self._held.clear()
             for row in health.held:
                 self._held.labels(row["currency"], row["kind"]).set(row["total_minor"])
         self._refused.set(self._choices.refused)

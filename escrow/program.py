@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 Say = Callable[[str], None]
+POLL_SILENCE_SECONDS: Final = 180.0
+"""A poll takes 40 s at most; this long without a good answer Telegram or we are away."""
 
 
 class Program:
@@ -54,6 +56,7 @@ class Program:
         self._closers: list[tuple[str, Callable[[], Awaitable[Any]]]] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._automation: escrow_automation.Automation | None = None
+        self._updates: UpdateStore | None = None
 
     async def start(self) -> None:
         started = time.perf_counter()
@@ -81,6 +84,7 @@ class Program:
         await self._start_http(services, telegram)
         await updates.start()
         self._closers.append(("updates", updates.stop))
+        self._updates = updates
         if hook:
             await app.bot.set_webhook(
                 hook + telegram.path, secret_token=hook_secret, allowed_updates=list(KINDS)
@@ -204,6 +208,8 @@ class Program:
         found = [name for name, task in self._tasks.items() if task.done()]
         if self._automation is None or not self._automation.running:
             found.append("scheduler")
+        if self._updates is not None and self._updates.silent_seconds > POLL_SILENCE_SECONDS:
+            found.append("updates")
         return found
 
 
@@ -291,6 +297,7 @@ async def check(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
             "Database role: the ledger can only be added to",
             "let the login create roles once, or the triggers alone hold",
         )
+        await services.oversight.search_all()
         health = await services.oversight.look()
         line(not health.breaks, "Books: every cent is where it should be", "; ".join(health.breaks))
         line(health.inbox_parked == 0, "Callbacks: none parked", "look at table inbox")

@@ -128,6 +128,12 @@ CREATE INDEX escrow_transactions_buyer ON escrow_transactions (buyer_telegram_id
     WHERE archived_at IS NULL;
 CREATE INDEX escrow_transactions_seller ON escrow_transactions (seller_id, created_at DESC)
     WHERE archived_at IS NULL;
+-- for ever, archived or not: what was funded counts for a buyer's leniency, what was completed for
+-- a seller's standing
+CREATE INDEX escrow_transactions_funded ON escrow_transactions (buyer_telegram_id, funded_at)
+    WHERE funded_at IS NOT NULL;
+CREATE INDEX escrow_transactions_completed ON escrow_transactions (seller_id)
+    WHERE status = 'COMPLETED';
 CREATE INDEX escrow_transactions_status ON escrow_transactions (status, updated_at)
     WHERE archived_at IS NULL;
 CREATE INDEX escrow_transactions_pay_by ON escrow_transactions (pay_by) WHERE status = 'PENDING';
@@ -317,7 +323,8 @@ END $$;
 CREATE TRIGGER escrow_opened BEFORE INSERT ON escrow_transactions
     FOR EACH ROW EXECUTE FUNCTION escrow_opened();
 
-CREATE FUNCTION escrow_opened_timeline() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION escrow_opened_timeline() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT AS $$
 BEGIN
     INSERT INTO escrow_timeline (escrow_id, version, event, from_status, to_status, actor, at, data)
     VALUES (NEW.id, 1, NEW.last_event, NULL, NEW.status, NEW.last_actor, NEW.updated_at,
@@ -327,8 +334,10 @@ END $$;
 CREATE TRIGGER escrow_opened_timeline AFTER INSERT ON escrow_transactions
     FOR EACH ROW EXECUTE FUNCTION escrow_opened_timeline();
 
--- Fires for every UPDATE that names last_event: that is what makes it an event.
-CREATE FUNCTION escrow_event() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Fires for every UPDATE that names last_event: that is what makes it an event. It writes the
+-- timeline as its owner, because nobody else may.
+CREATE FUNCTION escrow_event() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT AS $$
 BEGIN
     IF NEW.version <> OLD.version THEN
         RAISE EXCEPTION 'version is raised by the database alone'
@@ -368,7 +377,8 @@ END $$;
 CREATE TRIGGER escrow_event BEFORE UPDATE OF last_event ON escrow_transactions
     FOR EACH ROW EXECUTE FUNCTION escrow_event();
 
--- What no UPDATE may do: change what was agreed, swap a person, move a status without an event.
+-- What no UPDATE may do: change what was agreed, swap a person, move a status without an event,
+-- take a deadline away or shorten it by anything but an event.
 CREATE FUNCTION escrow_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.id, NEW.cause, NEW.seller_id, NEW.seller_telegram_id, NEW.opened_by, NEW.description,
@@ -397,11 +407,20 @@ BEGIN
        (OLD.status, OLD.version, OLD.last_event, OLD.last_actor, OLD.last_data,
         OLD.held_price_minor, OLD.held_fee_minor, OLD.buyer_telegram_id, OLD.frozen_from)
     THEN
+        IF NEW.pay_by < OLD.pay_by OR (NEW.pay_by IS NULL AND OLD.pay_by IS NOT NULL)
+           OR NEW.ship_by < OLD.ship_by OR (NEW.ship_by IS NULL AND OLD.ship_by IS NOT NULL)
+           OR NEW.release_at < OLD.release_at
+           OR (NEW.release_at IS NULL AND OLD.release_at IS NOT NULL)
+        THEN
+            RAISE EXCEPTION 'a deadline of deal % is not taken away', OLD.id
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'deal_deadline_kept';
+        END IF;
         RETURN NULL;
     END IF;
     PERFORM 1 FROM escrow_timeline t
       WHERE t.escrow_id = NEW.id AND t.version = NEW.version AND NEW.version = OLD.version + 1
-        AND t.event = NEW.last_event AND t.to_status = NEW.status;
+        AND t.event = NEW.last_event AND t.from_status = OLD.status AND t.to_status = NEW.status
+        AND t.actor = NEW.last_actor;
     IF NOT FOUND
        OR (NEW.held_price_minor IS DISTINCT FROM OLD.held_price_minor AND NEW.last_event <> 'fund')
        OR (NEW.buyer_telegram_id IS DISTINCT FROM OLD.buyer_telegram_id
@@ -416,12 +435,15 @@ END $$;
 CREATE TRIGGER escrow_unchanged AFTER UPDATE ON escrow_transactions
     FOR EACH ROW EXECUTE FUNCTION escrow_unchanged();
 
--- The timeline is not written by hand: a row with a version comes from the flow's own triggers, and
--- any other row says what moved nothing, in no word of the flow.
+-- The timeline is not written by hand: a row with a version comes from the flow's own triggers, which
+-- run as the table's owner (a trigger of the program's own does not), and any other row says what
+-- moved nothing, in no word of the flow.
 CREATE FUNCTION timeline_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.version IS NOT NULL THEN
-        IF pg_trigger_depth() > 1 THEN
+        IF pg_trigger_depth() > 1
+           AND current_user::regrole = (SELECT relowner FROM pg_class WHERE oid = TG_RELID)
+        THEN
             RETURN NEW;
         END IF;
     ELSIF NEW.from_status = NEW.to_status
@@ -472,3 +494,17 @@ BEGIN
 END $$;
 CREATE TRIGGER dispute_guard BEFORE INSERT OR UPDATE ON escrow_disputes
     FOR EACH ROW EXECUTE FUNCTION dispute_guard();
+
+-- A flag stays until somebody looked at it.
+CREATE FUNCTION flag_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.reviewed_at IS NULL THEN
+        RAISE EXCEPTION 'nobody has reviewed flag %', OLD.id
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'flag_kept_until_reviewed';
+    END IF;
+    RETURN OLD;
+END $$;
+CREATE TRIGGER flag_guard BEFORE DELETE ON fraud_flags
+    FOR EACH ROW EXECUTE FUNCTION flag_guard();
+CREATE TRIGGER fraud_flags_not_emptied BEFORE TRUNCATE ON fraud_flags
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

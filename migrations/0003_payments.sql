@@ -73,7 +73,8 @@ CREATE TABLE receipts (
     provider          text NOT NULL,
     channel           text NOT NULL CHECK (channel IN ('stk', 'c2b')),
     -- the provider's receipt number; NULL while only a query told of the payment
-    reference         text CHECK (reference <> ''),
+    -- ('attempt-…' names a receipt without a number in the ledger)
+    reference         text CHECK (reference <> '' AND reference NOT LIKE 'attempt-%'),
     -- the number came with a C2B row that fits the attempt, not with the attempt's own callback
     reference_fitted  boolean NOT NULL DEFAULT false,
     attempt_id        bigint REFERENCES payment_attempts,
@@ -118,7 +119,8 @@ BEGIN
        OR (OLD.reference IS NOT NULL AND NEW.reference IS DISTINCT FROM OLD.reference
            AND NOT OLD.reference_fitted)
        -- a prompt that was paid by it stays paid by it, or it could be credited once more
-       OR (OLD.attempt_id IS NOT NULL AND NEW.attempt_id IS DISTINCT FROM OLD.attempt_id)
+       OR (OLD.attempt_id IS NOT NULL AND NEW.attempt_id IS DISTINCT FROM OLD.attempt_id
+           AND OLD.state <> 'IGNORED')
        OR (OLD.state = 'CREDITED'
            AND (NEW.channel, NEW.escrow_id, NEW.telegram_id, NEW.evidence, NEW.posted_at)
                IS DISTINCT FROM
@@ -137,6 +139,47 @@ CREATE TRIGGER receipt_unchanged BEFORE UPDATE ON receipts
     FOR EACH ROW EXECUTE FUNCTION receipt_unchanged();
 CREATE TRIGGER receipts_kept BEFORE DELETE OR TRUNCATE ON receipts
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- At commit: a receipt that was posted has its one journal, written by the same transaction, that
+-- takes its amount from outside (or out of suspense, when it is assigned from there). Its key names
+-- the receipt by its number, or by its prompt when only that was known. The row is read again, since
+-- numbers may be exchanged while a payment is posted; both names are unique, so that no journal
+-- stands for two receipts.
+CREATE FUNCTION receipt_booked() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    claimed boolean := TG_OP = 'UPDATE' AND OLD.state = 'SUSPENSE';
+    named   bigint;
+    booked  bigint;
+BEGIN
+    SELECT count(*), count(*) FILTER (WHERE r.amount_minor = -(
+               SELECT sum(e.amount_minor)
+                 FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
+                WHERE e.journal_id = j.id AND a.currency = r.currency
+                  AND a.kind = CASE WHEN claimed THEN 'suspense' ELSE 'external' END))
+      INTO named, booked
+      FROM receipts r
+      JOIN ledger_journals j ON j.idempotency_key = ANY (ARRAY[
+               CASE WHEN claimed THEN 'claim:' ELSE 'receipt:' END || r.provider || ':'
+                   || r.reference,
+               CASE WHEN claimed THEN 'claim:' ELSE 'receipt:' END || r.provider || ':attempt-'
+                   || r.attempt_id])
+     WHERE r.id = NEW.id AND j.xid = pg_current_xact_id();
+    IF named <> 1 OR booked <> 1 THEN
+        RAISE EXCEPTION 'receipt % is % without its journal', NEW.id, NEW.state
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_has_its_journal';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER receipt_booked AFTER INSERT ON receipts
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN (NEW.state NOT IN ('WAITING', 'IGNORED'))
+    EXECUTE FUNCTION receipt_booked();
+CREATE CONSTRAINT TRIGGER receipt_booked_later AFTER UPDATE OF state ON receipts
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN (NEW.state NOT IN ('WAITING', 'IGNORED')
+          AND (OLD.state IN ('WAITING', 'IGNORED')
+               OR (OLD.state = 'SUSPENSE' AND NEW.state = 'CREDITED')))
+    EXECUTE FUNCTION receipt_booked();
 
 -- A question to TransactionStatus: the answer comes later, to a path with this token.
 CREATE TABLE status_queries (
@@ -171,12 +214,35 @@ CREATE INDEX underpayment_choices_due ON underpayment_choices (expires_at)
     WHERE used_at IS NULL AND voided_at IS NULL;
 ALTER TABLE payment_attempts
     ADD FOREIGN KEY (choice_id) REFERENCES underpayment_choices;
+-- What was offered stays what it was, to whom and until when; what was decided stays decided.
+CREATE FUNCTION choice_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.id, NEW.escrow_id, NEW.telegram_id, NEW.due_minor, NEW.received_minor, NEW.created_at,
+        NEW.expires_at)
+       IS DISTINCT FROM
+       (OLD.id, OLD.escrow_id, OLD.telegram_id, OLD.due_minor, OLD.received_minor, OLD.created_at,
+        OLD.expires_at)
+       OR ((OLD.used_at IS NOT NULL OR OLD.voided_at IS NOT NULL)
+           AND (NEW.used_at, NEW.used_action, NEW.voided_at)
+               IS DISTINCT FROM (OLD.used_at, OLD.used_action, OLD.voided_at))
+    THEN
+        RAISE EXCEPTION 'choice % does not change that way', OLD.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'choice_frozen';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER choice_unchanged BEFORE UPDATE ON underpayment_choices
+    FOR EACH ROW EXECUTE FUNCTION choice_unchanged();
+CREATE TRIGGER underpayment_choices_kept BEFORE DELETE OR TRUNCATE ON underpayment_choices
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- Who is paying a deal that names no buyer yet (flow.md 26). Binds nothing by itself.
 CREATE TABLE reservations (
     escrow_id   text PRIMARY KEY REFERENCES escrow_transactions,
     telegram_id bigint NOT NULL REFERENCES people,
-    until       timestamptz NOT NULL
+    -- money that was on its way before is not this person's
+    since       timestamptz NOT NULL,
+    until       timestamptz NOT NULL CHECK (until > since)
 );
 CREATE INDEX reservations_person ON reservations (telegram_id, until);
 -- how often somebody reserved a deal without paying it
@@ -225,29 +291,58 @@ CREATE TABLE payout_attempts (
 -- a new attempt only after a definite no
 CREATE UNIQUE INDEX payout_one_live_attempt ON payout_attempts (payout_id)
     WHERE state <> 'FAILED';
+-- A payout begins unsent and goes its way step by step; how it ended stays.
 CREATE FUNCTION payout_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.state IN ('SENDING', 'PAID', 'FAILED', 'UNKNOWN') THEN
+            RAISE EXCEPTION 'a payout does not begin as %', NEW.state
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'payout_step';
+        END IF;
+        RETURN NEW;
+    END IF;
     IF (NEW.cause, NEW.telegram_id, NEW.escrow_id, NEW.leg, NEW.currency, NEW.amount_minor,
         NEW.destination, NEW.created_at)
        IS DISTINCT FROM
        (OLD.cause, OLD.telegram_id, OLD.escrow_id, OLD.leg, OLD.currency, OLD.amount_minor,
         OLD.destination, OLD.created_at)
-       OR (OLD.state IN ('PAID', 'FAILED') AND NEW.state <> OLD.state)
+       OR (OLD.state IN ('PAID', 'FAILED')
+           AND (NEW.state, NEW.provider_reference, NEW.finalized_at)
+               IS DISTINCT FROM (OLD.state, OLD.provider_reference, OLD.finalized_at))
     THEN
         RAISE EXCEPTION 'payout % does not change that way', OLD.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'payout_frozen';
     END IF;
+    IF NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (
+           ('READY', 'SENDING'), ('READY', 'MANUAL'),
+           -- back to READY: a definite no for a reason of ours
+           ('SENDING', 'READY'), ('SENDING', 'PAID'), ('SENDING', 'FAILED'), ('SENDING', 'UNKNOWN'),
+           ('UNKNOWN', 'PAID'), ('UNKNOWN', 'FAILED'), ('UNKNOWN', 'MANUAL'),
+           ('MANUAL', 'PAID'), ('MANUAL', 'FAILED'))
+    THEN
+        RAISE EXCEPTION 'payout % does not go from % to %', OLD.id, OLD.state, NEW.state
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'payout_step';
+    END IF;
     RETURN NEW;
 END $$;
-CREATE TRIGGER payout_unchanged BEFORE UPDATE ON payouts
+CREATE TRIGGER payout_unchanged BEFORE INSERT OR UPDATE ON payouts
     FOR EACH ROW EXECUTE FUNCTION payout_unchanged();
 -- The id a payment was asked for under stays the attempt's own, and a definite answer is definite:
--- else a second attempt could follow a paid one.
+-- else a second attempt could follow a paid one. It is there before the payment is asked for.
 CREATE FUNCTION payout_attempt_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.state IN ('PAID', 'FAILED', 'UNKNOWN') THEN
+            RAISE EXCEPTION 'a payout attempt does not begin as %', NEW.state
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'payout_attempt_frozen';
+        END IF;
+        RETURN NEW;
+    END IF;
     IF (NEW.payout_id, NEW.originator_conversation_id, NEW.sent_at)
        IS DISTINCT FROM (OLD.payout_id, OLD.originator_conversation_id, OLD.sent_at)
-       OR (OLD.state IN ('PAID', 'FAILED') AND NEW.state <> OLD.state)
+       OR (OLD.state IN ('PAID', 'FAILED')
+           AND (NEW.state, NEW.result_code, NEW.closed_at)
+               IS DISTINCT FROM (OLD.state, OLD.result_code, OLD.closed_at))
        OR (OLD.state = 'UNKNOWN' AND NEW.state = 'SENDING')
     THEN
         RAISE EXCEPTION 'payout attempt % does not change that way', OLD.id
@@ -255,7 +350,7 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
-CREATE TRIGGER payout_attempt_unchanged BEFORE UPDATE ON payout_attempts
+CREATE TRIGGER payout_attempt_unchanged BEFORE INSERT OR UPDATE ON payout_attempts
     FOR EACH ROW EXECUTE FUNCTION payout_attempt_unchanged();
 CREATE TRIGGER payouts_kept BEFORE DELETE OR TRUNCATE ON payouts
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -35,6 +35,7 @@ CREATE TABLE inbox (
     CONSTRAINT inbox_processed_in_time CHECK ((state = 'NEW') = (processed_at IS NULL))
 );
 CREATE INDEX inbox_due ON inbox (next_try_at, id) WHERE state = 'NEW';
+CREATE INDEX inbox_parked ON inbox (id) WHERE state = 'PARKED';
 
 -- Telegram updates, stored before they are confirmed to Telegram.
 CREATE TABLE telegram_updates (

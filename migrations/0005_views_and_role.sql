@@ -33,7 +33,22 @@ SELECT provider, reference, escrow_id, currency, amount_minor, state FROM receip
 CREATE VIEW payouts_overview AS
 SELECT id, telegram_id, currency, amount_minor, state, provider_reference FROM payouts;
 
--- A session may put temporary tables before ours; our functions don't look there first.
+-- What a provider sent is kept until it is done with.
+CREATE FUNCTION inbox_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.state IN ('NEW', 'PARKED') THEN
+        RAISE EXCEPTION 'nobody is done with callback %', OLD.id
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'inbox_kept_until_done';
+    END IF;
+    RETURN OLD;
+END $$;
+CREATE TRIGGER inbox_guard BEFORE DELETE ON inbox
+    FOR EACH ROW EXECUTE FUNCTION inbox_guard();
+CREATE TRIGGER inbox_not_emptied BEFORE TRUNCATE ON inbox
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- A session may put temporary tables before ours; our functions don't look there first. And nobody
+-- but us calls them, or makes them triggers of tables of his own: some run as their owner.
 DO $$
 DECLARE
     ours regprocedure;
@@ -45,10 +60,19 @@ BEGIN
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
     LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', ours, current_schema());
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', ours);
     END LOOP;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION ledger_post(jsonb), ledger_lock_wallet(text, text) FROM PUBLIC;
+-- Nobody puts functions or tables of his own beside ours, not even for a session.
+DO $$
+BEGIN
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE NOTICE 'database and schema belong to somebody else: %', SQLERRM;
+END $$;
 
 -- Where the login may not create roles the triggers alone hold, and `--check` says so.
 DO $$
@@ -70,7 +94,9 @@ BEGIN
     GRANT INSERT, UPDATE, DELETE ON reservations, reservation_counts, conversations TO escrow_app;
     GRANT DELETE ON fraud_flags, inbox, telegram_updates, outbox, job_runs TO escrow_app;
     GRANT INSERT ON escrow_timeline, seller_history, settlements, instance TO escrow_app;
-    GRANT EXECUTE ON FUNCTION ledger_post(jsonb), ledger_lock_wallet(text, text) TO escrow_app;
+    GRANT EXECUTE ON FUNCTION ledger_post(jsonb), ledger_lock_wallet(text, text),
+        -- which triggers call that run as the program
+        flow_check(escrow_transactions, text), escrow_money_check(text) TO escrow_app;
 EXCEPTION
     WHEN insufficient_privilege THEN
         RAISE NOTICE 'role escrow_app was not set up: %', SQLERRM;

@@ -407,13 +407,13 @@ async def test_a_payment_whose_holding_is_wrong_leaves_nothing_behind(
 ) -> None:
     deal = await world.usd_deal(buyer=BRIAN)
     before = await world.snapshot()
-    real = ledger.balance
+    real = ledger.held
 
-    async def one_cent_off(conn: object, kind: str, owner: str, currency: Currency) -> object:
-        found = await real(conn, kind, owner, currency)  # type: ignore[arg-type]
-        return found - usd("0.01") if kind == "holding" else found
+    async def one_cent_off(conn: object, owner: str, currency: Currency) -> object:
+        holding, fee = await real(conn, owner, currency)  # type: ignore[arg-type]
+        return holding - usd("0.01"), fee
 
-    monkeypatch.setattr(ledger, "balance", one_cent_off)
+    monkeypatch.setattr(ledger, "held", one_cent_off)
     receipt = world.by_hand(deal, usd(105))
     with pytest.raises(BooksBroken):
         await world.funds.process_escrow_payment(receipt, Evidence.STATUS)

@@ -57,6 +57,13 @@ def confirm_receipt(v: Values, page: Page) -> Markup:
         "unreachable": say("M-Pesa can't be asked about it, and it is above the limit."),
         "no_answer": say("M-Pesa was asked several times and did not answer."),
         "other_amount": say("It claims another amount than was asked for."),
+        "query_unsure": say("A callback says paid, and M-Pesa's own query can't tell."),
+        "maybe_same": say(
+            "A prompt of this deal and amount was credited without a number: this may be the same "
+            "money. Credit it only if the payer paid twice."
+        ),
+        "status_refused": say("M-Pesa refuses our API user: check its name and credential."),
+        "no_party": say("M-Pesa says it is completed, but not whom it was paid to."),
     }.get(str(v["why"]), say("Reason: {why}", why=v["why"]))
     return card(
         page,
@@ -77,6 +84,19 @@ def credited_unconfirmed(v: Values, page: Page) -> Markup:
         _receipt(v),
         _deal(v),
         say("M-Pesa could not be asked; the amount is below the limit. Please check the receipt."),
+    )
+
+
+def booked_twice(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>Booked twice: {amount}</b>", amount=Plain(v["amount"])),
+        _receipt(v),
+        _deal(v),
+        say(
+            "A prompt was credited without its number, and this number, credited as well, turns "
+            "out to be the same payment. One of the two has to be taken back by hand."
+        ),
     )
 
 
@@ -164,6 +184,17 @@ def books_broken(v: Values, page: Page) -> Markup:
     )
 
 
+def clock_jumped(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>The clock jumped by {seconds} seconds: timers stand still.</b>", seconds=v["seconds"]),
+        say(
+            "No deal is cancelled and no choice ends by itself until then. Put the clocks right, "
+            "then restart Amana."
+        ),
+    )
+
+
 def notice_dead(v: Values, page: Page) -> Markup:
     return card(
         page,
@@ -179,11 +210,13 @@ NOTICES: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
     "confirm_receipt": confirm_receipt,
     "credited_unconfirmed": credited_unconfirmed,
     "receipt_denied": receipt_denied,
+    "booked_twice": booked_twice,
     "receipt_elsewhere": receipt_elsewhere,
     "other_amount": other_amount,
     "callback_mismatch": callback_mismatch,
     "wrong_shortcode": wrong_shortcode,
     "request_parked": request_parked,
     "books_broken": books_broken,
+    "clock_jumped": clock_jumped,
     "notice_dead": notice_dead,
 }

@@ -200,7 +200,7 @@ class UnderpaymentChoices:
                 done += await self._db.run(work)
             except DatabaseDown:
                 raise
-            except Exception:
+            except Exception:  # noqa: BLE001 one bad row must not stop the others
                 _LOG.exception(
                     "a window could not be ended",
                     extra={"action": "expire_failed", "escrow": escrow_id},

@@ -80,6 +80,7 @@ class Confirmations:
         self._admins = tuple(admins)
         self._callback_base = callback_base
         self._confirm = confirm
+        self._status_refused = False
 
     # -- prompts ---------------------------------------------------------------------------------
 
@@ -188,8 +189,11 @@ class Confirmations:
             return "unanswered"
         waiting = await self._waiting_of(attempt)
         if waiting is not None and waiting.amount != attempt.amount:
-            # a query says that it was paid, not how much: TransactionStatus or a person does
-            await self._again(attempt, None)
+            # a query says that it was paid, not how much: TransactionStatus or a person does, and
+            # until then the deal and the phone are free for another prompt
+            async with self._db.unit() as conn:
+                await payments.close_attempt(conn, attempt.id, AttemptState.EXPIRED, "", now)
+                await payments.query_again(conn, attempt.id, None)
             return "other_amount"
         answer = await self._rail.query(attempt.checkout_request_id)
         if answer.verdict is Verdict.PAID:
@@ -394,12 +398,32 @@ class Confirmations:
 
     async def _ask_or_card(self, stored: StoredReceipt, why: str) -> None:
         """TransactionStatus where there are keys; else the limit, else a person."""
-        if self._rail.can_ask_status and stored.reference:
+        if self._may_ask and stored.reference:
             await self._ask_status(stored)
+        elif why == "c2b" and await self._may_be_a_prompts(stored):
+            await self._ask_admin(stored, "maybe_same")
         elif why == "c2b":
             await self._by_limit(stored, None)
         else:
             await self._ask_admin(stored, why)
+
+    @property
+    def _may_ask(self) -> bool:
+        """Whether TransactionStatus can be asked: not again once it refused our API user, which a
+        few more tries would lock (rails.md 1.8).
+        """
+        return self._rail.can_ask_status and not self._status_refused
+
+    async def _may_be_a_prompts(self, stored: StoredReceipt) -> bool:
+        """Whether a prompt of this deal and amount was credited without a number: then this may be
+        the same money under a payer's number that looks different.
+        """
+        if stored.escrow_id is None:
+            return False
+        async with self._db.reading() as conn:
+            return bool(
+                await receipts.slots(conn, stored.escrow_id, stored.amount, stored.happened_at)
+            )
 
     async def _ask_status(self, stored: StoredReceipt) -> None:
         token = secrets.token_hex(16)
@@ -435,8 +459,18 @@ class Confirmations:
         async with self._db.unit() as conn:
             await receipts.answer_status_query(conn, token, now, meaning)
         if meaning == "unknown":
+            if result.answer.reason == "misconfigured":
+                self._status_refused = True
+                _LOG.error(
+                    "TransactionStatus refuses our API user", extra={"action": "status_refused"}
+                )
+                await self._ask_admin(stored, "status_refused")
             return "unknown"  # the sweep asks again
-        parties = (party.partition("-")[0].strip() for party in result.parties)
+        parties = {party.partition("-")[0].strip() for party in result.parties} - {""}
+        if meaning == "completed" and all(phone.is_msisdn(party) for party in parties):
+            # nobody but the payer is named: that says nothing about us
+            await self._ask_admin(stored, "no_party")
+            return "no_party"
         if meaning == "denied" or self._rail.shortcode not in parties:
             why = "not_completed" if meaning == "denied" else "not_ours"
             await self._deny(stored, Evidence.STATUS, why)
@@ -453,12 +487,16 @@ class Confirmations:
         failed = 0
         for stored, checks in due:
             try:
-                if checks <= _STATUS_ASKS and self._rail.can_ask_status:
+                if stored.evidence is not None:  # an admin believed it, and crediting was cut
+                    await self._credit(_receipt_of(stored), stored.evidence)
+                elif checks <= _STATUS_ASKS and self._may_ask:
                     await self._ask_status(stored)
                 elif checks == 1 and stored.channel is Channel.C2B:
                     await self._by_limit(stored, None)
                 else:
-                    await self._ask_admin(stored, "no_answer")
+                    await self._ask_admin(
+                        stored, "no_answer" if self._rail.can_ask_status else "unreachable"
+                    )
                     async with self._db.unit() as conn:
                         await receipts.check_again(conn, stored.id, None)
             except Exception:  # noqa: BLE001 one bad row must not stop the others
@@ -479,13 +517,17 @@ class Confirmations:
                 escrow = await escrows.get(conn, code)
             except NotFound:
                 return "C2B00012"
-        if not escrow.can_be_paid or payment.shortcode != self._rail.shortcode:
+            prompt = await payments.open_attempt(conn, code)
+        if (
+            not escrow.can_be_paid
+            or escrow.currency is not payment.amount.currency
+            or payment.shortcode != self._rail.shortcode
+        ):
             return "C2B00012"
-        return (
-            None
-            if self._above_floor(escrow.due, escrow.received + payment.amount, escrow.tiers)
-            else "C2B00013"
-        )
+        total = escrow.received + payment.amount
+        if prompt is not None and prompt.amount == payment.amount:
+            total += prompt.wallet_part
+        return None if self._above_floor(escrow.due, total, escrow.tiers) else "C2B00013"
 
     @staticmethod
     def _above_floor(due: Money, total: Money, tiers: Any) -> bool:
@@ -537,7 +579,8 @@ class Confirmations:
         if not ours:
             await self._ignore(conn, stored, Evidence.ADMIN, f"admin:{admin}")
         elif fresh:
-            await receipts.believe(conn, stored.id, Evidence.ADMIN)
+            again = self._clock.now() + timedelta(minutes=1)
+            await receipts.believe(conn, stored.id, Evidence.ADMIN, again)
         if fresh and stored.escrow_id is not None:
             await escrows.note(
                 conn,
@@ -560,6 +603,8 @@ class Confirmations:
     ) -> None:
         if not await receipts.ignore(conn, stored.id, evidence, {"why": why}):
             return
+        if stored.attempt_id is not None:  # the prompt itself is looked at again
+            await payments.query_again(conn, stored.attempt_id, self._clock.now())
         await outbox.queue(
             conn,
             [

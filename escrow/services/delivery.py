@@ -46,16 +46,19 @@ class Delivery:
         self._next_slot = 0.0
         self._hold_until = 0.0
         self._chats: dict[int, float] = {}
+        self._unrecorded: dict[int, SendResult] = {}  # sent, but PostgreSQL could not take it down
 
     async def run(self) -> None:
-        """Sends until cancelled."""
+        """Sends until cancelled. A database that is down, full or odd is waited for."""
         while True:
+            pause = 1.0
             try:
-                sent = await self.send_due()
+                pause = 0.02 if await self.send_due() else 0.25
             except (DatabaseDown, TimedOut):
                 _LOG.warning("notices wait for PostgreSQL", extra={"action": "outbox_waits"})
-                sent = 0
-            await asyncio.sleep(0.02 if sent else 0.25)
+            except Exception:  # noqa: BLE001 nothing may end it
+                _LOG.exception("the outbox failed", extra={"action": "outbox_failed"})
+            await asyncio.sleep(pause)
 
     async def send_due(self) -> int:
         """One round: at most one notice per chat. Returns how many were taken."""
@@ -67,8 +70,12 @@ class Delivery:
         if now < self._hold_until or not ready:
             return 0
         gate = asyncio.Semaphore(_AT_ONCE)
-        await asyncio.gather(*(self._paced(notice, gate) for notice in ready))
+        done = await asyncio.gather(
+            *(self._paced(notice, gate) for notice in ready), return_exceptions=True
+        )
         self._chats = {chat: at for chat, at in self._chats.items() if at > loop.time()}
+        for error in filter(None, done):
+            raise error
         return len(ready)
 
     async def _paced(self, notice: DueNotice, gate: asyncio.Semaphore) -> None:
@@ -82,14 +89,28 @@ class Delivery:
             await self._send(notice)
 
     async def _send(self, notice: DueNotice) -> None:
+        result = self._unrecorded.get(notice.id) or await self._ask_messenger(notice)
+        if result.sent is Sent.DELIVERED:
+            self._unrecorded[notice.id] = result
+        await self._record(notice, result)
+        self._unrecorded.pop(notice.id, None)
+        if result.sent is not Sent.DELIVERED:
+            _LOG.warning(
+                "a notice was not delivered: %s",
+                result.sent,
+                extra={"action": "notice_" + str(result.sent), "row": notice.id},
+            )
+
+    async def _ask_messenger(self, notice: DueNotice) -> SendResult:
         try:
-            result = await self._messenger.send(
+            return await self._messenger.send(
                 notice.chat_id, notice.kind, notice.params, notice.language
             )
-        except Exception as error:
-            # a notice that can't even be rendered is refused like any other: it stops nobody else's
+        except Exception as error:  # noqa: BLE001 one that can't be rendered is refused
             _LOG.exception("a notice failed", extra={"action": "notice_failed", "row": notice.id})
-            result = SendResult(Sent.REFUSED, error=type(error).__name__)
+            return SendResult(Sent.REFUSED, error=type(error).__name__)
+
+    async def _record(self, notice: DueNotice, result: SendResult) -> None:
         now = self._clock.now()
         async with self._db.unit() as conn:
             if result.sent is Sent.DELIVERED:
@@ -110,12 +131,6 @@ class Delivery:
                     self._hold_until = max(self._hold_until, loop.time() + wait)
                 at = now + timedelta(seconds=wait)
                 await outbox.later(conn, notice.id, at, result.error, counts=counts)
-        if result.sent is not Sent.DELIVERED:
-            _LOG.warning(
-                "a notice was not delivered: %s",
-                result.sent,
-                extra={"action": "notice_" + str(result.sent), "row": notice.id},
-            )
 
     async def _alert(self, conn: Connection, notice: DueNotice, now: datetime) -> None:
         """A notice that Telegram keeps refusing: the admins hear of it, but not of their own."""

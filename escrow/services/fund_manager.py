@@ -51,6 +51,8 @@ from escrow.store.receipts import Context, Posting
 _LOG: Final = logging.getLogger(__name__)
 OVERALL_SECONDS: Final = 60.0
 _PAYMENT: Final = By(Actor.PAYMENT)
+_CLOCKS_APART: Final = timedelta(seconds=30)
+"""How far M-Pesa's clock may be off ours."""
 _SECOND_NUMBER_AFTER: Final = timedelta(minutes=2)
 
 
@@ -136,6 +138,12 @@ class EscrowFundManager:
             if known is None and escrow_id is not None:
                 known = await self._fill_slot(conn, escrow_id, receipt)
             due = None if next_check_after is None else now + next_check_after
+            if known is not None and known.state is ReceiptState.IGNORED:
+                if receipt.reference in (None, known.reference):
+                    await receipts.reopen(conn, known.id)
+                    return replace(known, state=ReceiptState.WAITING, evidence=None), True
+                await receipts.detach(conn, known.id)
+                known = None
             claim = receipt
             if known is not None and _second_number(known, receipt):
                 claim, due = replace(receipt, attempt_id=None), now + _SECOND_NUMBER_AFTER
@@ -160,14 +168,21 @@ class EscrowFundManager:
         trace("locked")
         row: StoredReceipt | None = None
         fitted = False
+        mine = context.by_attempt
+        attempt = context.attempt
         if context.by_number is not None:
-            if context.by_number.state is not ReceiptState.WAITING:
+            if not _still_open(context.by_number, attempt, mine):
                 await self._repeated(conn, receipt, context.by_number, context, escrow)
                 trace("duplicate")
                 return _answer_again(context.by_number)
             row = context.by_number
-        mine = context.by_attempt
-        attempt = context.attempt
+        if mine is not None and mine.state is ReceiptState.IGNORED:
+            # a denied claim of this prompt: the same money after all, or none of it
+            if row is None and receipt.reference is None and mine.amount == receipt.amount:
+                row, receipt = mine, replace(receipt, reference=mine.reference)
+            elif row is None or mine.id != row.id:
+                await receipts.detach(conn, mine.id)
+            mine = None
         if attempt is not None and mine is not None and (row is None or mine.id != row.id):
             if mine.state is ReceiptState.WAITING and receipt.reference is None:
                 row = mine
@@ -188,7 +203,9 @@ class EscrowFundManager:
                 trace("duplicate")
                 return _answer_again(mine)
             else:  # money of its own: by hand under a fitted prompt, else a second one on a prompt
-                own = None if context.attempt_number_fitted else _Target(suspense="second_receipt")
+                own = _Target(suspense="second_receipt")
+                if context.attempt_number_fitted:
+                    own = _target(escrow, context, attempt, receipt)
                 return await self._credit(
                     conn,
                     replace(receipt, attempt_id=None),
@@ -205,7 +222,12 @@ class EscrowFundManager:
             if filled is not None:
                 trace("duplicate")
                 return _answer_again(filled)
-        if attempt is not None and row is None and mine is None and receipt.reference is None:
+        if attempt is None and escrow is not None and context.has_prompt:
+            attempt = await self._fitting_prompt(conn, escrow.id, receipt)
+            if attempt is not None:  # a prompt's own C2B row: its payer, its part of the wallet
+                fitted = True
+                receipt = replace(receipt, attempt_id=attempt.id)
+        elif attempt is not None and row is None and mine is None and receipt.reference is None:
             for other in await receipts.loose(conn, attempt.escrow_id, attempt.id):
                 if not phone.may_be(other.payer_shown, attempt.phone):
                     continue
@@ -220,6 +242,19 @@ class EscrowFundManager:
         return await self._credit(
             conn, receipt, evidence, escrow, context, attempt, row, trace, fitted=fitted
         )
+
+    async def _fitting_prompt(
+        self, conn: Connection, escrow_id: str, receipt: Receipt
+    ) -> Attempt | None:
+        """The prompt that a payment without one belongs to: same deal, amount and time, and a
+        payer's number that doesn't contradict the prompted one.
+        """
+        if receipt.channel is not Channel.C2B:
+            return None
+        fitting = await receipts.fitting_prompts(
+            conn, escrow_id, receipt.amount, receipt.happened_at
+        )
+        return next((a for a in fitting if phone.may_be(receipt.payer_shown, a.phone)), None)
 
     async def _by_hand_after_all(
         self,
@@ -263,7 +298,12 @@ class EscrowFundManager:
         now = self._clock.now()
         key = _key(receipt)
         target = target or _target(escrow, context, attempt, receipt)
-        booking = _Booking(receipt, key, now)
+        from_suspense = row is not None and row.state is ReceiptState.SUSPENSE
+        booking = _Booking(receipt, key, now, from_suspense=from_suspense)
+        if from_suspense and target.buyer is None:
+            assert row is not None  # noqa: S101 it lies in suspense
+            trace("duplicate")
+            return _answer_again(row)
         if escrow is not None and target.decide:
             await self._decide(conn, booking, escrow, context, attempt, target, evidence, trace)
         elif target.buyer is not None:
@@ -284,7 +324,7 @@ class EscrowFundManager:
         )
         if row is None:
             stored = await receipts.insert(
-                conn, receipt, escrow.id if escrow else None, now, posting
+                conn, receipt, escrow.id if escrow else None, now, posting, fitted=fitted
             )
             if stored is None:
                 raise EscrowMoved  # the same receipt, a moment earlier, without a deal to lock
@@ -344,7 +384,7 @@ class EscrowFundManager:
         now = booking.now
         amount = booking.receipt.amount
         booking.journals.append(
-            postings.received(booking.receipt.provider, booking.key, escrow.id, amount, now)
+            postings.received(booking.source, booking.key, escrow.id, amount, now)
         )
         part = Money.zero(escrow.currency)
         if attempt is not None and attempt.wallet_part:
@@ -455,9 +495,32 @@ class EscrowFundManager:
                 now,
             )
             return
-        if context.attempt is not None and known.attempt_id is None and context.by_attempt is None:
+        if context.attempt is None or known.attempt_id is not None:
+            return
+        slot = context.by_attempt
+        if slot is None:
             await receipts.link_attempt(conn, known.id, context.attempt.id, fitted=False)
             await payments.attempt_paid(conn, context.attempt.id, now)
+        elif slot.reference is None and slot.state is ReceiptState.CREDITED:
+            # the prompt was credited without a number, and this is its number, credited as well
+            await outbox.queue(
+                conn,
+                [
+                    Notice(
+                        f"booked-twice:{slot.id}:{known.id}",
+                        "booked_twice",
+                        admin,
+                        {
+                            "reference": known.reference,
+                            "amount": str(known.amount),
+                            "code": known.escrow_id,
+                        },
+                        known.escrow_id,
+                    )
+                    for admin in self._admins
+                ],
+                now,
+            )
 
     async def _fill_slot(
         self, conn: Connection, escrow_id: str, receipt: Receipt
@@ -536,8 +599,11 @@ class EscrowFundManager:
 class _Booking:
     """What one unit is going to write. Filled by the decision, written in one go."""
 
-    def __init__(self, receipt: Receipt, key: str, now: Any) -> None:
+    def __init__(
+        self, receipt: Receipt, key: str, now: Any, *, from_suspense: bool = False
+    ) -> None:
         self.receipt = receipt
+        self.source = postings.suspense() if from_suspense else postings.external(receipt.provider)
         self.key = key
         self.now = now
         self.journals: list[Journal] = []
@@ -617,7 +683,7 @@ class _Booking:
         self.outcome = PaymentOutcome.TO_WALLET
         self.journals.append(
             postings.to_wallet(
-                self.receipt.provider,
+                self.source,
                 self.key,
                 escrow.id if escrow else None,
                 owner,
@@ -641,7 +707,7 @@ class _Booking:
         self.outcome = PaymentOutcome.SUSPENSE
         self.journals.append(
             postings.to_suspense(
-                self.receipt.provider,
+                self.source,
                 self.key,
                 escrow.id if escrow else None,
                 self.receipt.amount,
@@ -787,6 +853,22 @@ async def _lock(conn: Connection, receipt: Receipt) -> str | None:
     return None
 
 
+def _still_open(known: StoredReceipt, attempt: Attempt | None, mine: StoredReceipt | None) -> bool:
+    """Whether a known receipt can still be booked: it waits, was denied (and is proved now), or
+    lies in suspense while its own prompt says whose it is.
+    """
+    if known.state in (ReceiptState.WAITING, ReceiptState.IGNORED):
+        return True
+    return (
+        known.state is ReceiptState.SUSPENSE
+        and known.attempt_id is None
+        and attempt is not None
+        and mine is None
+        and attempt.amount == known.amount
+        and known.escrow_id == attempt.escrow_id
+    )
+
+
 def _key(receipt: Receipt) -> str:
     """What a payment is credited under, once."""
     return f"{receipt.provider}:{receipt.reference or f'attempt-{receipt.attempt_id}'}"
@@ -818,7 +900,9 @@ def _holds_reservation(context: Context, receipt: Receipt) -> bool:
     """Whether money by hand is the reserver's: in his time, and not from another number."""
     if context.reserver is None or context.reserved_until is None:
         return False
-    if receipt.happened_at > context.reserved_until:
+    if context.reserved_since is None or not (
+        context.reserved_since - _CLOCKS_APART <= receipt.happened_at <= context.reserved_until
+    ):
         return False
     return context.reserver_phone is None or phone.may_be(
         receipt.payer_shown, context.reserver_phone

@@ -115,13 +115,18 @@ class Intake:
         self._wake.set()
 
     async def run(self) -> None:
-        """Processes what comes, until cancelled. A database that is down is waited for."""
+        """Processes what comes, until cancelled. A database that is down, full or odd is waited
+        for.
+        """
         while True:
             self._wake.clear()
             try:
                 busy = await self.process_due()
             except (DatabaseDown, TimedOut):
                 _LOG.warning("the inbox waits for PostgreSQL", extra={"action": "inbox_waits"})
+                busy = 0
+            except Exception:  # noqa: BLE001 nothing may end it
+                _LOG.exception("the inbox failed", extra={"action": "inbox_failed"})
                 busy = 0
             if not busy:
                 try:
@@ -134,7 +139,11 @@ class Intake:
         async with self._db.unit() as conn:
             taken = await inbox.claim_requests(conn, self._clock.now(), _AT_ONCE)
         if taken:
-            await asyncio.gather(*(self._process_safely(request) for request in taken))
+            done = await asyncio.gather(
+                *(self._process_safely(request) for request in taken), return_exceptions=True
+            )
+            for error in filter(None, done):  # every row had its turn; its next one is set
+                raise error
         return len(taken)
 
     async def _process_safely(self, request: StoredRequest) -> None:

@@ -13,18 +13,33 @@ EXTERNAL: Final = {"mpesa": "mpesa:utility"}
 """Provider → the account of his that customers' payments land in."""
 
 
-def external(provider: str) -> str:
-    return EXTERNAL.get(provider, provider)
+Source = tuple[str, str]
+"""The account that money comes from: (kind, owner)."""
 
 
-def received(provider: str, key: str, escrow_id: str, amount: Money, at: datetime) -> Journal:
+def external(provider: str) -> Source:
+    """Money that a provider took in for us."""
+    return "external", EXTERNAL.get(provider, provider)
+
+
+def suspense() -> Source:
+    """Money that was booked before, and now is known to be somebody's."""
+    return "suspense", ""
+
+
+def _receipt_key(source: Source, key: str) -> str:
+    """A receipt is booked once, and taken out of suspense once."""
+    return f"receipt:{key}" if source[0] == "external" else f"claim:{key}"
+
+
+def received(source: Source, key: str, escrow_id: str, amount: Money, at: datetime) -> Journal:
     """A receipt is credited to its deal: external → received."""
     return Journal(
         "receipt",
-        f"receipt:{key}",
+        _receipt_key(source, key),
         amount.currency,
         (
-            Entry("external", external(provider), -amount.minor),
+            Entry(source[0], source[1], -amount.minor),
             Entry("received", escrow_id, amount.minor),
         ),
         at,
@@ -92,15 +107,15 @@ def returned(
 
 
 def to_wallet(
-    provider: str, key: str, escrow_id: str | None, telegram_id: int, amount: Money, at: datetime
+    source: Source, key: str, escrow_id: str | None, telegram_id: int, amount: Money, at: datetime
 ) -> Journal:
     """Money that the deal can't take: external → wallet."""
     return Journal(
         "late_payment",
-        f"receipt:{key}",
+        _receipt_key(source, key),
         amount.currency,
         (
-            Entry("external", external(provider), -amount.minor),
+            Entry(source[0], source[1], -amount.minor),
             Entry("wallet", str(telegram_id), amount.minor),
         ),
         at,
@@ -109,15 +124,15 @@ def to_wallet(
 
 
 def to_suspense(
-    provider: str, key: str, escrow_id: str | None, amount: Money, at: datetime
+    source: Source, key: str, escrow_id: str | None, amount: Money, at: datetime
 ) -> Journal:
     """Money that nobody can be credited with yet: external → suspense."""
     return Journal(
         "suspense",
-        f"receipt:{key}",
+        _receipt_key(source, key),
         amount.currency,
         (
-            Entry("external", external(provider), -amount.minor),
+            Entry(source[0], source[1], -amount.minor),
             Entry("suspense", "", amount.minor),
         ),
         at,

@@ -79,6 +79,10 @@ _DOWN: Final = (
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
 )
+_DOWN_STATES: Final = ("53", "58", "57P0", "25006", "25P03", "25P04")
+"""SQLSTATEs of a server that can't work now: full, failing, going down or standing by, or that cut
+a session it found idle. What they begin with.
+"""
 _RETRY: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
@@ -86,8 +90,12 @@ def translate(error: Exception) -> Exception:
     """The domain error that a driver's error means; the same error when it means none."""
     if isinstance(error, _DOWN):
         return DatabaseDown(f"PostgreSQL can't be reached: {type(error).__name__}")
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate.startswith(_DOWN_STATES):
+        return DatabaseDown(f"PostgreSQL can't work: {type(error).__name__}")
     if isinstance(error, asyncpg.QueryCanceledError | asyncpg.LockNotAvailableError):
         return TimedOut(f"PostgreSQL cut a statement: {type(error).__name__}")
+    if isinstance(error, _RETRY):
+        return TimedOut(f"PostgreSQL refused the transaction: {type(error).__name__}")
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
         name = error.constraint_name or ""
         known = CONSTRAINTS.get(name)
@@ -189,7 +197,9 @@ class Database:
             try:
                 async with self.unit() as conn:
                     return await work(conn)
-            except _RETRY as error:
+            except TimedOut as error:
+                if not isinstance(error.__cause__, _RETRY):
+                    raise
                 if turn == RETRIES - 1:
                     raise TimedOut("PostgreSQL kept refusing the transaction") from error
                 _LOG.warning("transaction retried", extra={"action": "unit_retried"})

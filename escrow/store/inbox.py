@@ -89,6 +89,11 @@ async def backlog(conn: Connection) -> tuple[int, int]:
     return row["waiting"], row["parked"]
 
 
+async def ping(conn: Connection) -> None:
+    """Costs nothing, but PostgreSQL has to answer."""
+    await conn.fetchval(_SQL["ping"])
+
+
 async def path_secret(conn: Connection, route: str, fresh: str) -> str:
     """The secret in a route's path; `fresh` becomes it when there is none yet."""
     await conn.execute(_SQL["path_secret"], route, fresh)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from escrow.domain.model import Journal
@@ -13,6 +14,9 @@ from escrow.store import queries
 from escrow.store.database import Connection
 
 _SQL: Final = queries.load("ledger")
+PAGE: Final = 5000
+"""Rows of the full proof in one piece."""
+_SHOWN: Final = 20
 
 
 async def post(conn: Connection, journals: Sequence[Journal]) -> dict[tuple[str, str], int]:
@@ -77,26 +81,120 @@ async def held_in_deals(conn: Connection, telegram_id: int) -> list[Mapping[str,
 
 
 async def proof(conn: Connection) -> list[str]:
-    """Proves the books: an empty list, or one line per break, naming the rows."""
-    breaks = [
+    """Proves the books whole, in one go: an empty list, or one line per break, naming the rows.
+
+    `Oversight` does the same in pieces, for books that have grown.
+    """
+    trial = [
         f"trial balance {row['currency']} is {row['total_minor']}"
         for row in await conn.fetch(_SQL["trial_balance"])
         if row["total_minor"] != 0
     ]
-    breaks += [
-        f"account {row['id']} ({row['kind']}:{row['owner']}) is not the sum of its entries"
-        for row in await conn.fetch(_SQL["broken_balances"])
-    ]
-    breaks += [
-        f"deal {row['escrow_id']} does not hold what its status says"
-        for row in await conn.fetch(_SQL["broken_deals"])
-    ]
-    breaks += [
+    found = Broken()
+    for part in ("accounts", "deals"):
+        last: int | str | None = None
+        while page := await next_page(conn, part, last):
+            found.add(await broken_among(conn, part, page))
+            last = page[-1]
+    return trial + found.lines() + await suspense_breaks(conn)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How far the books had been written at some moment. See `marks` in ledger.sql."""
+
+    journal: int = 0
+    entry: int = 0
+    account: int = 0
+    event: int = 0
+    horizon: int = 0
+    ceiling: int = 0
+
+    def back(self, rows: int) -> Marks:
+        """So many rows earlier."""
+        return Marks(
+            max(self.journal - rows, 0),
+            max(self.entry - rows, 0),
+            max(self.account - rows, 0),
+            max(self.event - rows, 0),
+        )
+
+
+@dataclass(slots=True)
+class Broken:
+    """Rows that do not prove, each with the words for it."""
+
+    journals: dict[int, str] = field(default_factory=dict)
+    accounts: dict[int, str] = field(default_factory=dict)
+    deals: dict[str, str] = field(default_factory=dict)
+
+    def add(self, other: Broken) -> None:
+        self.journals |= other.journals
+        self.accounts |= other.accounts
+        self.deals |= other.deals
+
+    def lines(self) -> list[str]:
+        """What to tell, at most twenty of a sort."""
+        parts = (self.journals, self.accounts, self.deals)
+        return [words for part in parts for words in list(part.values())[:_SHOWN]]
+
+
+async def marks(conn: Connection) -> Marks:
+    """How far the books are written now."""
+    row = await conn.fetchrow(_SQL["marks"])
+    assert row is not None  # noqa: S101 sums always come
+    return Marks(**dict(row))
+
+
+async def next_page(
+    conn: Connection, part: str, after: int | str | None, rows: int = PAGE
+) -> list[Any]:
+    """The next ids of `journals`, `accounts` or `deals`; None begins."""
+    start = ("" if part == "deals" else 0) if after is None else after
+    return [row["id"] for row in await conn.fetch(_SQL[f"{part[:-1]}_page"], start, rows)]
+
+
+async def broken_among(conn: Connection, part: str, ids: Sequence[Any]) -> Broken:
+    """Which of these journals, accounts or deals do not prove, each looked at whole."""
+    if not ids:
+        return Broken()
+    if part == "journals":
+        rows = await conn.fetch(_SQL["broken_journals"], ids)
+        return Broken(journals={r["id"]: f"journal {r['id']} does not balance" for r in rows})
+    if part == "accounts":
+        rows = await conn.fetch(_SQL["broken_balances"], ids)
+        return Broken(accounts={row["id"]: _account_words(row) for row in rows})
+    rows = await conn.fetch(_SQL["broken_deals"], ids)
+    return Broken(deals={r["id"]: f"deal {r['id']} does not hold what its status says" for r in rows})
+
+
+async def broken_since(conn: Connection, since: Marks) -> Broken:
+    """What was touched since then and does not prove; what was there before is taken as proved."""
+    journals = await conn.fetch(_SQL["touched_journals"], since.journal, since.entry)
+    deals = await conn.fetch(_SQL["touched_deals"], since.event, since.entry)
+    carries = await conn.fetch(_SQL["broken_carries"], since.account, since.entry)
+    found = Broken(accounts={row["id"]: _account_words(row) for row in carries})
+    found.add(await broken_among(conn, "journals", [row["id"] for row in journals]))
+    found.add(await broken_among(conn, "deals", [row["id"] for row in deals]))
+    return found
+
+
+async def suspense_breaks(conn: Connection) -> list[str]:
+    """A line per currency whose suspense is not the receipts that wait there."""
+    return [
         f"suspense {row['currency']} is off its receipts by {row['off_minor']}"
         for row in await conn.fetch(_SQL["suspense_difference"])
         if row["off_minor"] != 0
     ]
-    return breaks
+
+
+async def allow_long_statements(conn: Connection) -> None:
+    """In a unit: 25 s a statement, for a page of the full proof."""
+    await conn.execute(_SQL["long_statements"])
+
+
+def _account_words(row: Mapping[str, Any]) -> str:
+    return f"account {row['id']} ({row['kind']}:{row['owner']}) is not the sum of its entries"
 
 
 async def held_totals(conn: Connection) -> list[Mapping[str, Any]]:

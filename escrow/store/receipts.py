@@ -35,9 +35,11 @@ class Context:
     attempt_number_fitted: bool
     choice: Choice | None
     reserver: int | None
+    reserved_since: datetime | None
     reserved_until: datetime | None
     reserver_phone: str | None
     has_slot: bool
+    has_prompt: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,11 @@ async def context(conn: Connection, escrow_id: str | None, receipt: Receipt) -> 
         if row["choice"]
         else None,
         reserver=reservation["telegram_id"] if reservation else None,
+        reserved_since=reservation["since"] if reservation else None,
         reserved_until=reservation["until"] if reservation else None,
         reserver_phone=row["reserver_phone"],
         has_slot=row["has_slot"],
+        has_prompt=row["has_prompt"],
     )
 
 
@@ -108,6 +112,7 @@ async def insert(
     posting: Posting | None,
     *,
     next_check_at: datetime | None = None,
+    fitted: bool = False,
 ) -> int | None:
     """Stores a receipt, waiting or posted; None when its number or attempt is taken."""
     found = await conn.fetchval(
@@ -131,6 +136,7 @@ async def insert(
         receipt.inbox_id,
         dict(posting.outcome) if posting else {},
         next_check_at,
+        fitted,
     )
     return None if found is None else int(found)
 
@@ -228,9 +234,31 @@ async def ignore(
     return await conn.fetchval(_SQL["ignore"], receipt_id, evidence, dict(outcome)) is not None
 
 
-async def believe(conn: Connection, receipt_id: int, evidence: Evidence) -> None:
-    """Notes why a waiting receipt is going to be credited, before it is."""
-    await conn.execute(_SQL["believe"], receipt_id, evidence)
+async def believe(
+    conn: Connection, receipt_id: int, evidence: Evidence, check_at: datetime
+) -> None:
+    """Notes why a waiting receipt is going to be credited, before it is, and when to look whether
+    it was.
+    """
+    await conn.execute(_SQL["believe"], receipt_id, evidence, check_at)
+
+
+async def reopen(conn: Connection, receipt_id: int) -> None:
+    """A denied receipt that is claimed again waits again."""
+    await conn.execute(_SQL["reopen"], receipt_id)
+
+
+async def detach(conn: Connection, receipt_id: int) -> None:
+    """A denied claim no longer stands for its prompt."""
+    await conn.execute(_SQL["detach"], receipt_id)
+
+
+async def fitting_prompts(
+    conn: Connection, escrow_id: str, amount: Money, at: datetime
+) -> list[Attempt]:
+    """Prompts that such a payment may be of, and that no money stands for yet."""
+    rows = await conn.fetch(_SQL["fitting_prompts"], escrow_id, amount.minor, at)
+    return [payments.from_row(row) for row in rows]
 
 
 async def add_status_query(conn: Connection, token: str, receipt_id: int, now: datetime) -> None:

@@ -201,12 +201,14 @@ def notice_values(said: str) -> dict[str, dict[str, Any]]:
         "confirm_receipt": {**admin, "receipt": 7, "payer": said, "why": "unreachable"},
         "credited_unconfirmed": admin,
         "receipt_denied": {**admin, "why": said},
+        "booked_twice": admin,
         "receipt_elsewhere": {**admin, "other": OTHER},
         "other_amount": {**admin, "asked": "KES 10,500", "claimed": "KES 1"},
         "callback_mismatch": {"code": CODE, "attempt": 9},
         "wrong_shortcode": {"got": said},
         "request_parked": {"row": 4, "route": "stk", "why": said},
         "books_broken": {"breaks": [said] * 30},
+        "clock_jumped": {"seconds": -7_200},
         "notice_dead": {"row": 4, "kind": "held", "code": CODE},
     }
 

@@ -28,9 +28,7 @@ DONE = (PaymentOutcome.FUNDED, PaymentOutcome.SUSPENSE)
 class Wire:
     """The world as it is, and a fund manager that reaches it over a wire that can be cut."""
 
-    def __init__(
-        self, world: World, proxy: Proxy, db: Database, eye: asyncpg.Connection
-    ) -> None:
+    def __init__(self, world: World, proxy: Proxy, db: Database, eye: asyncpg.Connection) -> None:
         self.world, self.proxy, self.db, self.eye = world, proxy, db, eye
         self.funds = self.manager(60.0)
 
@@ -79,9 +77,7 @@ class Wire:
 
 
 @pytest.fixture
-async def wire(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Wire]:
+async def wire(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Wire]:
     monkeypatch.setitem(database.SERVER_SETTINGS, "lock_timeout", "700ms")
     async with World.open(dsn) as world, Proxy.open(dsn, tmp_path) as proxy:
         db = await Database.connect(proxy.dsn, minimum=1, maximum=4)

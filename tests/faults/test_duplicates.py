@@ -24,7 +24,7 @@ async def _deals(world: World) -> list[Escrow]:
 
 
 async def _deliver(receipts: Sequence[Callable[[], Awaitable[object]]]) -> list[list[object]]:
-    """Every receipt 50 times; all deliveries of one receipt start together, ten receipts at once."""
+    """Every receipt 50 times: all deliveries of one start together, of ten receipts at once."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(deliver: Callable[[], Awaitable[object]]) -> list[object]:
@@ -114,4 +114,4 @@ def _paybill_sender(world: World, deal: Escrow) -> Callable[[], Awaitable[object
 async def _work(world: World, stop: asyncio.Event) -> None:
     """Processes while deliveries still come, then what is left."""
     while await world.intake.process_due() or not stop.is_set():
-        await asyncio.sleep(0)
+        continue

@@ -69,9 +69,7 @@ class Play:
             await self.world.confirmations.look(await self.world.attempt(self.stk))
         elif event == CALLBACK:
             rail.query_answer = self.setting.callback_query
-            await self.world.callback(
-                self.stk, self.numbers[PAYBILL], balance=next(self.bodies)
-            )
+            await self.world.callback(self.stk, self.numbers[PAYBILL], balance=next(self.bodies))
         else:
             await self.world.paybill(
                 self.deal.id,
@@ -103,15 +101,15 @@ class Play:
     async def problems(self, payments: int) -> list[str]:
         """What is not as it should be after that many real payments."""
         world, found = self.world, []
-        wrong = {number: "CREDITED" for number in self._real(payments)}
+        due = dict.fromkeys(self._real(payments), "CREDITED")
         states = {
             row["reference"]: row["state"]
             for row in await world.sql(
                 "SELECT reference, state FROM receipts WHERE escrow_id = $1", self.deal.id
             )
         }
-        if states != wrong:
-            found.append(f"receipts {states} instead of {wrong}")
+        if states != due:
+            found.append(f"receipts {states} instead of {due}")
         if await world.accounts(self.deal) != (0, 9_000, 450):
             found.append(f"accounts {await world.accounts(self.deal)}")
         if (await world.attempt(self.stk)).state is not AttemptState.PAID:

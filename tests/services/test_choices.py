@@ -139,9 +139,7 @@ async def test_a_button_signed_with_another_secret_is_refused(world: World) -> N
 
 async def test_a_button_of_one_deal_does_nothing_on_another(world: World) -> None:
     first, second = await _offered(world), await _offered(world)
-    one, two = [
-        (await world.button(deal, Action.PROCEED)).split(":") for deal in (first, second)
-    ]
+    one, two = [(await world.button(deal, Action.PROCEED)).split(":") for deal in (first, second)]
     await _refused(world, ":".join([*one[:3], two[3]]))
     await _refused(world, ":".join([*two[:3], one[3]]))
 

@@ -231,7 +231,11 @@ async def test_a_declined_prompt_tells_the_payer_why_and_leaves_his_reservation(
 
 @pytest.mark.parametrize(
     ("answer", "state"),
-    [(CANCELLED, AttemptState.DECLINED), (PAID, AttemptState.PAID), (PENDING, AttemptState.PROMPTED)],
+    [
+        (CANCELLED, AttemptState.DECLINED),
+        (PAID, AttemptState.PAID),
+        (PENDING, AttemptState.PROMPTED),
+    ],
     ids=lambda value: str(value)[:8],
 )
 async def test_no_answer_on_the_phone_is_asked_about_before_anybody_is_told(
@@ -471,13 +475,34 @@ async def test_a_question_that_failed_says_nothing_and_is_asked_again_then_a_per
     deal = await world.deal(SMALL, buyer=BRIAN)
     reference = new_reference()
     await world.paybill(deal.id, deal.due, reference)
-    word = await world.status(world.rail.asked[0].token, reference, deal.due, code=2001)
+    word = await world.status(world.rail.asked[0].token, reference, deal.due, code=1)
     assert word == "unknown"
     assert await world.receipt_states() == {reference: "WAITING"}
     await _sweep(world, 60)
     assert len(world.rail.asked) == 4, "three more times, then nobody asks any more"
     assert await world.told(ADMIN) == ["confirm_receipt"]
     assert await world.status(world.rail.asked[-1].token, reference, deal.due) == "funded"
+
+
+async def test_a_refused_api_user_is_not_tried_again_and_the_admins_hear_why(
+    world: World,
+) -> None:
+    """A few more tries would lock it."""
+    world.rail.can_ask_status = True
+    deal, other = await world.deal(LARGE, buyer=BRIAN), await world.deal(LARGE, buyer=OTIENO)
+    reference = new_reference()
+    await world.paybill(deal.id, deal.due, reference)
+    await world.status(world.rail.asked[0].token, reference, deal.due, code=2001)
+    await world.paybill(other.id, other.due)
+    await _sweep(world, 60)
+    assert len(world.rail.asked) == 1
+    whys = await world.sql(
+        "SELECT params ->> 'why' AS why FROM outbox WHERE chat_id = $1 AND escrow_id = $2",
+        ADMIN,
+        deal.id,
+    )
+    assert "status_refused" in [row["why"] for row in whys]
+    assert {row["state"] for row in await world.receipts()} == {"WAITING"}
 
 
 async def test_an_answer_to_a_question_that_nobody_asked_changes_nothing(world: World) -> None:
@@ -598,9 +623,7 @@ async def test_two_admins_at_once_opposite_ways_are_one_decision_and_the_loser_i
 
 
 async def _validate(world: World, typed: str, amount: int, shortcode: str = SHORTCODE) -> object:
-    body = paybill_body(
-        typed, kes(amount), new_reference(), world.clock.now(), shortcode=shortcode
-    )
+    body = paybill_body(typed, kes(amount), new_reference(), world.clock.now(), shortcode=shortcode)
     return await world.intake.validate(body)
 
 

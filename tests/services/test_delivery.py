@@ -27,11 +27,13 @@ class FakeMessenger:
         self.answers: dict[int, SendResult] = {}
         self.broken_kinds: set[str] = set()
         self.gate: asyncio.Event | None = None
+        self.asked = asyncio.Event()
 
     async def send(
         self, chat_id: int, kind: str, params: Mapping[str, Any], language: str
     ) -> SendResult:
         self.tried.append((chat_id, kind))
+        self.asked.set()
         if kind in self.broken_kinds:
             raise KeyError(kind)
         if self.gate is not None:
@@ -231,8 +233,7 @@ async def test_money_does_not_wait_for_telegram(world: World) -> None:
     messenger.gate = asyncio.Event()
     await _queue(world, (BRIAN, "one"))
     sending = asyncio.create_task(_delivery(world, messenger).send_due())
-    while not messenger.tried:
-        await asyncio.sleep(0)
+    await messenger.asked.wait()
     pool = world.db.pool
     assert pool.get_idle_size() == pool.get_size(), "no connection is held while Telegram is asked"
     deal = await world.deal()
@@ -266,9 +267,7 @@ async def test_the_dispatcher_sends_until_it_is_stopped(world: World) -> None:
     messenger = FakeMessenger()
     running = asyncio.create_task(_delivery(world, messenger).run())
     await _queue(world, (BRIAN, "one"))
-    async with asyncio.timeout(10):
-        while not messenger.sent:
-            await asyncio.sleep(0)
+    await asyncio.wait_for(messenger.asked.wait(), 10)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running

@@ -385,14 +385,13 @@ async def test_a_deal_one_second_after_its_pay_by_is_cancelled_too(world: World)
 
 async def test_what_may_still_bring_money_keeps_a_deal_open_past_its_time(world: World) -> None:
     prompted, short = await _open(world), await _open(world, "update:2")
+    claimed = await world.deal(buyer=OTIENO)
     world.clock.tick(hours=23, minutes=59)
     attempt = await world.prompt(prompted)
     await world.pay(short, 9_800)
-    claimed = await world.deal(buyer=OTIENO)
     world.rail.can_ask_status = True
     await world.paybill(claimed.id, claimed.due)
     world.clock.tick(minutes=2)
-    await world.sql("UPDATE escrow_transactions SET pay_by = $1", world.clock.now())
     assert await world.escrows.cancel_overdue() == (0, 0)
     world.rail.query_answer = PAID
     await world.callback(attempt, new_reference())

@@ -262,9 +262,7 @@ async def test_the_reservation_counts_until_its_last_second(world: World) -> Non
     assert outcomes == [PaymentOutcome.SUSPENSE, PaymentOutcome.FUNDED]
 
 
-@pytest.mark.parametrize(
-    "shown", [PHONES[OTIENO], masked(PHONES[OTIENO])], ids=["clear", "masked"]
-)
+@pytest.mark.parametrize("shown", [PHONES[OTIENO], masked(PHONES[OTIENO])], ids=["clear", "masked"])
 async def test_a_number_that_contradicts_the_reserver_waits_for_a_claim(
     world: World, shown: str
 ) -> None:

@@ -130,9 +130,7 @@ async def test_a_row_that_keeps_failing_is_tried_five_times_with_back_off_then_p
     assert await world.intake.process_due() == 0
 
 
-async def test_a_poisoned_row_stops_no_other(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_poisoned_row_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     deal, attempt, body = await _paid_body(world)
     other = await world.deal(9_000, buyer=3_002)
     real = world.confirmations.on_callback
@@ -192,7 +190,7 @@ async def test_an_outage_of_the_database_parks_nothing_however_long_it_is(
 async def test_an_unknown_token_is_kept_for_its_attempt_then_parked_with_an_alert(
     world: World,
 ) -> None:
-    _, attempt, body = await _paid_body(world)
+    *_, body = await _paid_body(world)
     await world.intake.store(STK, "f" * 32, "POST", "", body, "127.0.0.1")
     for seconds in (*BACK_OFF_SECONDS, 0):
         assert await world.intake.process_due() == 1

@@ -178,7 +178,7 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "created_at": NOW,
         "expires_at": LATER,
     },
-    "reservations": {"escrow_id": OPEN_LINK, "telegram_id": BUYER, "until": LATER},
+    "reservations": {"escrow_id": OPEN_LINK, "telegram_id": BUYER, "since": NOW, "until": LATER},
     "reservation_counts": {"escrow_id": OPEN_LINK, "telegram_id": BUYER, "made": 1},
     "payouts": {
         "cause": "test:payout",

@@ -136,7 +136,18 @@ async def test_a_payment_of_no_deal_has_an_empty_context(world_db: Database) -> 
     async with world_db.reading() as conn:
         context = await receipts.context(conn, None, receipt())
     assert context == receipts.Context(
-        None, None, None, None, False, None, None, None, None, has_slot=False
+        None,
+        None,
+        None,
+        None,
+        False,
+        None,
+        None,
+        None,
+        None,
+        None,
+        has_slot=False,
+        has_prompt=False,
     )
 
 

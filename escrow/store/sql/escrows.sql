@@ -30,7 +30,14 @@ SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0)
   FROM escrow_transactions e
   JOIN escrow_sellers s ON s.id = e.seller_id
   LEFT JOIN ledger_accounts r ON r.kind = 'received' AND r.owner = e.id AND r.currency = e.currency
- WHERE (e.buyer_telegram_id = $1 OR s.telegram_id = $1) AND e.archived_at IS NULL
+ WHERE e.id IN ((SELECT b.id FROM escrow_transactions b
+                  WHERE b.buyer_telegram_id = $1 AND b.archived_at IS NULL
+                  ORDER BY b.created_at DESC LIMIT $2)
+                UNION
+                (SELECT o.id FROM escrow_transactions o
+                  WHERE o.seller_id = (SELECT id FROM escrow_sellers WHERE telegram_id = $1)
+                    AND o.archived_at IS NULL
+                  ORDER BY o.created_at DESC LIMIT $2))
  ORDER BY e.created_at DESC
  LIMIT $2
 

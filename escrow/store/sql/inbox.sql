@@ -24,9 +24,11 @@ UPDATE inbox SET state = $2, note = $3, processed_at = $4, next_try_at = NULL
 UPDATE inbox SET next_try_at = $2, note = $3 WHERE id = $1 AND state = 'NEW'
 
 -- inbox_backlog --
-SELECT count(*) FILTER (WHERE state = 'NEW') AS waiting,
-       count(*) FILTER (WHERE state = 'PARKED') AS parked
-  FROM inbox WHERE state <> 'DONE'
+SELECT (SELECT count(*) FROM inbox WHERE state = 'NEW') AS waiting,
+       (SELECT count(*) FROM inbox WHERE state = 'PARKED') AS parked
+
+-- ping --
+SELECT true
 
 -- path_secret --
 -- The secret in a route's path: made once, then the same for ever.

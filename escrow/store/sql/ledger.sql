@@ -46,24 +46,95 @@ SELECT e.currency,
 -- trial_balance --
 SELECT currency, total_minor FROM ledger_trial_balance
 
+-- marks --
+-- The last ids there are, and which transactions may still be under way (`horizon`: none below it;
+-- `ceiling`: none from it on had begun).
+SELECT coalesce((SELECT max(id) FROM ledger_journals), 0) AS journal,
+       coalesce((SELECT max(id) FROM ledger_entries), 0) AS entry,
+       coalesce((SELECT max(id) FROM ledger_accounts), 0) AS account,
+       coalesce((SELECT max(id) FROM escrow_timeline), 0) AS event,
+       pg_snapshot_xmin(s)::text::bigint AS horizon, pg_snapshot_xmax(s)::text::bigint AS ceiling
+  FROM pg_current_snapshot() AS s
+
+-- touched_journals --
+-- Journals written after journal $1 or by an entry after $2.
+SELECT id FROM ledger_journals WHERE id > $1
+UNION SELECT journal_id FROM ledger_entries WHERE id > $2
+
+-- touched_deals --
+-- Deals with an event after $1 or an entry after $2.
+SELECT escrow_id AS id FROM escrow_timeline WHERE id > $1
+UNION
+SELECT a.owner FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
+ WHERE e.id > $2 AND a.kind IN ('received', 'holding', 'pending_fee')
+
+-- journal_page --
+SELECT id FROM ledger_journals WHERE id > $1 ORDER BY id LIMIT $2
+
+-- account_page --
+SELECT id FROM ledger_accounts WHERE id > $1 ORDER BY id LIMIT $2
+
+-- deal_page --
+SELECT id FROM escrow_transactions WHERE id > $1 ORDER BY id LIMIT $2
+
+-- broken_journals --
+-- Which of these journals are not zero per currency, or no journals at all.
+SELECT j.id FROM unnest($1::bigint[]) AS j (id)
+ WHERE (SELECT count(*) FROM ledger_entries e WHERE e.journal_id = j.id) < 2
+    OR EXISTS (SELECT FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
+                WHERE e.journal_id = j.id GROUP BY a.currency HAVING sum(e.amount_minor) <> 0)
+ LIMIT 1000
+
 -- broken_balances --
--- Accounts whose balance is not the sum of their entries.
+-- Which of these accounts have a balance that is not the sum of their entries.
 SELECT a.id, a.kind, a.owner FROM ledger_accounts a
- WHERE a.kind NOT IN ('external', 'fees', 'costs', 'owner')
+ WHERE a.id = ANY ($1::bigint[]) AND a.kind NOT IN ('external', 'fees', 'costs', 'owner')
    AND a.balance_minor <> (SELECT coalesce(sum(e.amount_minor), 0) FROM ledger_entries e
                             WHERE e.account_id = a.id)
- LIMIT 20
+ LIMIT 1000
+
+-- broken_carries --
+-- Accounts opened after account $1 or with entries after entry $2 whose balance is not what the
+-- last entry before them left and they add: the sum, as long as the entries before were proved.
+WITH touched AS (
+    SELECT account_id, min(account_seq) AS first FROM ledger_entries
+     WHERE id > $2 AND account_seq IS NOT NULL GROUP BY account_id
+    UNION
+    SELECT id, 1 FROM ledger_accounts
+     WHERE id > $1 AND kind NOT IN ('external', 'fees', 'costs', 'owner')
+)
+SELECT a.id, a.kind, a.owner
+  FROM (SELECT account_id, min(first) AS first FROM touched GROUP BY account_id) t
+  JOIN ledger_accounts a ON a.id = t.account_id
+ WHERE a.balance_minor
+       <> coalesce((SELECT e.balance_after FROM ledger_entries e
+                     WHERE e.account_id = a.id AND e.account_seq = t.first - 1), 0)
+        + (SELECT coalesce(sum(e.amount_minor), 0) FROM ledger_entries e
+            WHERE e.account_id = a.id AND e.account_seq >= t.first)
+ LIMIT 1000
 
 -- broken_deals --
--- Deals whose accounts are not what their status says.
-SELECT b.escrow_id FROM escrow_balances b JOIN escrow_transactions e ON e.id = b.escrow_id
- WHERE (b.status IN ('HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
-        AND (b.holding_minor <> e.held_price_minor OR b.pending_fee_minor <> e.held_fee_minor
-             OR b.received_minor <> 0))
-    OR (b.status NOT IN ('HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
-        AND (b.holding_minor <> 0 OR b.pending_fee_minor <> 0))
-    OR (b.status <> 'PENDING' AND b.received_minor <> 0)
- LIMIT 20
+-- Which of these deals have accounts that are not what their status says. The balances are looked
+-- up one by one, so that a page never reads all accounts.
+SELECT e.id
+  FROM (SELECT d.id, d.status, d.held_price_minor, d.held_fee_minor,
+               coalesce((SELECT a.balance_minor FROM ledger_accounts a WHERE a.kind = 'holding'
+                            AND a.owner = d.id AND a.currency = d.currency), 0) AS holding,
+               coalesce((SELECT a.balance_minor FROM ledger_accounts a WHERE a.kind = 'pending_fee'
+                            AND a.owner = d.id AND a.currency = d.currency), 0) AS fee,
+               coalesce((SELECT a.balance_minor FROM ledger_accounts a WHERE a.kind = 'received'
+                            AND a.owner = d.id AND a.currency = d.currency), 0) AS received
+          FROM escrow_transactions d WHERE d.id = ANY ($1::text[]) OFFSET 0) AS e
+ WHERE (e.status IN ('HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
+        AND (e.holding <> e.held_price_minor OR e.fee <> e.held_fee_minor OR e.received <> 0))
+    OR (e.status NOT IN ('HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
+        AND (e.holding <> 0 OR e.fee <> 0))
+    OR (e.status <> 'PENDING' AND e.received <> 0)
+ LIMIT 1000
+
+-- long_statements --
+-- For the rest of a transaction: a page with one very busy account takes longer than others.
+SELECT set_config('statement_timeout', '25s', true)
 
 -- suspense_difference --
 -- Suspense must be exactly the receipts that wait there.
@@ -75,7 +146,22 @@ SELECT c.currency,
   FROM (VALUES ('KES'), ('USD')) AS c (currency)
 
 -- held_totals --
--- What is held for customers now.
-SELECT currency, kind, sum(balance_minor)::bigint AS total_minor FROM ledger_accounts
- WHERE kind IN ('received', 'holding', 'pending_fee', 'wallet', 'payable', 'suspense')
+-- What is held for customers now, by the open deals (the proof compares them with their accounts)
+-- and by the people's accounts: what it reads does not grow with the deals that are over.
+SELECT currency, kind, sum(minor)::bigint AS total_minor
+  FROM (SELECT e.currency, k.kind, k.minor
+          FROM escrow_transactions e,
+               LATERAL (VALUES ('holding', e.held_price_minor), ('pending_fee', e.held_fee_minor))
+                   AS k (kind, minor)
+         WHERE e.status IN ('HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
+           AND e.archived_at IS NULL
+        UNION ALL
+        SELECT e.currency, 'received',
+               (SELECT a.balance_minor FROM ledger_accounts a WHERE a.kind = 'received'
+                   AND a.owner = e.id AND a.currency = e.currency)
+          FROM escrow_transactions e WHERE e.status = 'PENDING' AND e.archived_at IS NULL
+        UNION ALL
+        SELECT currency, kind, balance_minor FROM ledger_accounts
+         WHERE kind IN ('wallet', 'payable', 'suspense')) AS parts
+ WHERE minor > 0
  GROUP BY currency, kind ORDER BY currency, kind

@@ -77,8 +77,8 @@ SELECT (SELECT count(*) FROM payment_attempts WHERE telegram_id = $1 AND created
 
 -- reserve --
 -- Reserves an open deal for a person; no row when another holds it.
-INSERT INTO reservations (escrow_id, telegram_id, until) VALUES ($1, $2, $3)
-ON CONFLICT (escrow_id) DO UPDATE SET telegram_id = $2, until = $3
+INSERT INTO reservations (escrow_id, telegram_id, since, until) VALUES ($1, $2, $4, $3)
+ON CONFLICT (escrow_id) DO UPDATE SET telegram_id = $2, since = $4, until = $3
  WHERE reservations.until <= $4 OR reservations.telegram_id = $2
 RETURNING telegram_id
 
@@ -117,11 +117,13 @@ SELECT c.*, e.currency FROM underpayment_choices c
  WHERE c.escrow_id = $1 AND c.used_at IS NULL AND c.voided_at IS NULL
 
 -- expired_choices --
--- Open choices whose time is over. While a prompt for the missing amount is open they wait, at
--- most $3 past the end.
+-- Open choices whose time is over. While a prompt for the missing amount is open, or money that
+-- came in time waits for its confirmation, they wait, at most $3 past the end.
 SELECT c.id, c.escrow_id FROM underpayment_choices c
  WHERE c.used_at IS NULL AND c.voided_at IS NULL AND c.expires_at <= $1
    AND (c.expires_at <= $1::timestamptz - $3::interval
         OR NOT EXISTS (SELECT FROM payment_attempts a WHERE a.escrow_id = c.escrow_id
-                        AND a.state IN ('CREATED', 'PROMPTED')))
+                        AND a.state IN ('CREATED', 'PROMPTED'))
+           AND NOT EXISTS (SELECT FROM receipts r WHERE r.escrow_id = c.escrow_id
+                            AND r.state = 'WAITING' AND r.happened_at <= c.expires_at))
  ORDER BY c.expires_at LIMIT $2

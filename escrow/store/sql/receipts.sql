@@ -7,7 +7,10 @@ SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0)
        v AS reservation, p.phone AS reserver_phone,
        EXISTS (SELECT FROM receipts slot
                 WHERE slot.escrow_id = e.id AND slot.reference IS NULL
-                  AND slot.amount_minor = $5 AND slot.state = 'CREDITED') AS has_slot
+                  AND slot.amount_minor = $5 AND slot.state = 'CREDITED') AS has_slot,
+       EXISTS (SELECT FROM payment_attempts fit
+                WHERE fit.escrow_id = e.id AND fit.amount_minor = $5 AND fit.state <> 'DECLINED')
+           AS has_prompt
   FROM (SELECT 1) AS one
   LEFT JOIN escrow_transactions e ON e.id = $1
   LEFT JOIN escrow_sellers s ON s.id = e.seller_id
@@ -23,23 +26,41 @@ SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0)
 -- Stores a receipt; no row when its number or its attempt is known already.
 INSERT INTO receipts (provider, channel, reference, attempt_id, escrow_id, telegram_id, currency,
     amount_minor, state, evidence, happened_at, received_at, posted_at, payer_shown, payer_name,
-    typed_reference, inbox_id, outcome, next_check_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+    typed_reference, inbox_id, outcome, next_check_at, reference_fitted)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 ON CONFLICT DO NOTHING
 RETURNING id
 
 -- post_waiting --
--- A waiting receipt becomes money: by its new state, evidence and owner. A prompt that claimed it
+-- A receipt that waited, was denied or lay in suspense becomes money: by its new state, evidence and owner. A prompt that claimed it
 -- keeps it, else that prompt could be credited once more.
 UPDATE receipts
    SET state = $2, evidence = $3, posted_at = $4, telegram_id = $5, attempt_id = coalesce(attempt_id, $6),
        reference_fitted = $7, escrow_id = $8, outcome = $9, amount_minor = $10,
        next_check_at = NULL
- WHERE id = $1 AND state = 'WAITING'
+ WHERE id = $1 AND state IN ('WAITING', 'IGNORED', 'SUSPENSE')
 RETURNING id
 
 -- lock_key --
 SELECT pg_advisory_xact_lock(hashtextextended($1, 0))
+
+-- reopen --
+-- A denied receipt that is claimed again waits again.
+UPDATE receipts SET state = 'WAITING', evidence = NULL, outcome = '{}', checks = 0
+ WHERE id = $1 AND state = 'IGNORED'
+
+-- detach --
+-- A denied claim no longer stands for its prompt.
+UPDATE receipts SET attempt_id = NULL WHERE id = $1 AND state = 'IGNORED'
+
+-- fitting_prompts --
+-- Prompts of a deal that no money stands for yet, of this amount and about this time.
+SELECT a.* FROM payment_attempts a
+ WHERE a.escrow_id = $1 AND a.amount_minor = $2 AND a.state <> 'DECLINED'
+   AND $3::timestamptz BETWEEN a.created_at - interval '2 minutes'
+                           AND a.created_at + interval '10 minutes'
+   AND NOT EXISTS (SELECT FROM receipts r WHERE r.attempt_id = a.id AND r.state <> 'IGNORED')
+ ORDER BY a.id
 
 -- link_attempt --
 -- A credited receipt turns out to be the one of this attempt.
@@ -73,7 +94,7 @@ SELECT r.*, a.phone FROM receipts r JOIN payment_attempts a ON a.id = r.attempt_
 -- Receipts of a deal that no attempt owns, of this amount and about the time of this attempt.
 SELECT r.* FROM receipts r JOIN payment_attempts a ON a.id = $2
  WHERE r.escrow_id = $1 AND r.attempt_id IS NULL AND r.channel = 'c2b'
-   AND r.amount_minor = a.amount_minor AND r.state IN ('WAITING', 'CREDITED')
+   AND r.amount_minor = a.amount_minor AND r.state IN ('WAITING', 'CREDITED', 'SUSPENSE')
    AND r.happened_at BETWEEN a.created_at - interval '2 minutes'
                          AND a.created_at + interval '10 minutes'
  ORDER BY r.id
@@ -96,7 +117,7 @@ RETURNING id
 
 -- believe --
 -- An admin believes a waiting receipt; crediting it comes next.
-UPDATE receipts SET evidence = $2 WHERE id = $1 AND state = 'WAITING'
+UPDATE receipts SET evidence = $2, next_check_at = $3 WHERE id = $1 AND state = 'WAITING'
 
 -- add_status_query --
 INSERT INTO status_queries (token, receipt_id, asked_at) VALUES ($1, $2, $3)
