@@ -24,7 +24,7 @@ from escrow.settings import Settings, SettingsError, load
 from escrow.store.embedded import Cluster, EmbeddedError
 from escrow.web.server import PortTakenError
 
-STOP_SECONDS = 9.0
+STOP_SECONDS = 6.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

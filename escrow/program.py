@@ -41,8 +41,10 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 Say = Callable[[str], None]
-POLL_SILENCE_SECONDS: Final = 180.0
-"""A poll takes 40 s at most; this long without a good answer Telegram or we are away."""
+POLL_SILENCE_SECONDS: Final = 900.0
+"""A poll takes 40 s at most. After this long without a good answer a restart may help; sooner it
+is Telegram's outage, and no reason to stop taking in money.
+"""
 
 
 class Program:

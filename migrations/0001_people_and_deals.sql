@@ -442,7 +442,7 @@ CREATE FUNCTION timeline_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.version IS NOT NULL THEN
         IF pg_trigger_depth() > 1
-           AND current_user::regrole = (SELECT relowner FROM pg_class WHERE oid = TG_RELID)
+           AND current_user = (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = TG_RELID)
         THEN
             RETURN NEW;
         END IF;

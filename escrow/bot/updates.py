@@ -27,7 +27,7 @@ _LOG: Final = logging.getLogger(__name__)
 CHATS_AT_ONCE: Final = 8
 TRIES: Final = 3
 HANDLER_SECONDS: Final = 120.0
-STOP_SECONDS: Final = 5.0
+STOP_SECONDS: Final = 3.0
 
 
 class UpdateStore:
@@ -63,6 +63,7 @@ class UpdateStore:
         self._level = asyncio.Event()  # memory holds everything that the table has to do
         self._drained = asyncio.Event()  # there is room in memory again
         self._stored = 0
+        self._started_at: float | None = None
         self._stopping = False
         self.poller = (
             Poller(
@@ -82,6 +83,7 @@ class UpdateStore:
         A database that is down is waited for in the background.
         """
         self._stopping = False
+        self._started_at = asyncio.get_running_loop().time()
         self._level.clear()
         self._drained.set()
         self._follower = asyncio.get_running_loop().create_task(self._follow())
@@ -89,7 +91,7 @@ class UpdateStore:
             self.poller.start()
 
     async def stop(self) -> None:
-        """Fetches no more, and gives what is under way five seconds to end. What is cut or still
+        """Fetches no more, and gives what is under way three seconds to end. What is cut or still
         waits is handled at the next start.
         """
         self._stopping = True
@@ -114,6 +116,14 @@ class UpdateStore:
             await self._level.wait()
             if self._tasks:
                 await asyncio.wait(set(self._tasks))
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long polling has had no good answer; 0 while a webhook brings the updates."""
+        if self.poller is None or self._started_at is None:
+            return 0.0
+        last = max(self._started_at, self.poller.polled_at or 0.0)
+        return asyncio.get_running_loop().time() - last
 
     async def accept(self, body: object) -> None:
         """Stores one update that a webhook brought; answer Telegram only after this.

@@ -51,7 +51,7 @@ from escrow.store.receipts import Context, Posting
 _LOG: Final = logging.getLogger(__name__)
 OVERALL_SECONDS: Final = 60.0
 _PAYMENT: Final = By(Actor.PAYMENT)
-_CLOCKS_APART: Final = timedelta(seconds=30)
+_CLOCKS_APART: Final = timedelta(seconds=2)
 """How far M-Pesa's clock may be off ours."""
 _SECOND_NUMBER_AFTER: Final = timedelta(minutes=2)
 

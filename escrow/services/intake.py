@@ -55,7 +55,8 @@ class Intake:
 
     def knows(self, secret: str) -> bool:
         """Whether a path carries our secret, in constant time."""
-        return hmac.compare_digest(secret.encode(), self._path_secret.encode())
+        given = secret.encode("utf-8", "surrogateescape")
+        return hmac.compare_digest(given, self._path_secret.encode())
 
     def check(self, route: str, body: bytes) -> None:
         """`UnreadableError` when the body is not what the provider documents."""

@@ -53,15 +53,27 @@ async def store_request(
     now: datetime,
 ) -> tuple[int, bool]:
     """Keeps a raw request; returns (row, whether it is new)."""
-    digest = hashlib.sha256(
-        b"\0".join([route.encode(), token.encode(), method.encode(), query.encode(), body])
-    ).digest()
+    texts = [text.encode("utf-8", "surrogateescape") for text in (route, token, method, query)]
+    digest = hashlib.sha256(b"\0".join([*texts, body])).digest()
     found = await conn.fetchval(
-        _SQL["store_request"], digest, route, token, method, query, body, sender, now
+        _SQL["store_request"],
+        digest,
+        route,
+        token,
+        method,
+        _storable(query),
+        body,
+        _storable(sender),
+        now,
     )
     if found is not None:
         return int(found), True
     return int(await conn.fetchval(_SQL["request_by_digest"], digest)), False
+
+
+def _storable(text: str) -> str:
+    """A text without what PostgreSQL can't keep: NUL, and bytes that were no UTF-8."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 async def claim_requests(conn: Connection, now: datetime, limit: int) -> list[StoredRequest]:
@@ -75,11 +87,11 @@ async def finish_request(
     conn: Connection, request_id: int, state: str, note: str, now: datetime
 ) -> None:
     """Closes a request: DONE or PARKED."""
-    await conn.execute(_SQL["finish_request"], request_id, state, note[:300], now)
+    await conn.execute(_SQL["finish_request"], request_id, state, _storable(note)[:300], now)
 
 
 async def retry_request(conn: Connection, request_id: int, at: datetime, note: str) -> None:
-    await conn.execute(_SQL["retry_request"], request_id, at, note[:300])
+    await conn.execute(_SQL["retry_request"], request_id, at, _storable(note)[:300])
 
 
 async def backlog(conn: Connection) -> tuple[int, int]:
@@ -133,7 +145,7 @@ async def update_done(
     conn: Connection, update_id: int, state: str, note: str, now: datetime
 ) -> None:
     """Closes an update: DONE or PARKED."""
-    await conn.execute(_SQL["update_done"], update_id, state, note[:300], now)
+    await conn.execute(_SQL["update_done"], update_id, state, _storable(note)[:300], now)
 
 
 async def start_run(conn: Connection, job: str, now: datetime) -> int:

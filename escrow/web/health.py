@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import ip_address
@@ -13,6 +12,7 @@ from aiohttp import web
 from escrow.domain.errors import DatabaseDown, Fault
 from escrow.services.oversight import Oversight
 from escrow.services.ports import Clock
+from escrow.web.webhooks import same
 
 _PROOF_AGE: Final = timedelta(minutes=3)
 _OUTBOX_AGE: Final = timedelta(minutes=10)
@@ -76,7 +76,7 @@ class Health:
 
     async def _show_metrics(self, request: web.Request) -> web.Response:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        by_token = bool(self._token) and hmac.compare_digest(given.encode(), self._token.encode())
+        by_token = bool(self._token) and same(given, self._token)
         if not by_token and not _loopback(request.remote):
             raise web.HTTPNotFound
         if not by_token and "X-Forwarded-For" in request.headers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from escrow.domain.errors import DatabaseDown, TimedOut
-from escrow.web.webhooks import read_body
+from escrow.web.webhooks import read_body, same
 
 HEADER = "X-Telegram-Bot-Api-Secret-Token"
 
@@ -31,16 +30,18 @@ class TelegramHook:
 
     async def _receive(self, request: web.Request) -> web.Response:
         given = (request.match_info["secret"], request.headers.get(HEADER, ""))
-        if not all(hmac.compare_digest(one.encode(), self._secret.encode()) for one in given):
+        if not all(same(one, self._secret) for one in given):
             raise web.HTTPNotFound
         try:
             update = json.loads(await read_body(request))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise web.HTTPBadRequest from None
-        if not isinstance(update, dict) or not isinstance(update.get("update_id"), int):
+        if not isinstance(update, dict):
             raise web.HTTPBadRequest
         try:
             await self._accept(update)
+        except (ValueError, RecursionError):
+            raise web.HTTPBadRequest from None
         except (DatabaseDown, TimedOut):
             raise web.HTTPServiceUnavailable from None
         return web.Response()

@@ -8,6 +8,7 @@ acknowledged.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -116,13 +117,21 @@ def _within(address: str, networks: Sequence[object]) -> bool:
     return any(found in network for network in networks)  # type: ignore[operator]
 
 
+def same(given: str, ours: str) -> bool:
+    """Whether a secret that was given is ours, in constant time; whatever bytes it was made of."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), ours.encode())
+
+
 def client_address(request: web.Request, proxies: Sequence[object]) -> str:
     """Who called: the peer, or the rightmost forwarded address that is not a proxy of ours."""
     address = request.remote or ""
     if not _within(address, proxies):
         return address
     for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
-        address = hop.strip() or address
+        try:
+            address = str(ip_address(hop.strip()))
+        except ValueError:  # not written by a proxy of ours: the last address that was is the sender
+            break
         if not _within(address, proxies):
             break
     return address

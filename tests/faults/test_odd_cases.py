@@ -301,6 +301,39 @@ async def test_the_same_receipt_by_both_ways_at_once_is_one_credit(
     assert await world.wallet() == 0
 
 
+async def test_a_number_in_suspense_that_is_a_prompts_own_goes_to_its_payer(world: World) -> None:
+    """Its C2B row came first and showed another number; the callback says whose prompt it was."""
+    deal = await world.deal(9_000)
+    attempt = await world.prompt(deal)
+    reference = new_reference()
+    await world.paybill(deal.id, deal.due, reference, shown=masked(PHONES[OTIENO]))
+    assert await world.suspense() == 9_450
+    world.rail.query_answer = PAID
+    await world.callback(attempt, reference)
+    assert await world.suspense() == 0
+    assert await world.receipt_states() == {reference: "CREDITED"}
+    assert await world.accounts(deal) == (0, 9_000, 450)
+    assert (await world.escrow(deal.id)).buyer_telegram_id == BRIAN
+    assert await world.callback(attempt, reference, balance=1) == "duplicate"
+
+
+async def test_one_payment_credited_under_two_names_is_told_to_the_admins(world: World) -> None:
+    """By query without a number, and by TransactionStatus under a payer's number that looks
+    different: only the callback shows that it was the same money.
+    """
+    world.rail.can_ask_status = True
+    world.rail.query_answer = PAID
+    deal = await world.deal(9_000)
+    attempt = await world.prompt(deal)
+    await world.confirmations.look(attempt)
+    reference = new_reference()
+    await world.paybill(deal.id, deal.due, reference, shown=masked(PHONES[OTIENO]))
+    await world.status(world.rail.asked[-1].token, reference, deal.due)
+    await world.callback(attempt, reference)
+    for admin in ADMINS:
+        assert (await world.notice(admin, "booked_twice"))["reference"] == reference
+
+
 # -- failure after success, success after failure ------------------------------------------------
 
 

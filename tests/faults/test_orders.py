@@ -5,6 +5,7 @@ credited exactly once.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 from collections.abc import Iterable, Sequence
@@ -50,11 +51,25 @@ SETTINGS = (
 )
 
 
+SHOWN = itertools.cycle(
+    (
+        masked(PHONES[BRIAN]),
+        PHONES[BRIAN],
+        hashlib.sha256(PHONES[BRIAN].encode()).hexdigest(),
+        "",
+    )
+)
+"""How a payer's number comes by C2B, order by order: masked, clear, hashed, not at all."""
+
+
 class Play:
     """One deal, one prompt, and what M-Pesa tells of it."""
 
-    def __init__(self, world: World, setting: Setting, deal: Escrow, attempt: Attempt) -> None:
+    def __init__(
+        self, world: World, setting: Setting, deal: Escrow, attempt: Attempt, shown: str
+    ) -> None:
         self.world = world
+        self.shown = shown
         self.setting = setting
         self.deal = deal
         self.stk = attempt
@@ -75,7 +90,7 @@ class Play:
                 self.deal.id,
                 self.deal.due,
                 self.numbers[event],
-                shown=masked(PHONES[BRIAN]),
+                shown=self.shown,
                 balance=f"{next(self.bodies)}.00",
             )
         if self.setting.answers_at_once:
@@ -141,7 +156,7 @@ async def play(world: World, setting: Setting, order: Sequence[str]) -> list[str
     """Tells one order; what went wrong."""
     world.clock.tick(minutes=15)
     deal = await world.deal(9_000)
-    started = Play(world, setting, deal, await world.prompt(deal))
+    started = Play(world, setting, deal, await world.prompt(deal), next(SHOWN))
     for event in order:
         await started.tell(event)
         world.clock.tick(seconds=5)

@@ -210,6 +210,27 @@ async def test_a_callback_before_our_answer_was_stored_brings_the_request_id(
     assert await world.status_of(deal) == ("HELD" if paid else "PENDING")
 
 
+@pytest.mark.parametrize("again", ["query", "callback"])
+async def test_a_claim_that_was_denied_is_credited_when_mpesa_proves_it_after_all(
+    world: World, again: str
+) -> None:
+    world.rail.query_answer = CANCELLED
+    deal = await world.deal(SMALL)
+    attempt = await world.prompt(deal)
+    reference = new_reference()
+    await world.callback(attempt, reference)
+    card = await world.notice(ADMIN, "confirm_receipt")
+    await world.confirmations.confirm_receipt(card["receipt"], ADMIN, ours=False)
+    assert await world.receipt_states() == {reference: "IGNORED"}
+    world.rail.query_answer = PAID
+    if again == "query":
+        await world.confirmations.look(await world.attempt(attempt))
+    else:
+        await world.callback(attempt, reference, balance=1)
+    assert await world.receipt_states() == {reference: "CREDITED"}
+    assert await world.accounts(deal) == (0, SMALL, 450)
+
+
 # -- declined and unanswered prompts -------------------------------------------------------------
 
 

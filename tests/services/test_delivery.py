@@ -7,6 +7,9 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
+from escrow.domain.errors import DatabaseDown
 from escrow.domain.model import Notice, PaymentOutcome
 from escrow.services.delivery import Delivery
 from escrow.services.ports import SendResult, Sent
@@ -98,6 +101,25 @@ async def test_a_sent_notice_remembers_its_message_and_is_never_sent_again(world
     assert messenger.sent == [(BRIAN, "one")]
     (row,) = await world.sql("SELECT message_id, closed_at FROM outbox")
     assert row == {"message_id": 1, "closed_at": world.clock.now()}
+
+
+async def test_a_notice_that_was_sent_but_not_noted_is_noted_later_and_not_sent_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messenger = FakeMessenger()
+    await _queue(world, (BRIAN, "one"))
+    delivery = _delivery(world, messenger)
+
+    async def down(*args: object) -> None:
+        raise DatabaseDown
+
+    monkeypatch.setattr(outbox, "sent", down)
+    with pytest.raises(DatabaseDown):
+        await delivery.send_due()
+    monkeypatch.undo()
+    await _drain(delivery)
+    assert messenger.sent == [(BRIAN, "one")]
+    assert await _states(world) == [("one", "SENT")]
 
 
 async def test_retry_after_holds_every_chat_for_as_long_as_telegram_says(world: World) -> None:

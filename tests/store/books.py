@@ -25,6 +25,7 @@ LATER: Final = NOW + timedelta(hours=24)
 SELLER, OTHER_SELLER, BUYER, STRANGER, ADMIN = 2001, 2002, 3001, 3002, 1001
 PRICE, FEE, DUE = 100_00, 5_00, 105_00
 RECEIVED = 98_00
+SPARE = 50_00 + 4 * DUE  # what the stranger's wallet holds: late money and four receipts
 PHONE, OTHER_PHONE = "254722000222", "254733000333"
 APP: Final = "escrow_app"
 OWNER: Final = "owner"
@@ -191,7 +192,6 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
     "payout_attempts": {
         "payout_id": 2,
         "originator_conversation_id": "test-conversation",
-        "state": "FAILED",
         "sent_at": NOW,
     },
     "provider_tokens": {"provider": "mpesa:new"},
@@ -351,6 +351,27 @@ def fund(
     ]
 
 
+def posted(reference: str, state: str, *, amount: int = DUE, **changes: Any) -> list[Step]:
+    """A receipt that was posted, with its journal: to suspense, else to the stranger's wallet."""
+    to = ("suspense", "") if state == "SUSPENSE" else ("wallet", str(STRANGER))
+    return [
+        insert(
+            "receipts",
+            reference=reference,
+            state=state,
+            amount_minor=amount,
+            evidence="query",
+            posted_at=NOW,
+            **changes,
+        ),
+        post(
+            f"receipt:mpesa:{reference}",
+            ("external", "mpesa:utility", -amount),
+            (*to, amount),
+        ),
+    ]
+
+
 def drain(escrow_id: str, *, seller: int, buyer: int, fee: int) -> Step:
     """Everything held goes where the settlement says, in one journal."""
     parts = (
@@ -468,7 +489,6 @@ async def world(conn: asyncpg.Connection) -> None:
                 escrow=UNDERPAID,
             ),
             post("late", ("external", "mpesa:utility", -50_00), ("wallet", str(STRANGER), 50_00)),
-            post("lost", ("external", "mpesa:utility", -20_00), ("suspense", "", 20_00)),
             insert("ledger_accounts", owner="4004"),
             insert("seller_ratings", escrow_id=COMPLETED),
             insert("fraud_flags", telegram_id=BUYER),
@@ -476,7 +496,7 @@ async def world(conn: asyncpg.Connection) -> None:
             # choice 1 is open, 2 was used
             insert("underpayment_choices", escrow_id=UNDERPAID),
             insert("underpayment_choices", escrow_id=HELD, used_at=NOW, used_action="completed"),
-            # attempt 1 is open, 2 was paid, 3 was declined
+            # attempt 1 is open, 2 was paid, 3 was declined, 4 is over
             insert(
                 "payment_attempts",
                 cause="update:1",
@@ -506,56 +526,44 @@ async def world(conn: asyncpg.Connection) -> None:
                 checkout_request_id="ws_CO_3",
                 closed_at=NOW,
             ),
-            # receipt 1 is credited, 2 waits, 3 lies in suspense, 4 was sent back, 5 has a fitted
-            # number, 6 was reversed
-            *(
-                insert(
-                    "receipts",
-                    channel=channel,
-                    reference=reference,
-                    attempt_id=attempt,
-                    escrow_id=escrow_id,
-                    state=state,
-                    evidence=None if state == "WAITING" else "query",
-                    posted_at=None if state == "WAITING" else NOW,
-                    reference_fitted=attempt == 3,
-                    amount_minor=20_00 if state == "SUSPENSE" else DUE,
-                )
-                for channel, reference, attempt, escrow_id, state in (
-                    ("stk", "SGCREDIT01", 2, HELD, "CREDITED"),
-                    ("c2b", "SGWAIT0002", None, PENDING, "WAITING"),
-                    ("c2b", "SGLOST0003", None, None, "SUSPENSE"),
-                    ("c2b", "SGBACK0004", None, None, "RETURNED"),
-                    ("stk", "SGFITTED05", 3, HELD, "CREDITED"),
-                    ("c2b", "SGTAKEN006", None, HELD, "REVERSED"),
-                )
+            insert(
+                "payment_attempts",
+                cause="update:4",
+                token="5" * 32,
+                escrow_id=DELIVERED,
+                telegram_id=ADMIN,
+                phone="254711000444",
+                state="EXPIRED",
+                checkout_request_id="ws_CO_4",
+                closed_at=NOW,
             ),
+            # receipt 1 is credited, 2 waits, 3 lies in suspense, 4 was sent back, 5 has a fitted
+            # number, 6 was reversed, 7 is not money of ours
+            *posted("SGCREDIT01", "CREDITED", channel="stk", attempt_id=2, escrow_id=HELD),
+            insert("receipts", reference="SGWAIT0002", escrow_id=PENDING),
+            *posted("SGLOST0003", "SUSPENSE", amount=20_00),
+            *posted("SGBACK0004", "RETURNED"),
+            *posted(
+                "SGFITTED05",
+                "CREDITED",
+                channel="stk",
+                attempt_id=3,
+                escrow_id=HELD,
+                reference_fitted=True,
+            ),
+            *posted("SGTAKEN006", "REVERSED", escrow_id=HELD),
+            insert("receipts", reference="SGFAKE0007", state="IGNORED", attempt_id=4),
             insert("status_queries", token="4" * 32, receipt_id=2),
             # payout 1 is being sent, 2 is a person's own, 3 was paid
-            insert(
-                "payouts",
-                cause="settlement:1",
-                escrow_id=COMPLETED,
-                leg="seller",
-                state="SENDING",
-            ),
+            insert("payouts", cause="settlement:1", escrow_id=COMPLETED, leg="seller"),
             insert("payouts", cause="withdraw:2", telegram_id=BUYER),
-            insert(
-                "payouts",
-                cause="withdraw:3",
-                state="PAID",
-                provider_reference="SGPAID0003",
-                finalized_at=NOW,
-            ),
-            insert(
-                "payout_attempts",
-                payout_id=1,
-                originator_conversation_id="out-1",
-                state="SENDING",
-            ),
-            insert(
-                "payout_attempts", payout_id=3, originator_conversation_id="out-3", state="PAID"
-            ),
+            insert("payouts", cause="withdraw:3"),
+            insert("payout_attempts", payout_id=1, originator_conversation_id="out-1"),
+            insert("payout_attempts", payout_id=3, originator_conversation_id="out-3"),
+            "UPDATE payouts SET state = 'SENDING' WHERE id IN (1, 3)",
+            "UPDATE payout_attempts SET state = 'PAID' WHERE payout_id = 3",
+            "UPDATE payouts SET state = 'PAID', provider_reference = 'SGPAID0003',"
+            " finalized_at = now() WHERE id = 3",
             insert("inbox", digest=b"w" * 32),
             insert("telegram_updates", update_id=1),
             insert("outbox", cause="receipt:1"),

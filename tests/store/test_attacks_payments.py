@@ -1,5 +1,5 @@
-"""Direct SQL against money on its way in and out, and against the edges: what PostgreSQL refuses
-whoever asks (invariants I13–I17).
+"""Direct SQL against money on its way in and out: what PostgreSQL refuses whoever asks (invariants
+I13, I14, I16 and I17).
 
 Each attack is refused by name, and succeeds once its guard is gone: so no guard is idle.
 """
@@ -24,19 +24,21 @@ from tests.store.books import (
     OWNER,
     PENDING,
     PHONE,
-    SELLER,
     STRANGER,
     UNDERPAID,
     Attack,
     attack,
     bad,
     insert,
+    post,
 )
 
 BOTH = (OWNER, APP)
 TOKEN = "0123456789abcdef" * 2
 ATTEMPT_UNCHANGED = "payment_attempts.attempt_unchanged"
 RECEIPT_UNCHANGED = "receipts.receipt_unchanged"
+BOOKED, BOOKED_LATER = "receipts.receipt_booked", "receipts.receipt_booked_later"
+CHOICE_UNCHANGED = "underpayment_choices.choice_unchanged"
 PAYOUT_UNCHANGED = "payouts.payout_unchanged"
 PAYOUT_ATTEMPT_UNCHANGED = "payout_attempts.payout_attempt_unchanged"
 
@@ -48,6 +50,7 @@ def frozen(
     guards = {
         "attempt_frozen": ATTEMPT_UNCHANGED,
         "receipt_frozen": RECEIPT_UNCHANGED,
+        "choice_frozen": CHOICE_UNCHANGED,
         "payout_frozen": PAYOUT_UNCHANGED,
         "payout_attempt_frozen": PAYOUT_ATTEMPT_UNCHANGED,
     }
@@ -84,6 +87,15 @@ def kept(
             guard=f"{table}.{trigger}",
             behind=emptied,
         ),
+    )
+
+
+def booked(reference: str, amount: int, *, provider: str = "mpesa") -> books.Step:
+    """The journal that stands for a receipt."""
+    return post(
+        f"receipt:{provider}:{reference}",
+        ("external", "mpesa:utility", -amount),
+        ("wallet", str(STRANGER), amount),
     )
 
 
@@ -161,7 +173,15 @@ RECEIPTS: tuple[Attack, ...] = (
     bad("receipts", "receipts_currency_check", currency="EUR"),
     bad("receipts", "receipts_amount_minor_check", amount_minor=0),
     bad("receipts", "receipts_amount_minor_check", amount_minor=-DUE),
-    bad("receipts", "receipts_state_check", state="LOST", evidence="query", posted_at=NOW),
+    bad(
+        "receipts",
+        "receipts_state_check",
+        behind=(BOOKED,),
+        state="LOST",
+        evidence="query",
+        posted_at=NOW,
+    ),
+    bad("receipts", "receipts_reference_check", reference="attempt-1"),
     bad("receipts", "receipts_evidence_check", evidence="a screenshot"),
     bad("receipts", "receipt_slot_only_for_prompts", reference=None),
     bad("receipts", "receipts_pkey", id=1),
@@ -169,10 +189,9 @@ RECEIPTS: tuple[Attack, ...] = (
     bad("receipts", "receipts_escrow_id_fkey", escrow_id=NEW),
     attack(
         "a receipt number is credited once",
-        insert(
-            "receipts", reference="SGCREDIT01", state="CREDITED", evidence="query", posted_at=NOW
-        ),
+        *books.posted("SGCREDIT01", "CREDITED")[:1],
         by="receipt_once",
+        behind=(BOOKED,),
         roles=BOTH,
     ),
     attack(
@@ -198,6 +217,7 @@ RECEIPTS: tuple[Attack, ...] = (
             f"no receipt is {state} without evidence",
             insert("receipts", state=state, posted_at=NOW),
             by="receipt_posted_with_evidence",
+            behind=(BOOKED,),
             roles=BOTH,
         )
         for state in ("CREDITED", "SUSPENSE", "RETURNED", "REVERSED")
@@ -206,12 +226,14 @@ RECEIPTS: tuple[Attack, ...] = (
         "no receipt is credited without the time",
         insert("receipts", state="CREDITED", evidence="query"),
         by="receipt_posted_with_evidence",
+        behind=(BOOKED,),
         roles=BOTH,
     ),
     attack(
         "a waiting receipt is not credited on nobody's word",
         "UPDATE receipts SET state = 'CREDITED', posted_at = now() WHERE id = 2",
         by="receipt_posted_with_evidence",
+        behind=(BOOKED_LATER,),
         roles=BOTH,
     ),
     *(
@@ -239,10 +261,64 @@ RECEIPTS: tuple[Attack, ...] = (
             (1, "attempt_id", "1"),
             (1, "channel", "'c2b'"),
             (1, "escrow_id", f"'{PENDING}'"),
-            (1, "telegram_id", str(STRANGER)),
+            (1, "telegram_id", str(BUYER)),
             (1, "evidence", "'admin'"),
             (1, "posted_at", "now()"),
         )
+    ),
+    *(
+        attack(
+            f"no receipt is credited {how}",
+            *books.posted("SGNEW00001", "CREDITED")[:1],
+            *journals,
+            by="receipt_has_its_journal",
+            guard=BOOKED,
+            roles=BOTH,
+        )
+        for how, journals in (
+            ("without its journal", ()),
+            ("on another one's journal", (booked("SGOTHER001", DUE),)),
+            ("on another provider's journal", (booked("SGNEW00001", DUE, provider="bank"),)),
+            ("with less than it says", (booked("SGNEW00001", DUE - 1),)),
+            ("with more than it says", (booked("SGNEW00001", DUE + 1),)),
+            (
+                "with money that came from nowhere new",
+                (
+                    post(
+                        "receipt:mpesa:SGNEW00001",
+                        ("wallet", str(STRANGER), -DUE),
+                        ("wallet", str(BUYER), DUE),
+                    ),
+                ),
+            ),
+        )
+    ),
+    attack(
+        "a prompt's number and its attempt do not credit it twice",
+        *books.posted("SGNEW00001", "CREDITED", channel="stk", attempt_id=1),
+        booked("attempt-1", DUE),
+        by="receipt_has_its_journal",
+        guard=BOOKED,
+        roles=BOTH,
+    ),
+    *(
+        attack(
+            f"a receipt that {was} is not credited without its journal",
+            f"UPDATE receipts SET state = 'CREDITED', evidence = 'admin', posted_at = now(),"
+            f" telegram_id = {BUYER} WHERE id = {row}",
+            by="receipt_has_its_journal",
+            guard=BOOKED_LATER,
+            roles=BOTH,
+        )
+        for was, row in (("waited", 2), ("lay in suspense", 3), ("was denied", 7))
+    ),
+    attack(
+        "a receipt is not credited with an old journal",
+        "UPDATE receipts SET state = 'CREDITED', evidence = 'admin', posted_at = now()"
+        " WHERE id = 3",
+        by="receipt_has_its_journal",
+        guard=BOOKED_LATER,
+        roles=BOTH,
     ),
     *kept(
         "receipts",
@@ -284,6 +360,38 @@ CHOICES: tuple[Attack, ...] = (
     bad("underpayment_choices", "underpayment_choices_pkey", id=1),
     bad("underpayment_choices", "underpayment_choices_escrow_id_fkey", escrow_id=NEW),
     bad("underpayment_choices", "underpayment_choices_telegram_id_fkey", telegram_id=9009),
+    *(
+        frozen("underpayment_choices", f"id = {row}", column, value, "choice_frozen", behind=behind)
+        for row, column, value, behind in (
+            (1, "escrow_id", f"'{PENDING}'", ()),
+            (1, "telegram_id", str(STRANGER), ()),
+            (1, "due_minor", "due_minor + 1", ()),
+            (1, "received_minor", "received_minor - 1", ()),
+            (1, "created_at", "created_at - interval '1 hour'", ()),
+            (1, "expires_at", "expires_at + interval '1 hour'", ()),
+            (2, "used_at", "NULL, used_action = NULL", ()),
+            (2, "used_action", "'cancel'", ()),
+            (2, "voided_at", "now()", ("choice_used_or_voided",)),
+        )
+    ),
+    attack(
+        "a voided choice is not used",
+        "UPDATE underpayment_choices SET voided_at = now() WHERE id = 1",
+        "UPDATE underpayment_choices SET voided_at = NULL WHERE id = 1",
+        by="choice_frozen",
+        guard=CHOICE_UNCHANGED,
+        roles=BOTH,
+    ),
+    *kept(
+        "underpayment_choices",
+        "underpayment_choices_kept",
+        deleted=("payment_attempts_choice_id_fkey",),
+        emptied=(
+            "payment_attempts.payment_attempts_kept",
+            "receipts.receipts_kept",
+        ),
+    ),
+    bad("reservations", "reservations_check", until=NOW),
     bad("reservations", "reservations_pkey", escrow_id=PENDING),
     bad("reservations", "reservations_escrow_id_fkey", escrow_id=NEW),
     bad("reservations", "reservations_telegram_id_fkey", telegram_id=9009),
@@ -303,9 +411,52 @@ PAYOUTS: tuple[Attack, ...] = (
     bad("payouts", "payouts_leg_check", escrow_id=COMPLETED, leg="fee"),
     bad("payouts", "payout_of_a_deal_names_its_leg", leg="buyer"),
     bad("payouts", "payout_of_a_deal_names_its_leg", escrow_id=COMPLETED),
-    bad("payouts", "payout_paid_has_a_receipt", state="PAID", finalized_at=NOW),
+    bad(
+        "payouts",
+        "payout_paid_has_a_receipt",
+        behind=(PAYOUT_UNCHANGED,),
+        state="PAID",
+        finalized_at=NOW,
+    ),
     bad("payouts", "payout_finalized_in_time", finalized_at=NOW),
-    bad("payouts", "payout_finalized_in_time", state="FAILED"),
+    bad("payouts", "payout_finalized_in_time", behind=(PAYOUT_UNCHANGED,), state="FAILED"),
+    *(
+        attack(
+            f"a payout does not begin as {state}",
+            insert("payouts", state=state, **more),
+            by="payout_step",
+            guard=PAYOUT_UNCHANGED,
+            roles=BOTH,
+        )
+        for state, more in (
+            ("SENDING", {}),
+            ("UNKNOWN", {}),
+            ("PAID", {"provider_reference": "SGPAID0009", "finalized_at": NOW}),
+            ("FAILED", {"finalized_at": NOW}),
+        )
+    ),
+    *(
+        attack(
+            f"a payout that is {' then '.join(path)} does not become {to}",
+            *(f"UPDATE payouts SET state = '{step}' WHERE id = 2" for step in path[1:]),
+            f"UPDATE payouts SET state = '{to}', provider_reference = 'SGPAID0002',"
+            f" finalized_at = {'now()' if to in ('PAID', 'FAILED') else 'NULL'} WHERE id = 2",
+            by="payout_step",
+            guard=PAYOUT_UNCHANGED,
+            roles=BOTH,
+        )
+        for path, to in (
+            (("READY",), "PAID"),
+            (("READY",), "FAILED"),
+            (("READY",), "UNKNOWN"),
+            (("READY", "SENDING"), "MANUAL"),
+            (("READY", "SENDING", "UNKNOWN"), "READY"),
+            (("READY", "SENDING", "UNKNOWN"), "SENDING"),
+            (("READY", "MANUAL"), "READY"),
+            (("READY", "MANUAL"), "SENDING"),
+            (("READY", "MANUAL"), "UNKNOWN"),
+        )
+    ),
     bad("payouts", "payouts_pkey", id=1),
     bad("payouts", "payouts_telegram_id_fkey", telegram_id=9009),
     attack(
@@ -334,6 +485,8 @@ PAYOUTS: tuple[Attack, ...] = (
             (3, "state", "'READY'", ("payout_finalized_in_time",)),
             (3, "state", "'FAILED'", ()),
             (3, "state", "'UNKNOWN'", ("payout_finalized_in_time",)),
+            (3, "provider_reference", "'SGOTHER003'", ()),
+            (3, "finalized_at", "now() + interval '1 hour'", ()),
         )
     ),
     *kept(
@@ -382,11 +535,24 @@ PAYOUTS: tuple[Attack, ...] = (
             (3, "state", "'FAILED'"),
             (3, "state", "'SENDING'"),
             (3, "state", "'UNKNOWN'"),
+            (3, "result_code", "'2001'"),
+            (3, "closed_at", "now()"),
         )
+    ),
+    *(
+        attack(
+            f"an attempt at a payout does not begin as {state}",
+            insert("payout_attempts", state=state),
+            by="payout_attempt_frozen",
+            guard=PAYOUT_ATTEMPT_UNCHANGED,
+            roles=BOTH,
+        )
+        for state in ("PAID", "FAILED", "UNKNOWN")
     ),
     attack(
         "a definite no does not become a payment",
         insert("payout_attempts"),
+        "UPDATE payout_attempts SET state = 'FAILED' WHERE payout_id = 2",
         "UPDATE payout_attempts SET state = 'PAID' WHERE payout_id = 2",
         by="payout_attempt_frozen",
         guard=PAYOUT_ATTEMPT_UNCHANGED,
@@ -403,88 +569,8 @@ PAYOUTS: tuple[Attack, ...] = (
     *kept("payout_attempts", "payout_attempts_kept"),
 )
 
-EDGES: tuple[Attack, ...] = (
-    bad("inbox", "inbox_digest_check", digest=b"short"),
-    bad("inbox", "inbox_digest_key", digest=b"w" * 32),
-    bad("inbox", "inbox_body_check", body=b"x" * 65_537),
-    bad("inbox", "inbox_state_check", state="LOST", processed_at=NOW),
-    bad("inbox", "inbox_processed_in_time", state="DONE"),
-    bad("inbox", "inbox_processed_in_time", processed_at=NOW),
-    bad("inbox", "inbox_pkey", id=1),
-    bad("telegram_updates", "telegram_updates_pkey", update_id=1),
-    bad("telegram_updates", "telegram_updates_state_check", state="LOST"),
-    bad("conversations", "conversations_pkey", telegram_id=SELLER),
-    bad("outbox", "outbox_cause_check", cause=""),
-    bad("outbox", "outbox_kind_check", kind="Not a kind"),
-    bad("outbox", "outbox_state_check", state="LOST", closed_at=NOW),
-    bad("outbox", "notice_once", cause="receipt:1"),
-    bad("outbox", "notice_closed_in_time", state="SENT"),
-    bad("outbox", "notice_closed_in_time", closed_at=NOW),
-    bad("outbox", "outbox_pkey", id=1),
-    bad("job_runs", "job_runs_pkey", id=1),
-    bad("path_secrets", "path_secrets_pkey", route="m"),
-    bad("path_secrets", "path_secrets_secret_check", secret="guess"),
-    bad("provider_tokens", "provider_tokens_pkey", provider="mpesa"),
-    bad("schema_migrations", "schema_migrations_pkey", number=1),
-    bad("instance", "instance_pkey"),
-    bad("instance", "instance_environment_check", behind=("instance_pkey",), environment="test"),
-    bad("instance", "instance_only_row_check", only_row=False),
-    *(
-        attack(
-            f"what a database is for is not {done}",
-            sql,
-            by="instance_append_only",
-            guard="instance.instance_kept",
-        )
-        for done, sql in (
-            ("changed", "UPDATE instance SET environment = 'live'"),
-            ("deleted", "DELETE FROM instance"),
-            ("emptied away", "TRUNCATE instance"),
-        )
-    ),
-)
 
-# What the program's role may not even try, with the triggers out of the way.
-RIGHTS: tuple[Attack, ...] = tuple(
-    attack(
-        f"the program may not {verb} {table}",
-        sql,
-        by="sqlstate:42501",
-        guard=f"GRANT {verb} ON {table} TO {APP}",
-        behind=behind,
-        roles=(APP,),
-    )
-    for verb, table, sql, behind in (
-        (
-            "DELETE",
-            "receipts",
-            "DELETE FROM receipts",
-            ("receipts.receipts_kept", "status_queries_receipt_id_fkey"),
-        ),
-        (
-            "DELETE",
-            "payouts",
-            "DELETE FROM payouts WHERE id = 2",
-            ("payouts.payouts_kept",),
-        ),
-        (
-            "DELETE",
-            "payment_attempts",
-            "DELETE FROM payment_attempts WHERE id = 1",
-            ("payment_attempts.payment_attempts_kept",),
-        ),
-        (
-            "UPDATE",
-            "instance",
-            "UPDATE instance SET environment = 'live'",
-            ("instance.instance_kept",),
-        ),
-        ("DELETE", "underpayment_choices", "DELETE FROM underpayment_choices WHERE id = 2", ()),
-        ("INSERT", "schema_migrations", "INSERT INTO schema_migrations VALUES (9, 'x', 'x')", ()),
-    )
-)
-
-ATTACKS = (*ATTEMPTS, *RECEIPTS, *CHOICES, *PAYOUTS, *EDGES, *RIGHTS)
+ATTACKS = (*ATTEMPTS, *RECEIPTS, *CHOICES, *PAYOUTS)
 
 
 @pytest.mark.parametrize(("tried", "role"), books.each(ATTACKS))
@@ -510,10 +596,16 @@ LAWFUL = {
     "a waiting receipt is credited with evidence": (
         "UPDATE receipts SET state = 'CREDITED', evidence = 'status', posted_at = now(),"
         f" telegram_id = {BUYER}, amount_minor = 1 WHERE id = 2",
+        booked("SGWAIT0002", 1),
     ),
     "money in suspense is assigned": (
         f"UPDATE receipts SET state = 'CREDITED', escrow_id = '{OPEN_LINK}',"
         f" telegram_id = {BUYER} WHERE id = 3",
+        post(
+            "claim:mpesa:SGLOST0003",
+            ("suspense", "", -20_00),
+            ("received", OPEN_LINK, 20_00),
+        ),
     ),
     "money in suspense is sent back": ("UPDATE receipts SET state = 'RETURNED' WHERE id = 3",),
     "a credited receipt is reversed": ("UPDATE receipts SET state = 'REVERSED' WHERE id = 1",),
@@ -521,6 +613,36 @@ LAWFUL = {
         "UPDATE receipts SET reference = 'SGTRUE0005', reference_fitted = false WHERE id = 5",
     ),
     "a receipt is linked to its prompt": ("UPDATE receipts SET attempt_id = 1 WHERE id = 2",),
+    "a denied receipt turns out to be ours": (
+        "UPDATE receipts SET state = 'CREDITED', evidence = 'admin', posted_at = now()"
+        " WHERE id = 7",
+        booked("SGFAKE0007", DUE),
+    ),
+    "a denied claim lets go of its prompt": ("UPDATE receipts SET attempt_id = NULL WHERE id = 7",),
+    "a payment that only a query knows is booked by its prompt": (
+        *books.posted("attempt-1", "CREDITED", channel="stk", attempt_id=1)[1:],
+        insert(
+            "receipts",
+            channel="stk",
+            reference=None,
+            attempt_id=1,
+            state="CREDITED",
+            evidence="query",
+            posted_at=NOW,
+        ),
+    ),
+    "a reviewed flag and a finished callback may go": (
+        "UPDATE fraud_flags SET reviewed_at = now(), reviewed_by = 1001",
+        "DELETE FROM fraud_flags",
+        "UPDATE inbox SET state = 'DONE', processed_at = now()",
+        "DELETE FROM inbox",
+    ),
+    "a payout that may have left becomes a person's task": (
+        "UPDATE payouts SET state = 'UNKNOWN' WHERE id = 1",
+        "UPDATE payouts SET state = 'MANUAL' WHERE id = 1",
+        "UPDATE payouts SET state = 'PAID', provider_reference = 'SGPAID0001',"
+        " finalized_at = now() WHERE id = 1",
+    ),
     "a payout is sent again after a definite no": (
         "UPDATE payout_attempts SET state = 'FAILED' WHERE payout_id = 1",
         insert("payout_attempts", payout_id=1, state="SENDING"),
@@ -528,6 +650,7 @@ LAWFUL = {
     "an unknown payout turns out to be paid": (
         "UPDATE payout_attempts SET state = 'UNKNOWN' WHERE payout_id = 1",
         "UPDATE payout_attempts SET state = 'PAID' WHERE payout_id = 1",
+        "UPDATE payouts SET state = 'UNKNOWN' WHERE id = 1",
         "UPDATE payouts SET state = 'PAID', provider_reference = 'SGPAID0001',"
         " finalized_at = now() WHERE id = 1",
     ),

@@ -11,9 +11,11 @@ from escrow.store import database, migrate
 from tests.store import (
     books,
     test_attacks_deals,
+    test_attacks_edges,
     test_attacks_ledger,
     test_attacks_payments,
     test_attacks_people,
+    test_attacks_role,
 )
 from tests.store.books import APP
 
@@ -22,6 +24,8 @@ ATTACKS = (
     *test_attacks_deals.ATTACKS,
     *test_attacks_payments.ATTACKS,
     *test_attacks_people.ATTACKS,
+    *test_attacks_edges.ATTACKS,
+    *test_attacks_role.ATTACKS,
 )
 
 GUARDS = """

@@ -354,6 +354,6 @@ async def test_what_is_held_for_customers_is_added_up(world_db: Database) -> Non
         "received": books.RECEIVED,
         "holding": 5 * PRICE,
         "pending_fee": 5 * FEE,
-        "wallet": PRICE + DUE + 50_00,
+        "wallet": PRICE + DUE + books.SPARE,
         "suspense": 20_00,
     }

@@ -67,7 +67,7 @@ async def test_the_wallets_say_what_is_available(attacked: asyncpg.Connection) -
     assert [tuple(row) for row in rows if row["available_minor"]] == [
         (SELLER, "KES", PRICE),
         (BUYER, "KES", DUE),
-        (STRANGER, "KES", 50_00),
+        (STRANGER, "KES", books.SPARE),
     ]
 
 
@@ -121,6 +121,7 @@ async def test_the_receipts_say_what_became_of_them(attacked: asyncpg.Connection
     assert [tuple(row) for row in rows] == [
         ("mpesa", "SGBACK0004", None, "KES", DUE, "RETURNED"),
         ("mpesa", "SGCREDIT01", HELD, "KES", DUE, "CREDITED"),
+        ("mpesa", "SGFAKE0007", None, "KES", DUE, "IGNORED"),
         ("mpesa", "SGFITTED05", HELD, "KES", DUE, "CREDITED"),
         ("mpesa", "SGLOST0003", None, "KES", 20_00, "SUSPENSE"),
         ("mpesa", "SGTAKEN006", HELD, "KES", DUE, "REVERSED"),
