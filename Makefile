@@ -35,13 +35,13 @@ setup: $(DEV_READY)
 # A stamp is laid only when pip is done, so an interrupted set-up is taken up again.
 $(RUN_READY): $(PINS)
 	@$(venv)
-	@echo "Installing dependencies …"
+	@echo "Installing dependencies (about half a minute) …"
 	@$(INSTALL) -r requirements.txt
 	@touch $@
 
 $(DEV_READY): $(PINS) requirements-dev.txt
 	@$(venv)
-	@echo "Installing dependencies …"
+	@echo "Installing dependencies (about half a minute) …"
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $(RUN_READY) $@
 

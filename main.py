@@ -37,7 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cluster: Cluster | None = None
     try:
         settings = load()
-        logs.set_up(settings.log_level, settings.log_file)
+        try:
+            logs.set_up(settings.log_level, settings.log_file)
+        except OSError as error:
+            raise SettingsError(f"LOG_FILE: can't write {settings.log_file}: {error}") from error
         cluster = start_cluster(settings, _say)
         key = secret_key(settings)
         dsn = cluster.dsn() if cluster else settings.database_url.get_secret_value()

@@ -121,6 +121,8 @@ async def migrate_when_up(
             break
         except (asyncpg.InvalidPasswordError, asyncpg.InvalidCatalogNameError) as error:
             raise DatabaseDown(f"DATABASE_URL: PostgreSQL refuses: {error}") from error
+        except (asyncpg.InterfaceError, ValueError, OverflowError) as error:
+            raise SettingsError(f"DATABASE_URL: can't be read ({type(error).__name__})") from error
         except (OSError, TimeoutError, asyncpg.PostgresError) as error:
             if loop.time() + 2 > deadline:
                 raise DatabaseDown(

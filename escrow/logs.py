@@ -1,6 +1,6 @@
 """Logs: JSON lines to a file, readable lines to the console, and nothing private in either.
 
-Every record passes `mask_text`: phone numbers, receipts, request ids (they end in the payer's
+What a record says passes `mask_text` once, for all handlers: phone numbers, receipts, request ids (they end in the payer's
 number), bot tokens, path secrets. Handlers log facts as `extra`, never bodies.
 """
 
@@ -11,9 +11,10 @@ import logging
 import logging.handlers
 import re
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 _RULES: Final = (
     (re.compile(r"\b[0-9]{6,12}:[A-Za-z0-9_-]{10,}"), lambda m: "***token***"),
@@ -28,7 +29,13 @@ _RULES: Final = (
         lambda m: f"{m[0][:3]}****{m[0][-3:]}",
     ),
 )
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "masked",
+}
+_TO_JSON: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def mask_text(text: str) -> str:
@@ -70,6 +77,75 @@ class ConsoleFormatter(logging.Formatter):
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return mask_text(text)
+
+
+_PHONE_MIN: Final = 10**10
+"""A number below it is no phone number."""
+
+
+def _mask(value: Any) -> Any:
+    """A fact without private text; numbers stay numbers unless one could be a phone's."""
+    if isinstance(value, str):
+        return mask_text(value)
+    if value is None or isinstance(value, float):
+        return value
+    if isinstance(value, int) and -_PHONE_MIN < value < _PHONE_MIN:
+        return value
+    if isinstance(value, dict):
+        return {str(key): _mask(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mask(part) for part in value]
+    return mask_text(str(value))
+
+
+class _Masked(NamedTuple):
+    message: str
+    facts: dict[str, Any]
+    error: str
+
+
+def _masked(record: logging.LogRecord) -> _Masked:
+    """What may be shown of a record; found once, for all handlers."""
+    found: _Masked | None = vars(record).get("masked")
+    if found is None:
+        error = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+        found = _Masked(
+            mask_text(record.getMessage()),
+            {key: _mask(value) for key, value in vars(record).items() if key not in _STANDARD},
+            mask_text(error),
+        )
+        record.masked = found
+    return found
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: at, level, logger, message, then the facts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message, facts, error = _masked(record)
+        line: dict[str, Any] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": message,
+            **facts,
+        }
+        if error:
+            line["error"] = error
+        return _TO_JSON(line)
+
+
+class ConsoleFormatter(logging.Formatter):
+    """`20:15:03 INFO  payment committed · escrow=ES… ms=12.3`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message, facts, error = _masked(record)
+        at = time.strftime("%H:%M:%S", time.localtime(record.created))
+        text = f"{at} {record.levelname:<7} {message}"
+        shown = " ".join(f"{key}={value}" for key, value in facts.items() if value != "")
+        if shown:
+            text += f" · {shown}"
+        return f"{text}\n{error}" if error else text
 
 
 def set_up(level: str, log_file: str) -> None:

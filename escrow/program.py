@@ -256,7 +256,9 @@ async def _furnish(services: Services, sandbox: Sandbox) -> None:
     waiting = [
         escrow
         for escrow, _ in await services.escrows.deals(persona.SELLER.id)
-        if escrow.can_be_paid and escrow.buyer_telegram_id in (None, persona.BUYER.id)
+        if escrow.can_be_paid
+        and escrow.currency is Currency.KES
+        and escrow.buyer_telegram_id in (None, persona.BUYER.id)
     ]
     deal = waiting[0] if waiting else None
     if deal is None:

@@ -53,15 +53,45 @@ def _integer_list(value: Any) -> Any:
 
 
 def _url(value: str) -> str:
-    if value and urlsplit(value).scheme not in ("http", "https"):
+    if not value:
+        return value
+    if not value.lower().startswith(("http://", "https://")):
         raise ValueError("use an address that starts with https:// or http://")
+    try:
+        parts = urlsplit(value)
+        whole = parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        whole = False
+    if not whole or parts.query or parts.fragment or re.search(r"\s", value):
+        raise ValueError("use an address like https://example.org, without ?, # or a password")
     return value.rstrip("/")
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    """What asyncpg and libpq read as an address; a password stays out of what is said."""
+    text = value.get_secret_value()
+    if not text:
+        return value
+    wrong = "use an address like postgresql://user:password@host:5432/name"
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("postgresql", "postgres") and parts.port != 0
+    except ValueError as error:
+        if "ort" not in str(error) or "," not in text:  # several hosts: asyncpg reads them
+            raise ValueError(wrong) from None
+        return value
+    if not good:
+        raise ValueError(wrong)
+    return value
 
 
 Ids = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_integer_list)]
 Url = Annotated[str, AfterValidator(_url)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 Hours = Annotated[Decimal, Field(ge=0, le=24 * 365, allow_inf_nan=False)]
 Amount = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=2, allow_inf_nan=False)]
+Whole = Annotated[Decimal, Field(ge=0, le=10**9, multiple_of=1, allow_inf_nan=False)]
+"""M-Pesa moves whole shillings."""
 Percent = Annotated[Decimal, Field(ge=0, le=20, decimal_places=2, allow_inf_nan=False)]
 
 
@@ -83,7 +113,7 @@ class Settings(BaseSettings):
     admin_chat_id: Ids = Field((), description="Telegram ids of the admins, comma-separated")
 
     # Program
-    database_url: SecretStr = Field(
+    database_url: DatabaseUrl = Field(
         SecretStr(""), description="postgresql://…; empty: embedded PostgreSQL below DATA_DIR"
     )
     data_dir: Path = Field(Path("data"), description="folder of the database and the secret")
@@ -113,11 +143,11 @@ class Settings(BaseSettings):
     # Terms
     default_currency: str = Field("KES", pattern="^(KES|USD)$", description="of /newdeal")
     fee_percent: Percent = Field(Decimal(1), description="platform fee, percent of the price")
-    fee_min: Amount = Field(Decimal(20), description="KES, least fee")
-    fee_max: Amount = Field(Decimal(1000), description="KES, largest fee")
+    fee_min: Whole = Field(Decimal(20), description="KES, whole, least fee")
+    fee_max: Whole = Field(Decimal(1000), description="KES, whole, largest fee")
     fee_min_usd: Amount = Field(Decimal(0), description="USD, least fee")
     fee_max_usd: Amount = Field(Decimal(10), description="USD, largest fee")
-    deal_min: Amount = Field(Decimal(100), description="KES, smallest price")
+    deal_min: Whole = Field(Decimal(100), description="KES, whole, smallest price")
     deal_max_due: Amount = Field(
         Decimal(250000), description="KES, largest payment (one M-Pesa payment)"
     )
@@ -135,8 +165,8 @@ class Settings(BaseSettings):
     ship_hours: Hours = Field(Decimal(72), description="hours to send, once paid")
     release_hours: Hours = Field(Decimal(168), description="hours until the seller is paid")
     inspection_hours: Hours = Field(Decimal(0), description="hours to look at what came")
-    choice_minutes: Hours = Field(
-        Decimal(10), description="minutes to choose after a short payment"
+    choice_minutes: Annotated[Decimal, Field(ge=1, le=60 * 24 * 30, allow_inf_nan=False)] = Field(
+        Decimal(10), description="minutes to choose after a short payment, 1 or more"
     )
 
     # M-Pesa
@@ -170,7 +200,7 @@ class Settings(BaseSettings):
 
     # Jobs
     sweep_seconds: int = Field(15, ge=1, le=300, description="seconds between the quick sweeps")
-    proof_seconds: int = Field(30, ge=1, le=3600, description="seconds between proofs of the books")
+    proof_seconds: int = Field(30, ge=1, le=120, description="seconds between proofs of the books")
 
     @classmethod
     def settings_customise_sources(
@@ -227,9 +257,9 @@ class Settings(BaseSettings):
             raise ValueError("DATABASE_POOL_MIN is above DATABASE_POOL_MAX")
         if self.deal_max_due > 250_000:
             raise ValueError("DEAL_MAX_DUE is above 250000, the most that one M-Pesa payment takes")
-        for name in ("pay_hours", "ship_hours", "release_hours", "choice_minutes"):
-            if not getattr(self, name):
-                raise ValueError(f"{name.upper()} must be above 0")
+        for name in ("pay_hours", "ship_hours", "release_hours"):
+            if getattr(self, name) * 3600 < 1:
+                raise ValueError(f"{name.upper()} must be a second or more")
         if self.fee_min > self.fee_max:
             raise ValueError("FEE_MIN is above FEE_MAX")
         if self.fee_min_usd > self.fee_max_usd:
@@ -242,6 +272,18 @@ class Settings(BaseSettings):
         has_key = bool(self.mpesa_consumer_key.get_secret_value())
         if has_key != bool(self.mpesa_consumer_secret.get_secret_value()):
             raise ValueError("MPESA_CONSUMER_KEY and MPESA_CONSUMER_SECRET go together")
+        if (
+            self.mpesa_initiator_name
+            and self.mpesa_initiator_password.get_secret_value()
+            and not self.mpesa_certificate
+            and not self.mpesa_security_credential.get_secret_value()
+        ):
+            raise ValueError(
+                "MPESA_CERTIFICATE is needed beside MPESA_INITIATOR_PASSWORD, or "
+                "MPESA_SECURITY_CREDENTIAL instead of both"
+            )
+        if not self.mpesa_base_url:
+            raise ValueError("MPESA_BASE_URL is empty")
         if self.mpesa_base_url != SANDBOX_DARAJA and has_key and not self.mpesa_shortcode:
             raise ValueError("MPESA_SHORTCODE is needed beside MPESA_BASE_URL")
         return self

@@ -10,7 +10,13 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, cast
 
 from markupsafe import Markup
-from telegram import BotCommand, BotCommandScopeChat, Update
+from telegram import (
+    BotCommand,
+    BotCommandScopeChat,
+    InlineKeyboardMarkup,
+    ReplyKeyboardMarkup,
+    Update,
+)
 from telegram.constants import ChatType
 from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, TelegramError
 from telegram.ext import (
@@ -28,7 +34,7 @@ from telegram.ext import (
 )
 from telegram.request import HTTPXRequest
 
-from escrow.bot import buyer, common, desk, refusals, texts
+from escrow.bot import buyer, common, desk, keyboards, refusals, texts
 from escrow.bot.buttons import Verb, is_choice, unpack
 from escrow.bot.commands import USER_BUTTONS
 from escrow.bot.context import Command, Handler, Office
@@ -44,6 +50,8 @@ CONNECTIONS: Final = 32
 
 Bot = Application[ExtBot[int], Desk, dict[Any, Any], dict[Any, Any], dict[Any, Any], None]
 _FIRST, _SECOND = -2, -1
+_SPENT: Final = frozenset({"receipt_decided", "draft_gone"})
+"""After these nothing on the pressed message works any more."""
 
 
 def build(
@@ -111,14 +119,17 @@ def _register(application: Bot, commands: Sequence[Command]) -> None:
 
 async def answer_press(update: Update, context: Desk) -> None:
     """Telegram hears first that a button was pressed, whatever becomes of it: it waits only
-    some seconds. The outcome is a message.
+    some seconds. The outcome is a message; a press that repeats one is told so, and that is all.
     """
     query = update.callback_query
     assert query is not None  # noqa: S101 registered for nothing else
+    repeated = desk.done_before(update, context)
     try:
-        await query.answer()
+        await query.answer(texts.done_already() if repeated else None)
     except TelegramError as error:  # too old, or the network: the press counts all the same
         _LOG.info("a press was not answered: %s", error, extra={"action": "press_unanswered"})
+    if repeated:
+        raise ApplicationHandlerStop
 
 
 async def on_button(update: Update, context: Desk) -> None:
@@ -165,15 +176,23 @@ async def _refuse(update: Update, context: Desk, error: CannotDo) -> None:
     if command:
         known = [*context.bot_data[desk.USER_COMMANDS], *context.bot_data[desk.ADMIN_COMMANDS]]
         values["usage"] = next((one.usage for one in known if one.name == command), None)
-    await _say(update, context, refusals.refusal(error.reason, values, desk.page(context)))
+    text = refusals.refusal(error.reason, values, desk.page(context))
+    await _say(update, context, text, keyboards.for_refusal(error.reason, values))
+    if error.reason in _SPENT:
+        await desk.strip_buttons(update, context)
 
 
-async def _say(update: Update, context: Desk, text: Markup) -> None:
+async def _say(
+    update: Update,
+    context: Desk,
+    text: Markup,
+    keyboard: InlineKeyboardMarkup | ReplyKeyboardMarkup | None = None,
+) -> None:
     """In place of a progress message, where there is one."""
-    if context.progress is not None:
-        await desk.edit(context, context.progress, text)
+    if context.progress is not None and not isinstance(keyboard, ReplyKeyboardMarkup):
+        await desk.edit(context, context.progress, text, keyboard)
     else:
-        await desk.answer(update, context, text)
+        await desk.answer(update, context, text, keyboard)
 
 
 async def _apologise(update: Update, context: Desk, error: BaseException | None) -> None:

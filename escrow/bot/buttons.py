@@ -13,7 +13,10 @@ from enum import StrEnum
 from typing import Final
 
 DATA_BYTES: Final = 64
-_FORM: Final = re.compile(r"b:([a-z_]{1,12})(?::(ES[0-9]{10}))?(?::([1-9][0-9]{0,17}))?", re.ASCII)
+_FORM: Final = re.compile(
+    r"b:([a-z_]{1,12})(?::(ES[0-9]{10}))?(?::([1-9][0-9]{0,17}))?(?::w([1-9][0-9]{0,17}))?",
+    re.ASCII,
+)
 _CHOICE: Final = re.compile(r"v1:[\x21-\x7e]{1,61}", re.ASCII)
 
 
@@ -28,6 +31,9 @@ class Verb(StrEnum):
     TOP_UP_WALLET = "top_wallet"  # complete it from the wallet, the rest by a prompt
     CREATE = "create"  # open the deal that was previewed
     DROP = "drop"  # forget it
+    SHARE = "share"  # share one's own number, then pay
+    NUMBER = "number"  # take this number in place of the old one
+    KEEP = "keep"  # keep the old one
     CANCEL = "cancel"  # end an unpaid deal
     DECLINE = "decline"  # give a paid one back
     SELLING = "selling"  # how to sell
@@ -47,6 +53,9 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.TOP_UP_WALLET: (True, True),
     Verb.CREATE: (False, True),
     Verb.DROP: (False, True),
+    Verb.SHARE: (True, False),
+    Verb.NUMBER: (False, True),
+    Verb.KEEP: (False, False),
     Verb.CANCEL: (True, False),
     Verb.DECLINE: (True, False),
     Verb.SELLING: (False, False),
@@ -58,14 +67,20 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
 }
 """Verb → (names a deal, names a number)."""
 
+FROM_WALLET: Final = frozenset({Verb.WALLET, Verb.TOP_UP_WALLET})
+"""These name what they take from the wallet: a press takes no more than its label said."""
+
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A wish: the deal's code and a number (a choice, a draft, a row) where the verb has them."""
+    """A wish: the deal's code and a number (a choice, a draft, a row) where the verb has them;
+    `wallet` is what it takes from the wallet, in minor units.
+    """
 
     verb: Verb
     deal: str = ""
     number: int = 0
+    wallet: int = 0
 
 
 def pack(button: Button) -> str:
@@ -75,6 +90,8 @@ def pack(button: Button) -> str:
         parts.append(button.deal)
     if button.number:
         parts.append(str(button.number))
+    if button.wallet:
+        parts.append(f"w{button.wallet}")
     data = ":".join(parts)
     if len(data.encode()) > DATA_BYTES or unpack(data) != button:
         raise ValueError(f"not a button that can be read back: {data[:80]!r}")
@@ -89,7 +106,9 @@ def unpack(data: object) -> Button | None:
     verb = Verb(match[1])
     if (match[2] is not None, match[3] is not None) != _NEEDS[verb]:
         return None
-    return Button(verb, match[2] or "", int(match[3] or 0))
+    if (match[4] is not None) != (verb in FROM_WALLET):
+        return None
+    return Button(verb, match[2] or "", int(match[3] or 0), int(match[4] or 0))
 
 
 def is_choice(data: object) -> bool:

@@ -9,9 +9,10 @@ from telegram import InlineKeyboardMarkup, Update
 
 from escrow.bot import asking, deal_texts, desk, keyboards, texts
 from escrow.bot.buttons import Verb
-from escrow.bot.deals import with_code
+from escrow.bot.deals import show, with_code
 from escrow.bot.desk import Desk
 from escrow.bot.page import Page
+from escrow.domain.errors import NotAllowed
 from escrow.domain.model import Escrow
 from escrow.domain.money import Money
 from escrow.services.choice_tokens import Action
@@ -37,6 +38,7 @@ async def prompt(
     *,
     choice_id: int | None = None,
     use_wallet: bool = False,
+    at_most: Money | None = None,
 ) -> None:
     """Asks the phone for what the deal still needs; one message shows how that goes. Whoever has
     no number yet is asked for it first, once.
@@ -45,34 +47,45 @@ async def prompt(
     view = await office.escrows.deal(typed, me)
     phone = desk.person(context).phone
     if phone is None:
+        _open_to_me(view)
         said = {"deal": view.escrow.id, "choice": choice_id, "wallet": use_wallet}
         question = texts.ask_number_to_pay(page)
         await asking.ask_number(update, context, asking.TO_PAY, said, question)
         return
-    amount = _to_ask(view, use_wallet=use_wallet)
-    context.progress = await desk.answer(
-        update, context, deal_texts.asking(phone, view.escrow, amount, page)
-    )
+    context.progress = await desk.answer(update, context, deal_texts.one_moment())
     started = await office.prompts.start(
-        view.escrow.id, me, desk.cause(update), choice_id=choice_id, use_wallet=use_wallet
+        view.escrow.id,
+        me,
+        desk.cause(update),
+        choice_id=choice_id,
+        use_wallet=use_wallet,
+        at_most=at_most,
     )
     await office.prompts.remember_message(started.attempt.id, context.progress.message_id)
     text, keyboard = _outcome(started, view.escrow, page)
     await desk.edit(context, context.progress, text, keyboard)
 
 
-def _to_ask(view: DealView, *, use_wallet: bool) -> Money:
-    """What the prompt will ask for, as far as can be told before."""
-    missing = view.escrow.due - view.escrow.received
-    if use_wallet and view.wallet < missing:
-        missing = missing - view.wallet
-    return missing.up_to_step()
+def _open_to_me(view: DealView) -> None:
+    """Who can't pay this deal reads so before he is asked for anything."""
+    if view.role == "seller":
+        raise NotAllowed("own_deal")
+    if not view.escrow.can_be_paid:
+        raise NotAllowed("not_payable", status=str(view.escrow.status))
+    if view.reserved_by_other:
+        raise NotAllowed("reserved")
 
 
 def _outcome(
     started: Started, escrow: Escrow, page: Page
 ) -> tuple[Any, InlineKeyboardMarkup | None]:
-    """M-Pesa's first word on a prompt, with what can be done next."""
+    """M-Pesa's first word on a prompt, with what can be done next. Of a prompt that was started
+    before, only what is known of it.
+    """
+    if started.repeated and not started.attempt.is_open:
+        return deal_texts.prompt_ended(started, page), None
+    if started.repeated and started.attempt.checkout_request_id is None:
+        return deal_texts.prompt_unknown(started, page), None
     if started.answer.verdict is Verdict.PENDING:
         return deal_texts.phone_asks(started, escrow, page), None
     if started.answer.verdict is Verdict.DECLINED:
@@ -94,17 +107,44 @@ async def by_hand(update: Update, context: Desk) -> None:
     amount = (escrow.due - escrow.received).up_to_step()
     text = deal_texts.by_hand(escrow, amount, page, reserved=escrow.buyer_telegram_id is None)
     await desk.answer(update, context, text, keyboards.by_hand(escrow.id, amount, page.paybill))
+    desk.done(update, context, for_good=False)
+
+
+async def share(update: Update, context: Desk) -> None:
+    """[Share my number] below a refusal: the number is asked for, then paying goes on."""
+    view = await desk.office(context).escrows.deal(desk.button(update).deal, desk.user(update).id)
+    said = {"deal": view.escrow.id, "choice": view.choice_id, "wallet": False}
+    question = texts.ask_own_number(desk.page(context))
+    await asking.ask_number(update, context, asking.TO_PAY, said, question)
 
 
 async def from_wallet(update: Update, context: Desk) -> None:
     """[Use wallet …]: all of it, or what is there and the rest by a prompt."""
     office, me = desk.office(context), desk.user(update).id
     view = await office.escrows.deal(desk.button(update).deal, me)
-    if _needs_more(view):
-        await prompt(update, context, view.escrow.id, use_wallet=True)
+    at_most = _shown(update, view)
+    if _takes_other(view, at_most):
+        await show(update, context, view.escrow.id)
         return
-    await office.prompts.pay_from_wallet(view.escrow.id, me, desk.cause(update))
+    if _needs_more(view):
+        await prompt(update, context, view.escrow.id, use_wallet=True, at_most=at_most)
+        return
+    await office.prompts.pay_from_wallet(
+        view.escrow.id, me, desk.cause(update), at_most=at_most
+    )
     await desk.strip_buttons(update, context)
+    desk.done(update, context)
+
+
+def _shown(update: Update, view: DealView) -> Money:
+    """What the label of the pressed button takes from the wallet."""
+    return Money(desk.button(update).wallet, view.escrow.currency)
+
+
+def _takes_other(view: DealView, shown: Money) -> bool:
+    """Whether the wallet would give something else now than the label said."""
+    now = min(view.wallet, view.escrow.due - view.escrow.received)
+    return view.escrow.can_be_paid and now != shown
 
 
 def _needs_more(view: DealView) -> bool:
@@ -125,7 +165,8 @@ async def choose(update: Update, context: Desk) -> None:
     pressed = await office.choices.press(query.data or "", desk.user(update).id)
     choice = pressed.choice
     if pressed.action is not Action.COMPLETE:
-        await desk.strip_buttons(update, context)
+        await desk.replace_pressed(update, context, deal_texts.decided(pressed, page))
+        desk.done(update, context)
     elif pressed.wallet:
         text = deal_texts.how_to_complete(choice.missing, pressed.wallet, page)
         await desk.answer(update, context, text, keyboards.complete(choice, pressed.wallet))
@@ -144,10 +185,22 @@ async def top_up_from_wallet(update: Update, context: Desk) -> None:
     office, me = desk.office(context), desk.user(update).id
     button = desk.button(update)
     view = await office.escrows.deal(button.deal, me)
+    at_most = _shown(update, view)
+    if _takes_other(view, at_most):
+        await show(update, context, button.deal)
+        return
     if _needs_more(view):
-        await prompt(update, context, button.deal, choice_id=button.number, use_wallet=True)
+        await prompt(
+            update,
+            context,
+            button.deal,
+            choice_id=button.number,
+            use_wallet=True,
+            at_most=at_most,
+        )
         return
     await office.prompts.pay_from_wallet(
-        button.deal, me, desk.cause(update), choice_id=button.number
+        button.deal, me, desk.cause(update), choice_id=button.number, at_most=at_most
     )
     await desk.strip_buttons(update, context)
+    desk.done(update, context)

@@ -60,8 +60,15 @@ async def cancel(update: Update, context: Desk, typed: str) -> None:
 
 
 async def _cancel(update: Update, context: Desk, typed: str) -> None:
-    escrow = await desk.office(context).escrows.cancel(typed, desk.user(update).id)
-    await desk.answer(update, context, deal_texts.cancelled(escrow, desk.page(context)))
+    office, me = desk.office(context), desk.user(update).id
+    before = await office.escrows.deal(typed, me)
+    escrow = await office.escrows.cancel(typed, me)
+    if before.role == "seller":
+        text = deal_texts.cancelled(escrow, desk.page(context))
+    else:
+        rings = await office.prompts.may_ask(escrow.id, me)
+        text = deal_texts.cancelled_by_buyer(before.escrow, escrow, desk.page(context), rings=rings)
+    await desk.answer(update, context, text)
 
 
 async def decline(update: Update, context: Desk) -> None:

@@ -7,7 +7,9 @@ crash starts nothing twice.
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -34,6 +36,9 @@ OFFICE: Final = "office"
 USER_COMMANDS: Final = "user_commands"
 ADMIN_COMMANDS: Final = "admin_commands"
 BUTTONS: Final = "buttons"
+_PRESSED: Final = "pressed"
+_PRESSES_KEPT: Final = 10_000
+_SAME_PRESS: Final = timedelta(minutes=1)
 NO_PREVIEW: Final = LinkPreviewOptions(is_disabled=True)
 
 Keyboard = InlineKeyboardMarkup | ReplyKeyboardMarkup | ReplyKeyboardRemove
@@ -114,6 +119,38 @@ def button(update: Update) -> Button:
     return found
 
 
+def done(update: Update, context: _Base, *, for_good: bool = True) -> None:
+    """This press did its work: pressing again (`for_good`: any button of that message; else the
+    same one within a minute) only says so. Memory forgets it at a restart; nothing depends on it.
+    """
+    pressed = context.bot_data.setdefault(_PRESSED, OrderedDict())
+    place, data = _pressed(update)
+    if for_good:
+        pressed[place, ""] = datetime.max.replace(tzinfo=UTC)
+    else:
+        pressed[place, data] = office(context).clock.now() + _SAME_PRESS
+    while len(pressed) > _PRESSES_KEPT:
+        pressed.popitem(last=False)
+
+
+def done_before(update: Update, context: _Base) -> bool:
+    """Whether this press repeats one that is done."""
+    pressed = context.bot_data.get(_PRESSED) or {}
+    place, data = _pressed(update)
+    until = pressed.get((place, "")) or pressed.get((place, data))
+    return until is not None and office(context).clock.now() < until
+
+
+def _pressed(update: Update) -> tuple[tuple[int, int, int], str]:
+    """(who, chat, message) and the data of a press."""
+    query = update.callback_query
+    assert query is not None  # noqa: S101 only presses are asked about
+    chat, message = (
+        (query.message.chat.id, query.message.message_id) if query.message else (0, 0)
+    )
+    return (query.from_user.id, chat, message), query.data or query.id
+
+
 def words(context: _Base) -> str:
     """What stands behind a command, on one line."""
     return " ".join(context.args or ())
@@ -158,6 +195,26 @@ async def edit(
             reply_markup=keyboard,
             link_preview_options=NO_PREVIEW,
         )
+
+
+async def replace_pressed(update: Update, context: _Base, text: Markup) -> None:
+    """Puts other words in place of the message that was pressed, without its buttons. What was
+    done stays done if not.
+    """
+    query = update.callback_query
+    if query is None or query.message is None:
+        return
+    try:
+        await context.bot.edit_message_text(
+            str(text),
+            chat_id=query.message.chat.id,
+            message_id=query.message.message_id,
+            parse_mode=ParseMode.HTML,
+            reply_markup=None,
+            link_preview_options=NO_PREVIEW,
+        )
+    except TelegramError as error:
+        _LOG.info("words stay: %s", error, extra={"action": "words_stay"})
 
 
 async def strip_buttons(update: Update, context: _Base) -> None:

@@ -26,8 +26,11 @@ from escrow_service import DealView
 _LISTED = 8
 
 
-def _button(label: str, verb: Verb, deal: str = "", number: int = 0) -> InlineKeyboardButton:
-    return InlineKeyboardButton(label, callback_data=pack(Button(verb, deal, number)))
+def _button(
+    label: str, verb: Verb, deal: str = "", number: int = 0, wallet: Money | None = None
+) -> InlineKeyboardButton:
+    taken = wallet.minor if wallet else 0
+    return InlineKeyboardButton(label, callback_data=pack(Button(verb, deal, number, taken)))
 
 
 def _rows(*buttons: InlineKeyboardButton) -> InlineKeyboardMarkup:
@@ -65,9 +68,12 @@ def deal(view: DealView, choice: Mapping[Action, str] | None = None) -> InlineKe
         buttons.append(_button(labels.pay_mpesa(missing), Verb.PAY, escrow.id))
         buttons.append(_button(labels.pay_paybill(), Verb.PAYBILL, escrow.id))
     if view.wallet >= missing:
-        buttons.append(_button(labels.use_wallet(missing), Verb.WALLET, escrow.id))
+        buttons.append(
+            _button(labels.use_wallet(missing), Verb.WALLET, escrow.id, wallet=missing)
+        )
     elif view.wallet and escrow.currency is Currency.KES:
-        buttons.append(_button(labels.use_wallet_too(view.wallet), Verb.WALLET, escrow.id))
+        label = labels.use_wallet_too(view.wallet)
+        buttons.append(_button(label, Verb.WALLET, escrow.id, wallet=view.wallet))
     return _rows(*buttons) if buttons else None
 
 
@@ -95,13 +101,14 @@ def underpaid(
 def complete(choice: Choice, wallet: Money) -> InlineKeyboardMarkup:
     """From where the missing amount shall come."""
     missing = choice.missing
+    taken = min(wallet, missing)
     if wallet >= missing:
         second = labels.from_wallet(missing)
     else:
         second = labels.mpesa_and_wallet((missing - wallet).up_to_step(), wallet)
     return _rows(
         _button(labels.from_mpesa(missing), Verb.TOP_UP, choice.escrow_id, choice.id),
-        _button(second, Verb.TOP_UP_WALLET, choice.escrow_id, choice.id),
+        _button(second, Verb.TOP_UP_WALLET, choice.escrow_id, choice.id, taken),
     )
 
 
@@ -166,6 +173,33 @@ def contact() -> ReplyKeyboardMarkup:
     )
 
 
+def new_number(msisdn: str) -> InlineKeyboardMarkup:
+    """Whether this number shall replace the stored one."""
+    return InlineKeyboardMarkup(
+        [
+            [
+                _button(labels.yes(), Verb.NUMBER, number=int(msisdn)),
+                _button(labels.no(), Verb.KEEP),
+            ]
+        ]
+    )
+
+
+def for_refusal(
+    reason: str, values: Mapping[str, Any]
+) -> InlineKeyboardMarkup | ReplyKeyboardMarkup | None:
+    """The way on from a refusal, where a button can offer one."""
+    if reason in ("phone", "phone_mismatch", "foreign_contact"):
+        return contact()
+    deal = values.get("deal")
+    if reason == "too_many_prompts_to_number" and deal:
+        return _rows(
+            _button(labels.share_number(), Verb.SHARE, deal),
+            _button(labels.pay_paybill(), Verb.PAYBILL, deal),
+        )
+    return paybill_only(deal) if reason == "too_many_prompts" and deal else None
+
+
 # -- admins ------------------------------------------------------------------------------------
 
 
@@ -188,18 +222,19 @@ def confirm_receipt(row: int) -> InlineKeyboardMarkup:
 
 
 def for_notice(
-    kind: str, values: Mapping[str, Any], choice: Mapping[Action, str] | None
+    kind: str,
+    values: Mapping[str, Any],
+    choice: Mapping[Action, str] | None,
+    view: DealView | None = None,
 ) -> InlineKeyboardMarkup | None:
-    """The buttons of a notice. `choice`: the signed ones of an `underpaid` notice."""
+    """The buttons of a notice. `choice`: the signed ones of an `underpaid` notice; `view`: the
+    deal as it stands now, for notices that offer to pay it again.
+    """
     if kind == "underpaid" and choice is not None:
         return underpaid(choice, values["missing"], values["received"])
     if kind in ("too_short", "window_over"):
-        code = values["code"]
-        return _rows(
-            _button(labels.pay_mpesa(values["due"]), Verb.PAY, code),
-            _button(labels.use_wallet(_came(values)), Verb.WALLET, code),
-            _button(labels.pay_paybill(), Verb.PAYBILL, code),
-        )
+        offered = deal(view) if view is not None else None
+        return offered or _rows(_button(labels.pay_mpesa(values["due"]), Verb.PAY, values["code"]))
     if kind == "prompt_failed":
         wait = needs_two_minutes(str(values["reason"]))
         return retry(values["code"], values.get("choice"), wait=wait)
@@ -208,7 +243,3 @@ def for_notice(
     if kind == "confirm_receipt":
         return confirm_receipt(values["receipt"])
     return None
-
-
-def _came(values: Mapping[str, Any]) -> object:
-    return values.get("received") or values["returned"]

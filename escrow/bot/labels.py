@@ -102,6 +102,14 @@ def verify(shop: str) -> str:
     return f"Verify {clean(shop, 30)}"
 
 
+def yes() -> str:
+    return "Yes"
+
+
+def no() -> str:
+    return "No"
+
+
 def credit() -> str:
     return "Credit"
 

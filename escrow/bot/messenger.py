@@ -25,9 +25,10 @@ from escrow.bot.desk import NO_PREVIEW
 from escrow.bot.limiter import UNPACED, wait_seconds
 from escrow.bot.notices import NOTICES
 from escrow.bot.page import Page, moment
-from escrow.domain.errors import DatabaseDown, TimedOut
+from escrow.domain.errors import DatabaseDown, NotFound, TimedOut
 from escrow.services.choice_tokens import Action
 from escrow.services.ports import SendResult, Sent
+from escrow_service import DealView
 
 _LOG: Final = logging.getLogger(__name__)
 _TAG: Final = re.compile(r"<[^<>]*>")
@@ -52,7 +53,8 @@ class TelegramMessenger:
             choice = await self._open_choice(kind, params, page)
             values = {**params, "open": choice is not None}
             text = NOTICES[kind](values, page)
-            keyboard = keyboards.for_notice(kind, params, choice)
+            view = await self._deal_now(chat_id, kind, params)
+            keyboard = keyboards.for_notice(kind, params, choice, view)
         except (DatabaseDown, TimedOut) as error:
             return SendResult(Sent.LATER, error=str(error))
         except Exception as error:  # noqa: BLE001 one bad notice must not stop the others
@@ -73,6 +75,19 @@ class TelegramMessenger:
         if ends is None or ends <= page.now:
             return None
         return await self._office.choices.buttons(int(params["choice"]))
+
+    async def _deal_now(
+        self, chat_id: int, kind: str, params: Mapping[str, Any]
+    ) -> DealView | None:
+        """The deal and the wallet as they are now, for a notice that offers to pay again; None
+        when it is no longer this person's to see.
+        """
+        if kind not in ("too_short", "window_over"):
+            return None
+        try:
+            return await self._office.escrows.deal(params["code"], chat_id)
+        except NotFound:
+            return None
 
     async def _deliver(
         self, chat_id: int, text: Markup, keyboard: InlineKeyboardMarkup | None

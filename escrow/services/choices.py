@@ -13,8 +13,9 @@ from escrow.domain.model import By, Choice, Escrow, Notice
 from escrow.domain.money import Money
 from escrow.domain.terms import Terms
 from escrow.services import choice_tokens, postings
+from escrow.services.booking import fund_move, funded_notices
 from escrow.services.choice_tokens import Action
-from escrow.services.fund_manager import EscrowHoldingVerifier, fund_move, funded_notices
+from escrow.services.fund_manager import EscrowHoldingVerifier
 from escrow.services.ports import Clock
 from escrow.store import escrows, ledger, outbox, payments
 from escrow.store.database import Connection, Database

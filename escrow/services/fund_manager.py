@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import payment_tolerance as engine
 from escrow.domain import flow, phone, terms
@@ -24,14 +23,13 @@ from escrow.domain.errors import (
     OutcomeUnknown,
     TimedOut,
 )
-from escrow.domain.flow import Actor, Event, Status
+from escrow.domain.flow import Actor, Event
 from escrow.domain.model import (
     Attempt,
     By,
     Channel,
     Escrow,
     Evidence,
-    Journal,
     Notice,
     PaymentOutcome,
     PaymentResult,
@@ -39,9 +37,11 @@ from escrow.domain.model import (
     ReceiptState,
     StoredReceipt,
 )
-from escrow.domain.money import Currency, Money
+from escrow.domain.money import Money
 from escrow.domain.terms import Division, Terms
 from escrow.services import postings
+from escrow.services.booking import Booking, answer_again, result_of
+from escrow.services.matching import Target, credit_key, is_second_number, still_open, target_of
 from escrow.services.ports import Clock
 from escrow.services.trace import Trace
 from escrow.store import escrows, ledger, outbox, payments, people, receipts
@@ -51,19 +51,7 @@ from escrow.store.receipts import Context, Posting
 _LOG: Final = logging.getLogger(__name__)
 OVERALL_SECONDS: Final = 60.0
 _PAYMENT: Final = By(Actor.PAYMENT)
-_CLOCKS_APART: Final = timedelta(seconds=2)
-"""How far M-Pesa's clock may be off ours."""
 _SECOND_NUMBER_AFTER: Final = timedelta(minutes=2)
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where a receipt goes. `decide`: the engine looks at the deal's undecided money."""
-
-    decide: bool = False
-    buyer: int | None = None
-    joins: bool = False
-    suspense: str = ""
 
 
 class EscrowHoldingVerifier:
@@ -145,7 +133,7 @@ class EscrowFundManager:
                 await receipts.detach(conn, known.id)
                 known = None
             claim = receipt
-            if known is not None and _second_number(known, receipt):
+            if known is not None and is_second_number(known, receipt):
                 claim, due = replace(receipt, attempt_id=None), now + _SECOND_NUMBER_AFTER
             elif known is not None:
                 return known, False
@@ -171,10 +159,10 @@ class EscrowFundManager:
         mine = context.by_attempt
         attempt = context.attempt
         if context.by_number is not None:
-            if not _still_open(context.by_number, attempt, mine):
+            if not still_open(context.by_number, attempt, mine):
                 await self._repeated(conn, receipt, context.by_number, context, escrow)
                 trace("duplicate")
-                return _answer_again(context.by_number)
+                return answer_again(context.by_number)
             row = context.by_number
         if mine is not None and mine.state is ReceiptState.IGNORED:
             # a denied claim of this prompt: the same money after all, or none of it
@@ -190,22 +178,22 @@ class EscrowFundManager:
                 if receipt.reference is not None and row is None:
                     await receipts.fill_slot(conn, mine.id, receipt.reference, fitted=False)
                     trace("duplicate")
-                    return _answer_again(mine)
+                    return answer_again(mine)
                 trace("duplicate")
-                return _answer_again(mine)
+                return answer_again(mine)
             elif receipt.reference is None or receipt.reference == mine.reference:
                 trace("duplicate")
-                return _answer_again(mine)
+                return answer_again(mine)
             elif context.attempt_number_fitted and row is None and mine.channel is Channel.STK:
                 # the number in this prompt's slot belongs to a payment by hand
                 await receipts.fill_slot(conn, mine.id, receipt.reference, fitted=False)
                 await self._by_hand_after_all(conn, receipt, mine, evidence, trace)
                 trace("duplicate")
-                return _answer_again(mine)
+                return answer_again(mine)
             else:  # money of its own: by hand under a fitted prompt, else a second one on a prompt
-                own = _Target(suspense="second_receipt")
+                own = Target(suspense="second_receipt")
                 if context.attempt_number_fitted:
-                    own = _target(escrow, context, attempt, receipt)
+                    own = target_of(escrow, context, attempt, receipt)
                 return await self._credit(
                     conn,
                     replace(receipt, attempt_id=None),
@@ -221,7 +209,7 @@ class EscrowFundManager:
             filled = await self._fill_slot(conn, escrow.id, receipt)
             if filled is not None:
                 trace("duplicate")
-                return _answer_again(filled)
+                return answer_again(filled)
         if attempt is None and escrow is not None and context.has_prompt:
             attempt = await self._fitting_prompt(conn, escrow.id, receipt)
             if attempt is not None:  # a prompt's own C2B row: its payer, its part of the wallet
@@ -236,7 +224,7 @@ class EscrowFundManager:
                     await receipts.link_attempt(conn, other.id, attempt.id, fitted=True)
                     await payments.attempt_paid(conn, attempt.id, self._clock.now())
                     trace("duplicate")
-                    return _answer_again(other)
+                    return answer_again(other)
                 row = other
                 break
         return await self._credit(
@@ -292,18 +280,18 @@ class EscrowFundManager:
         trace: Trace,
         *,
         fitted: bool = False,
-        target: _Target | None = None,
+        target: Target | None = None,
     ) -> PaymentResult:
         """Books a receipt that was not booked before."""
         now = self._clock.now()
-        key = _key(receipt)
-        target = target or _target(escrow, context, attempt, receipt)
+        key = credit_key(receipt)
+        target = target or target_of(escrow, context, attempt, receipt)
         from_suspense = row is not None and row.state is ReceiptState.SUSPENSE
-        booking = _Booking(receipt, key, now, from_suspense=from_suspense)
+        booking = Booking(receipt, key, now, from_suspense=from_suspense)
         if from_suspense and target.buyer is None:
             assert row is not None  # noqa: S101 it lies in suspense
             trace("duplicate")
-            return _answer_again(row)
+            return answer_again(row)
         if escrow is not None and target.decide:
             await self._decide(conn, booking, escrow, context, attempt, target, evidence, trace)
         elif target.buyer is not None:
@@ -365,16 +353,16 @@ class EscrowFundManager:
             await escrows.note(conn, escrow.id, event, _PAYMENT, now, **data)
         await outbox.queue(conn, booking.notices, now)
         trace("notice_queued", notices=len(booking.notices))
-        return _result(booking.answer(escrow), receipt_id, booking.outcome)
+        return result_of(booking.answer(escrow), receipt_id, booking.outcome)
 
     async def _decide(
         self,
         conn: Connection,
-        booking: _Booking,
+        booking: Booking,
         escrow: Escrow,
         context: Context,
         attempt: Attempt | None,
-        target: _Target,
+        target: Target,
         evidence: Evidence,
         trace: Trace,
     ) -> None:
@@ -442,7 +430,7 @@ class EscrowFundManager:
         escrow: Escrow,
         buyer: int,
         division: Division,
-        booking: _Booking,
+        booking: Booking,
     ) -> None:
         """Three tolerated shortages of a buyer in 30 days are a LOW flag (flow.md 3)."""
         if not division.waived:
@@ -593,253 +581,7 @@ class EscrowFundManager:
             trace("failed", outcome="not_done")
             raise TimedOut from error
         trace("committed", outcome="read_back")
-        return _answer_again(known, first=True)
-
-
-class _Booking:
-    """What one unit is going to write. Filled by the decision, written in one go."""
-
-    def __init__(
-        self, receipt: Receipt, key: str, now: Any, *, from_suspense: bool = False
-    ) -> None:
-        self.receipt = receipt
-        self.source = postings.suspense() if from_suspense else postings.external(receipt.provider)
-        self.key = key
-        self.now = now
-        self.journals: list[Journal] = []
-        self.moves: list[escrows.Move] = []
-        self.events: list[tuple[str, dict[str, Any]]] = []
-        self.notices: list[Notice] = []
-        self.outcome = PaymentOutcome.SUSPENSE
-        self.division: Division | None = None
-        self.choice_id: int | None = None
-
-    def _tell(self, kind: str, recipient: int, escrow_id: str | None, **values: Any) -> None:
-        self.notices.append(Notice(f"receipt:{self.key}", kind, recipient, values, escrow_id))
-
-    def fund(
-        self,
-        escrow: Escrow,
-        buyer: int,
-        division: Division,
-        total: Money,
-        by: By,
-        evidence: str,
-    ) -> None:
-        """Enough: the deal is HELD."""
-        self.outcome = PaymentOutcome.FUNDED
-        self.division = division
-        self.journals += postings.accepted(escrow.id, buyer, division, self.now)
-        move = fund_move(escrow, division, total, by, self.now, evidence=evidence)
-        self.moves.append(move)
-        self.notices += funded_notices(
-            f"receipt:{self.key}", escrow, buyer, division, total, move.ship_by
-        )
-
-    def offer_choice(
-        self, escrow: Escrow, buyer: int, total: Money, choice_id: int, expires: Any
-    ) -> None:
-        """Moderately short: three buttons (seed 2, scenario 3b)."""
-        self.outcome = PaymentOutcome.CHOICE
-        self.choice_id = choice_id
-        self.events.append(
-            ("choice_offered", {"received_minor": total.minor, "due_minor": escrow.due.minor})
-        )
-        self._tell(
-            "underpaid",
-            buyer,
-            escrow.id,
-            code=escrow.id,
-            received=str(total),
-            missing=str(escrow.due - total),
-            due=str(escrow.due),
-            choice=choice_id,
-            expires_at=expires.isoformat(),
-            description=escrow.description,
-        )
-
-    def auto_refund(self, escrow: Escrow, buyer: int, total: Money) -> None:
-        """Far too short: all to the buyer's wallet, the deal stays open (scenario 3c)."""
-        self.outcome = PaymentOutcome.REFUNDED_TO_WALLET
-        self.journals.append(
-            postings.returned("auto_refund", self.key, escrow.id, buyer, total, self.now)
-        )
-        self.events.append(
-            ("auto_refund", {"received_minor": total.minor, "due_minor": escrow.due.minor})
-        )
-        self._tell(
-            "too_short",
-            buyer,
-            escrow.id,
-            code=escrow.id,
-            received=str(total),
-            missing=str(escrow.due - total),
-            due=str(escrow.due),
-            pay_by=escrow.pay_by.isoformat() if escrow.pay_by else None,
-        )
-
-    def to_wallet(self, escrow: Escrow | None, owner: int) -> None:
-        """The deal can't take it: the payer's wallet (flow.md 10)."""
-        self.outcome = PaymentOutcome.TO_WALLET
-        self.journals.append(
-            postings.to_wallet(
-                self.source,
-                self.key,
-                escrow.id if escrow else None,
-                owner,
-                self.receipt.amount,
-                self.now,
-            )
-        )
-        if escrow is not None:
-            self.events.append(("late_payment", {"amount_minor": self.receipt.amount.minor}))
-        self._tell(
-            "late_money",
-            owner,
-            escrow.id if escrow else None,
-            code=escrow.id if escrow else None,
-            amount=str(self.receipt.amount),
-            status=str(escrow.status) if escrow else None,
-        )
-
-    def to_suspense(self, escrow: Escrow | None, why: str, admins: Sequence[int]) -> None:
-        """Nobody can be credited: the suspense account, and the admins hear of it."""
-        self.outcome = PaymentOutcome.SUSPENSE
-        self.journals.append(
-            postings.to_suspense(
-                self.source,
-                self.key,
-                escrow.id if escrow else None,
-                self.receipt.amount,
-                self.now,
-            )
-        )
-        if escrow is not None:
-            self.events.append(
-                ("payment_in_suspense", {"amount_minor": self.receipt.amount.minor, "why": why})
-            )
-        for admin in admins:
-            self._tell(
-                "suspense",
-                admin,
-                escrow.id if escrow else None,
-                code=escrow.id if escrow else None,
-                amount=str(self.receipt.amount),
-                reference=self.receipt.reference,
-                typed=self.receipt.typed_reference,
-                why=why or "no_deal",
-            )
-
-    def unconfirmed(self, escrow: Escrow | None, admins: Sequence[int]) -> None:
-        """Believed because it is small and nobody could be asked: the admins know of it."""
-        for admin in admins:
-            self._tell(
-                "credited_unconfirmed",
-                admin,
-                escrow.id if escrow else None,
-                code=escrow.id if escrow else None,
-                amount=str(self.receipt.amount),
-                reference=self.receipt.reference,
-            )
-
-    def answer(self, escrow: Escrow | None) -> dict[str, Any]:
-        """The answer to keep with the receipt, and to give again."""
-        status = None
-        if escrow is not None:
-            status = self.moves[-1].edge.target if self.moves else escrow.status
-        division = self.division
-        return {
-            "outcome": str(self.outcome),
-            "escrow_id": escrow.id if escrow else None,
-            "status": str(status) if status else None,
-            "currency": self.receipt.amount.currency.code,
-            "held_minor": division.holding.minor if division else 0,
-            "fee_minor": division.fee.minor if division else 0,
-            "excess_minor": division.excess.minor if division else 0,
-            "waived_minor": division.waived.minor if division else 0,
-            "choice_id": self.choice_id,
-        }
-
-
-def fund_move(
-    escrow: Escrow, division: Division, total: Money, by: By, now: Any, *, evidence: str
-) -> escrows.Move:
-    """The move to HELD, with what is held and until when the seller has to ship."""
-    return escrows.Move(
-        escrow.id,
-        flow.next_edge(escrow.status, Event.FUND, by.actor),
-        by,
-        now,
-        data={
-            "received_minor": total.minor,
-            "holding_minor": division.holding.minor,
-            "fee_minor": division.fee.minor,
-            "excess_minor": division.excess.minor,
-            "waived_minor": division.waived.minor,
-            "evidence": evidence,
-        },
-        held_price_minor=division.holding.minor,
-        held_fee_minor=division.fee.minor,
-        ship_by=now + timedelta(seconds=int(escrow.terms["ship_seconds"])),
-    )
-
-
-def funded_notices(
-    cause: str,
-    escrow: Escrow,
-    buyer: int,
-    division: Division,
-    total: Money,
-    ship_by: Any,
-    *,
-    partial: bool = False,
-) -> list[Notice]:
-    """What buyer and seller hear when a deal is funded: one message each."""
-    kind = "funded"
-    if partial:
-        kind = "funded_partial"
-    elif division.excess:
-        kind = "funded_over"
-    elif division.waived:
-        kind = "funded_short"
-    expected = escrow.due - escrow.fee
-    values = {
-        "code": escrow.id,
-        "description": escrow.description,
-        "shop": escrow.shop_name,
-        "received": str(total),
-        "held": str(division.holding),
-        "fee": str(division.fee),
-        "due": str(escrow.due),
-        "excess": str(division.excess),
-        "waived": str(division.waived),
-        "ship_by": ship_by.isoformat(),
-    }
-    return [
-        Notice(cause, kind, buyer, values, escrow.id),
-        Notice(
-            cause,
-            "held_less" if division.holding < expected else "held",
-            escrow.seller_telegram_id,
-            {
-                "code": escrow.id,
-                "description": escrow.description,
-                "gets": str(division.holding),
-                "expected": str(expected),
-                "ship_by": ship_by.isoformat(),
-            },
-            escrow.id,
-        ),
-    ]
-
-
-def _second_number(known: StoredReceipt, receipt: Receipt) -> bool:
-    """Whether a prompt's waiting receipt has another number than this one."""
-    return (
-        known.state is ReceiptState.WAITING
-        and None not in (known.reference, receipt.reference)
-        and known.reference != receipt.reference
-    )
+        return answer_again(known, first=True)
 
 
 async def _lock(conn: Connection, receipt: Receipt) -> str | None:
@@ -849,98 +591,5 @@ async def _lock(conn: Connection, receipt: Receipt) -> str | None:
     """
     if receipt.escrow_code is not None and await escrows.lock_row(conn, receipt.escrow_code):
         return receipt.escrow_code
-    await receipts.lock_key(conn, _key(receipt))
+    await receipts.lock_key(conn, credit_key(receipt))
     return None
-
-
-def _still_open(known: StoredReceipt, attempt: Attempt | None, mine: StoredReceipt | None) -> bool:
-    """Whether a known receipt can still be booked: it waits, was denied (and is proved now), or
-    lies in suspense while its own prompt says whose it is.
-    """
-    if known.state in (ReceiptState.WAITING, ReceiptState.IGNORED):
-        return True
-    return (
-        known.state is ReceiptState.SUSPENSE
-        and known.attempt_id is None
-        and attempt is not None
-        and mine is None
-        and attempt.amount == known.amount
-        and known.escrow_id == attempt.escrow_id
-    )
-
-
-def _key(receipt: Receipt) -> str:
-    """What a payment is credited under, once."""
-    return f"{receipt.provider}:{receipt.reference or f'attempt-{receipt.attempt_id}'}"
-
-
-def _target(
-    escrow: Escrow | None, context: Context, attempt: Attempt | None, receipt: Receipt
-) -> _Target:
-    """Whose money it is (flow.md 10 and 26)."""
-    if escrow is None:
-        return _Target(suspense="no_deal")
-    if attempt is not None and attempt.amount != receipt.amount:
-        return _Target(suspense="other_amount")
-    if receipt.amount.currency is not escrow.currency:
-        return _Target(suspense="other_currency")
-    payer = attempt.telegram_id if attempt is not None else escrow.buyer_telegram_id
-    if not escrow.can_be_paid:
-        return _Target(buyer=payer, suspense="deal_closed")
-    if escrow.buyer_telegram_id is not None:
-        return _Target(decide=payer == escrow.buyer_telegram_id, buyer=payer)
-    if payer is None and _holds_reservation(context, receipt):
-        payer = context.reserver
-    if payer is None or payer == escrow.seller_telegram_id:
-        return _Target(suspense="no_buyer")
-    return _Target(decide=True, buyer=payer, joins=True)
-
-
-def _holds_reservation(context: Context, receipt: Receipt) -> bool:
-    """Whether money by hand is the reserver's: in his time, and not from another number."""
-    if context.reserver is None or context.reserved_until is None:
-        return False
-    if context.reserved_since is None or not (
-        context.reserved_since - _CLOCKS_APART <= receipt.happened_at <= context.reserved_until
-    ):
-        return False
-    return context.reserver_phone is None or phone.may_be(
-        receipt.payer_shown, context.reserver_phone
-    )
-
-
-def _result(answer: dict[str, Any], receipt_id: int, outcome: PaymentOutcome) -> PaymentResult:
-    currency = Currency.of(answer["currency"])
-
-    def major(key: str) -> Decimal:
-        return Money(answer[key], currency).to_decimal()
-
-    return PaymentResult(
-        outcome=outcome,
-        escrow_id=answer["escrow_id"],
-        status=Status(answer["status"]) if answer["status"] else None,
-        receipt_id=receipt_id,
-        fund_breakdown={
-            "escrow_held": major("held_minor"),
-            "platform_fee": major("fee_minor"),
-            "overpayment_credited": major("excess_minor"),
-            "shortage_waived": major("waived_minor"),
-        },
-        choice_id=answer["choice_id"],
-    )
-
-
-def _answer_again(known: StoredReceipt, *, first: bool = False) -> PaymentResult:
-    """The answer that the first delivery got. `first`: it was ours, read back after a cut."""
-    if known.state is ReceiptState.WAITING or not known.outcome.get("currency"):
-        return PaymentResult(
-            PaymentOutcome.WAITING
-            if known.state is ReceiptState.WAITING
-            else PaymentOutcome.DUPLICATE,
-            known.escrow_id,
-            None,
-            known.id,
-        )
-    answer = dict(known.outcome)
-    outcome = PaymentOutcome(answer["outcome"]) if first else PaymentOutcome.DUPLICATE
-    return _result(answer, known.id, outcome)

@@ -17,9 +17,11 @@ from escrow.domain.errors import ChoiceRefused, EscrowMoved, LimitReached, NotAl
 from escrow.domain.flow import Actor, Event
 from escrow.domain.model import Attempt, AttemptState, By, Escrow, Person
 from escrow.domain.money import Currency, Money
+from escrow.domain.phone import mask
 from escrow.domain.terms import Terms
 from escrow.services import postings
-from escrow.services.fund_manager import EscrowHoldingVerifier, fund_move, funded_notices
+from escrow.services.booking import fund_move, funded_notices
+from escrow.services.fund_manager import EscrowHoldingVerifier
 from escrow.services.ports import Answer, Clock, Rail, Verdict
 from escrow.store import escrows, ledger, outbox, payments, people
 from escrow.store.database import Connection, Database
@@ -61,15 +63,19 @@ class Prompts:
         *,
         choice_id: int | None = None,
         use_wallet: bool = False,
+        at_most: Money | None = None,
     ) -> Started:
         """Asks the payer's phone for what the deal still needs (with `use_wallet`: less what his
-        wallet holds). The same cause again prompts nobody and answers with the first attempt.
+        wallet holds, `EscrowMoved` when that is above `at_most`). The same cause again prompts
+        nobody and answers with the first attempt as it is now.
 
         `NotFound`, `NotAllowed` (own deal, somebody else's), `LimitReached` (open prompt, caps,
         the same amount within two minutes), `ChoiceRefused`.
         """
         attempt, fresh = await self._db.run(
-            lambda conn: self._prepare(conn, typed, telegram_id, cause, choice_id, use_wallet)
+            lambda conn: self._prepare(
+                conn, typed, telegram_id, cause, choice_id, use_wallet, at_most
+            )
         )
         if not fresh:
             return Started(attempt, Answer(Verdict.PENDING), repeated=True)
@@ -109,6 +115,7 @@ class Prompts:
         cause: str,
         choice_id: int | None,
         use_wallet: bool,
+        at_most: Money | None,
     ) -> tuple[Attempt, bool]:
         known = await payments.attempt_by_cause(conn, cause)
         if known is not None:
@@ -135,14 +142,21 @@ class Prompts:
         if use_wallet:
             wallet = await ledger.balance(conn, "wallet", str(telegram_id), escrow.currency)
             part = wallet if wallet < missing else missing
+            if at_most is not None and part > at_most:
+                raise EscrowMoved
         asked = (missing - part).up_to_step()
         if not asked:
             raise LimitReached("wallet_is_enough")
-        if await payments.open_attempt(conn, escrow.id) is not None:
-            raise LimitReached("prompt_open")
-        await self._caps(conn, person, asked, now)
         if escrow.buyer_telegram_id is None:
             await self._reserve(conn, escrow.id, telegram_id, now)
+        asking = await payments.open_attempt(conn, escrow.id)
+        if asking is not None:
+            raise LimitReached(
+                "prompt_open",
+                phone=mask(asking.phone),
+                rings=asking.checkout_request_id is not None,
+            )
+        await self._caps(conn, person, escrow.id, asked, now)
         return await payments.insert_attempt(
             conn,
             cause=cause,
@@ -183,17 +197,19 @@ class Prompts:
             raise NotAllowed("not_payable", status=str(escrow.status))
         return escrow
 
-    async def _caps(self, conn: Connection, person: Person, asked: Money, now: datetime) -> None:
+    async def _caps(
+        self, conn: Connection, person: Person, deal: str, asked: Money, now: datetime
+    ) -> None:
         """No flood of prompts to anybody's phone (faults.md F54), and Safaricom's rule 17."""
         assert person.phone is not None  # noqa: S101 the caller checked
         recent = await payments.recent_prompts(conn, person.telegram_id, person.phone, asked, now)
         if recent.by_person >= self._terms.prompts_per_user_hour:
-            raise LimitReached("too_many_prompts")
+            raise LimitReached("too_many_prompts", deal=deal)
         if (
             not person.phone_is_contact
             and recent.to_foreign_number >= self._terms.prompts_per_foreign_number_hour
         ):
-            raise LimitReached("too_many_prompts_to_number")
+            raise LimitReached("too_many_prompts_to_number", deal=deal)
         again = self._terms.repeat_prompt_after
         if recent.same_amount_at is not None and now < recent.same_amount_at + again:
             wait = recent.same_amount_at + again - now
@@ -216,11 +232,18 @@ class Prompts:
             raise EscrowMoved
 
     async def pay_from_wallet(
-        self, typed: str, telegram_id: int, cause: str, *, choice_id: int | None = None
+        self,
+        typed: str,
+        telegram_id: int,
+        cause: str,
+        *,
+        choice_id: int | None = None,
+        at_most: Money | None = None,
     ) -> Escrow:
         """Funds the deal from the buyer's wallet alone. A repeat finds it funded and says so.
 
-        `LimitReached` when the wallet is short; `ChoiceRefused` when the choice is closed.
+        `LimitReached` when the wallet is short; `ChoiceRefused` when the choice is closed;
+        `EscrowMoved` when the deal needs more than `at_most` by now.
         """
 
         async def work(conn: Connection) -> Escrow:
@@ -236,6 +259,8 @@ class Prompts:
             ):
                 raise ChoiceRefused
             missing = escrow.due - escrow.received
+            if at_most is not None and missing > at_most:
+                raise EscrowMoved
             wallet = await ledger.lock_wallet(conn, telegram_id, escrow.currency)
             if wallet < missing:
                 raise LimitReached("wallet_short", missing=missing - wallet, wallet=wallet)
@@ -280,6 +305,12 @@ class Prompts:
             return await escrows.get(conn, escrow.id)
 
         return await self._db.run(work)
+
+    async def may_ask(self, code: str, telegram_id: int) -> bool:
+        """Whether a phone may still be asking for this deal, at this person's wish."""
+        async with self._db.reading() as conn:
+            asking = await payments.open_attempt(conn, code)
+        return asking is not None and asking.telegram_id == telegram_id
 
     async def remember_message(self, attempt_id: int, message_id: int) -> None:
         """The chat message that shows this attempt, to be edited when it ends."""

@@ -49,6 +49,7 @@ _LOCK_WAIT_SECONDS = 15.0
 _INITDB_WAIT_SECONDS = 120.0
 _READY_WAIT_SECONDS = 60.0  # after a crash the server replays its log first
 _QUIT_WAIT_SECONDS = 6.0  # PostgreSQL itself kills after 5 what is left
+_FORCE_WAIT_SECONDS = 0.4  # what a stop in time leaves to each of the harder ways
 _ANSWER_WAIT_SECONDS = 5.0
 _ADOPT_STEP_SECONDS = 0.02
 _READY_STEP_SECONDS = 0.002
@@ -75,15 +76,17 @@ class Cluster:
         name, folder = quote(database, safe=""), quote(self.host, safe="")
         return f"postgresql://{self.user}@/{name}?host={folder}&port={self.port}"
 
-    def stop(self, timeout_seconds: float = 8.0) -> None:
+    def stop(self, timeout_seconds: float = 3.5) -> None:
         """Stops the server and reaps it: open sessions are cut, nothing committed is lost.
 
-        Does nothing when the server was adopted or has stopped. One that is not down after
-        `timeout_seconds` is stopped without a checkpoint: its next start replays the log.
+        Does nothing when the server was adopted or has stopped. It takes `timeout_seconds` at most:
+        one that is not down towards their end is stopped without a checkpoint, and its next start
+        replays the log.
         It blocks: call it when the loop is done, or by `asyncio.to_thread`.
         """
         if self._process is not None:
-            _shut_down(self._process, timeout_seconds)
+            fast = max(timeout_seconds - 2 * _FORCE_WAIT_SECONDS, 0)
+            _shut_down(self._process, fast, _FORCE_WAIT_SECONDS)
 
 
 def find_binaries(bin_dir: str | None = None) -> Path:
@@ -229,7 +232,7 @@ def _launch(
             if _wait_ready(process, home, progress):
                 return process
         except BaseException:
-            _shut_down(process, _QUIT_WAIT_SECONDS)
+            _shut_down(process, _QUIT_WAIT_SECONDS, _QUIT_WAIT_SECONDS)
             raise
         with home.log.open("rb") as output:
             output.seek(said_from)
@@ -264,12 +267,14 @@ def _wait_ready(
     return False
 
 
-def _shut_down(process: subprocess.Popen[bytes], timeout_seconds: float) -> None:
+def _shut_down(
+    process: subprocess.Popen[bytes], timeout_seconds: float, force_seconds: float
+) -> None:
     """Fast shutdown, then immediate, then by force; reaps the process."""
     for how, seconds in (
         (signal.SIGINT, timeout_seconds),
-        (signal.SIGQUIT, _QUIT_WAIT_SECONDS),
-        (signal.SIGKILL, _QUIT_WAIT_SECONDS),
+        (signal.SIGQUIT, force_seconds),
+        (signal.SIGKILL, force_seconds),
     ):
         if process.poll() is not None:
             return

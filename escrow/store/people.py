@@ -53,7 +53,9 @@ async def person(conn: Connection, telegram_id: int) -> Person | None:
 
 
 async def set_phone(conn: Connection, telegram_id: int, phone: str, *, is_contact: bool) -> None:
-    """Keeps a person's number; `is_contact`: Telegram vouches that it is his own."""
+    """Keeps a person's number; `is_contact`: Telegram vouches that it is his own. The
+    same number again keeps being vouched for.
+    """
     await conn.execute(_SQL["set_phone"], telegram_id, phone, is_contact)
 
 

@@ -351,6 +351,15 @@ def fund(
     ]
 
 
+def booked(reference: str, amount: int = DUE, *, provider: str = "mpesa") -> Step:
+    """The journal that stands for a receipt: outside → the stranger's wallet."""
+    return post(
+        f"receipt:{provider}:{reference}",
+        ("external", "mpesa:utility", -amount),
+        ("wallet", str(STRANGER), amount),
+    )
+
+
 def posted(reference: str, state: str, *, amount: int = DUE, **changes: Any) -> list[Step]:
     """A receipt that was posted, with its journal: to suspense, else to the stranger's wallet."""
     to = ("suspense", "") if state == "SUSPENSE" else ("wallet", str(STRANGER))

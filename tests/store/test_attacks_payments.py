@@ -29,6 +29,7 @@ from tests.store.books import (
     Attack,
     attack,
     bad,
+    booked,
     insert,
     post,
 )
@@ -87,15 +88,6 @@ def kept(
             guard=f"{table}.{trigger}",
             behind=emptied,
         ),
-    )
-
-
-def booked(reference: str, amount: int, *, provider: str = "mpesa") -> books.Step:
-    """The journal that stands for a receipt."""
-    return post(
-        f"receipt:{provider}:{reference}",
-        ("external", "mpesa:utility", -amount),
-        ("wallet", str(STRANGER), amount),
     )
 
 

@@ -246,12 +246,13 @@ def test_every_translation_gives_a_domain_error() -> None:
 
 
 def test_an_error_that_means_nothing_to_us_stays_as_it_is() -> None:
-    for error in (
-        ValueError("x"),
-        asyncpg.UndefinedTableError("x"),
-        asyncpg.DeadlockDetectedError(),
-    ):
+    for error in (ValueError("x"), asyncpg.UndefinedTableError("x"), asyncpg.DataError("x")):
         assert translate(error) is error
+
+
+def test_a_refused_transaction_that_nobody_repeats_has_timed_out() -> None:
+    for error in (asyncpg.DeadlockDetectedError("x"), asyncpg.SerializationError("x")):
+        assert type(translate(error)) is TimedOut
 
 
 @pytest.mark.parametrize(
@@ -264,6 +265,11 @@ def test_an_error_that_means_nothing_to_us_stays_as_it_is() -> None:
         asyncpg.AdminShutdownError(),
         asyncpg.CrashShutdownError(),
         asyncpg.InterfaceError("connection is closed"),
+        asyncpg.DiskFullError(),
+        asyncpg.OutOfMemoryError(),
+        asyncpg.PostgresIOError(),
+        asyncpg.ReadOnlySQLTransactionError(),
+        asyncpg.IdleInTransactionSessionTimeoutError(),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -319,6 +319,7 @@ async def test_an_expired_choice_waits_for_an_open_prompt_and_not_longer_than_th
 ) -> None:
     grace = 3 * MINUTE
     async with world_db.unit() as conn:
+        await conn.execute("UPDATE receipts SET state = 'IGNORED' WHERE state = 'WAITING'")
         choice_id = await offer(conn, NOW + 10 * MINUTE)
         await conn.execute("UPDATE underpayment_choices SET voided_at = now() WHERE id = 1")
 
@@ -334,3 +335,22 @@ async def test_an_expired_choice_waits_for_an_open_prompt_and_not_longer_than_th
         assert await expired(over + grace) == [(choice_id, PENDING)]
         await payments.use_choice(conn, choice_id, "expired", over, even_late=True)
         assert await expired(LATER) == []
+
+
+@pytest.mark.parametrize(
+    ("happened", "waits"),
+    [(NOW + 10 * MINUTE, True), (NOW + 11 * MINUTE, False)],
+    ids=["money that came in time", "money that came late"],
+)
+async def test_an_expired_choice_waits_for_money_that_is_being_confirmed(
+    world_db: Database, happened: datetime, *, waits: bool
+) -> None:
+    over, grace = NOW + 10 * MINUTE, 3 * MINUTE
+    async with world_db.unit() as conn:
+        await conn.execute("UPDATE underpayment_choices SET voided_at = now() WHERE id = 1")
+        await conn.execute("UPDATE receipts SET happened_at = $1 WHERE id = 2", happened)
+        choice_id = await offer(conn, over)
+        expired = [] if waits else [(choice_id, PENDING)]
+        assert await payments.expired_choices(conn, over, 10, grace) == expired
+        over += grace
+        assert await payments.expired_choices(conn, over, 10, grace) == [(choice_id, PENDING)]

@@ -56,6 +56,7 @@ async def test_a_posted_receipt_reads_back_as_it_was_stored(world_db: Database) 
     )
     async with world_db.unit() as conn:
         row = await receipts.insert(conn, one, UNDERPAID, LATER, CREDITED)
+        await books.run(conn, books.booked("SGNEW00001"))
         assert row is not None
         found = await receipts.get(conn, row)
         assert found == await receipts.get(conn, row, lock=True)
@@ -164,6 +165,7 @@ async def post_waiting(conn: Connection, row: int, **changes: Any) -> bool:
 
 async def test_a_waiting_receipt_is_posted_once(world_db: Database) -> None:
     async with world_db.unit() as conn:
+        await books.run(conn, books.booked("SGWAIT0002", 1_00))
         assert await post_waiting(conn, 2, attempt_id=1, fitted=True, amount=Money(1_00, KES))
         assert not await post_waiting(conn, 2)
         raw = await stored(conn, 2)
@@ -177,6 +179,7 @@ async def test_a_prompt_keeps_the_receipt_that_it_claimed(world_db: Database) ->
     claimed = receipt(channel=Channel.STK, attempt_id=1)
     async with world_db.unit() as conn:
         row = await receipts.insert(conn, claimed, UNDERPAID, NOW, None)
+        await books.run(conn, books.booked("SGNEW00001"))
         assert await post_waiting(conn, row or 0, attempt_id=None)
         by_query = receipt(channel=Channel.STK, attempt_id=1, reference=None)
         assert await receipts.insert(conn, by_query, UNDERPAID, NOW, CREDITED) is None
@@ -196,6 +199,7 @@ async def test_an_empty_slot_takes_a_number_and_a_fitted_one_is_replaced(
     async with world_db.unit() as conn:
         by_query = receipt(channel=Channel.STK, attempt_id=1, reference=None)
         row = await receipts.insert(conn, by_query, UNDERPAID, NOW, CREDITED)
+        await books.run(conn, books.booked("attempt-1"))
         await receipts.fill_slot(conn, row or 0, "SGFITS0001", fitted=True)
         await receipts.fill_slot(conn, row or 0, "SGTRUE0001", fitted=False)
         assert (await stored(conn, row or 0))["reference"] == "SGTRUE0001"
@@ -219,6 +223,7 @@ async def test_a_payment_fits_a_prompt_of_about_its_time(
     async with world_db.unit() as conn:
         by_query = receipt(channel=Channel.STK, attempt_id=1, reference=None)
         row = await receipts.insert(conn, by_query, UNDERPAID, NOW, CREDITED)
+        await books.run(conn, books.booked("attempt-1"))
         slots = await receipts.slots(conn, UNDERPAID, Money(DUE, KES), at)
         assert [(slot.id, prompted) for slot, prompted in slots] == ([(row, PHONE)] if fits else [])
         assert await receipts.slots(conn, UNDERPAID, Money(DUE - 1, KES), NOW) == []
@@ -290,3 +295,54 @@ async def test_a_deal_without_a_receipt_has_no_slots(world_db: Database) -> None
     async with world_db.reading() as conn:
         assert await receipts.slots(conn, OPEN_LINK, Money(DUE, KES), NOW) == []
         assert await receipts.loose(conn, OPEN_LINK, 1) == []
+
+
+async def test_a_denied_receipt_that_is_claimed_again_waits_again(world_db: Database) -> None:
+    async with world_db.unit() as conn:
+        await receipts.reopen(conn, 1)
+        assert (await stored(conn, 1))["state"] == "CREDITED", "only a denied one"
+        await receipts.reopen(conn, 7)
+        raw = await stored(conn, 7)
+    assert (raw["state"], raw["evidence"], raw["outcome"], raw["checks"]) == (
+        "WAITING",
+        None,
+        {},
+        0,
+    )
+
+
+async def test_a_denied_claim_lets_go_of_its_prompt(world_db: Database) -> None:
+    async with world_db.unit() as conn:
+        await receipts.detach(conn, 1)
+        assert (await stored(conn, 1))["attempt_id"] == 2, "only a denied one"
+        await receipts.detach(conn, 7)
+        assert (await stored(conn, 7))["attempt_id"] is None
+
+
+async def test_a_receipt_that_an_admin_believes_says_so_before_it_is_credited(
+    world_db: Database,
+) -> None:
+    async with world_db.unit() as conn:
+        await receipts.believe(conn, 2, Evidence.ADMIN, LATER)
+        await receipts.believe(conn, 1, Evidence.ADMIN, LATER)
+        believed, other = await stored(conn, 2), await stored(conn, 1)
+    assert (believed["state"], believed["evidence"]) == ("WAITING", "admin")
+    assert believed["next_check_at"] == LATER
+    assert other["evidence"] == "query", "only a waiting one"
+
+
+async def test_a_payment_by_hand_may_be_of_a_prompt_that_no_money_stands_for(
+    world_db: Database,
+) -> None:
+    async with world_db.unit() as conn:
+
+        async def fitting(deal: str, amount: int = DUE, at: datetime = NOW) -> list[int]:
+            found = await receipts.fitting_prompts(conn, deal, Money(amount, KES), at)
+            return [prompt.id for prompt in found]
+
+        assert await fitting(UNDERPAID) == [1]
+        assert await fitting(UNDERPAID, DUE - 1) == []
+        assert await fitting(UNDERPAID, at=NOW - 2.1 * MINUTE) == []
+        assert await fitting(UNDERPAID, at=NOW + 10.1 * MINUTE) == []
+        assert await fitting(HELD) == [], "one is paid, one was declined"
+        assert await fitting(books.DELIVERED) == [4], "its claim was denied"

@@ -11,7 +11,10 @@ ON CONFLICT (telegram_id) DO UPDATE
 SELECT * FROM people WHERE telegram_id = $1
 
 -- set_phone --
-UPDATE people SET phone = $2, phone_is_contact = $3 WHERE telegram_id = $1
+-- The same number typed again keeps what Telegram vouched for.
+UPDATE people
+   SET phone = $2, phone_is_contact = $3 OR (phone_is_contact AND phone IS NOT DISTINCT FROM $2)
+ WHERE telegram_id = $1
 
 -- set_language --
 UPDATE people SET language = $2 WHERE telegram_id = $1
