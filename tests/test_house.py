@@ -124,6 +124,8 @@ TESTED_ELSEWHERE = {
     # parts of one thing that is tested as that thing
     "escrow/store/embedded_home.py": "tests/store/test_embedded.py",
     "escrow/services/postings.py": "tests/test_escrow_fund_manager.py",
+    "escrow/services/booking.py": "tests/test_escrow_fund_manager.py",
+    "escrow/services/matching.py": "tests/faults/test_prompt_and_paybill.py",
     "escrow/services/trace.py": "tests/services/test_fund_manager.py",
     "escrow/services/oversight.py": "tests/web/test_health.py",
     "escrow/bot/limiter.py": "tests/bot/test_messenger.py",
