@@ -38,8 +38,15 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
 _TO_JSON: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
+# What every rule needs somewhere; and the one frequent word that has it and is masked by no rule.
+_SUSPICIOUS: Final = re.compile(r"[0-9]{6}|[0-9A-Za-z]{10}|ws_CO_")
+_DEAL: Final = re.compile(r"ES[0-9]{10}")
+
+
 def mask_text(text: str) -> str:
     """The text without phone numbers, receipts, tokens and secrets."""
+    if _SUSPICIOUS.search(text) is None or _DEAL.fullmatch(text):
+        return text
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text
@@ -148,6 +155,18 @@ class ConsoleFormatter(logging.Formatter):
         return f"{text}\n{error}" if error else text
 
 
+class _File(logging.handlers.RotatingFileHandler):
+    """Looks at the file's size now and then; the library formats every record twice for it."""
+
+    _records = 0
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # type: ignore[override]  # noqa: N802
+        self._records += 1
+        if self._records % 256 or self.stream is None:
+            return False
+        return self.stream.tell() >= self.maxBytes
+
+
 def set_up(level: str, log_file: str) -> None:
     """Replaces the root handlers. The file rotates at 20 MB, five are kept."""
     root = logging.getLogger()
@@ -159,9 +178,7 @@ def set_up(level: str, log_file: str) -> None:
     if log_file:
         path = Path(log_file)
         path.parent.mkdir(parents=True, exist_ok=True)
-        keep = logging.handlers.RotatingFileHandler(
-            path, maxBytes=20_000_000, backupCount=5, encoding="utf-8"
-        )
+        keep = _File(path, maxBytes=20_000_000, backupCount=5, encoding="utf-8")
         keep.setFormatter(JsonFormatter())
         root.addHandler(keep)
     root.setLevel(level)

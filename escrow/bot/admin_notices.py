@@ -35,7 +35,7 @@ def seller_waits(v: Values, page: Page) -> Markup:
 def suspense(v: Values, page: Page) -> Markup:
     why = {
         "no_deal": say("no open deal has the account number that was typed"),
-        "no_buyer": say("the deal has no buyer yet, and nobody had reserved it"),
+        "no_buyer": say("the payer is not known to be the deal's buyer"),
         "second_receipt": say("this prompt was paid before"),
         "other_amount": say("it is another amount than was asked for"),
         "other_currency": say("it is another currency than the deal's"),
@@ -47,7 +47,7 @@ def suspense(v: Values, page: Page) -> Markup:
         _receipt(v),
         say("Typed: {typed}", typed=v["typed"]) if v.get("typed") else None,
         _deal(v),
-        say("It is booked and safe, but nobody was credited."),
+        say("It is booked and safe. Assigning it comes with the next version."),
     )
 
 
@@ -187,7 +187,10 @@ def books_broken(v: Values, page: Page) -> Markup:
 def clock_jumped(v: Values, page: Page) -> Markup:
     return card(
         page,
-        say("<b>The clock jumped by {seconds} seconds: timers stand still.</b>", seconds=v["seconds"]),
+        say(
+            "<b>The clock jumped by {seconds} seconds: timers stand still.</b>",
+            seconds=v["seconds"],
+        ),
         say(
             "No deal is cancelled and no choice ends by itself until then. Put the clocks right, "
             "then restart Amana."

@@ -17,6 +17,14 @@ _WORD: Final = {
     "WATCH": "The money is safe; something needs a look.",
     "BROKEN": "Look at once: the books or the clock can't be trusted.",
 }
+_HELD_FOR: Final = {
+    "holding": "Held for deals",
+    "pending_fee": "Fees of open deals",
+    "received": "Being decided",
+    "suspense": "Unmatched",
+    "wallet": "In wallets",
+    "payable": "On the way out",
+}
 
 
 def not_admin() -> Markup:
@@ -47,19 +55,17 @@ def receipt_decided(receipt: StoredReceipt, page: Page) -> Markup:
 def health(look: Health, page: Page) -> Markup:
     """One word first, then what it is made of."""
     errors = [job for job in look.jobs if job["error"]]
-    oldest = look.outbox_oldest
+    unmatched = _unmatched(look)
+    word = "WATCH" if unmatched and look.word == "OK" else look.word
     return card(
         page,
-        say("<b>{word}</b> – {meaning}", word=Plain(look.word), meaning=Plain(_WORD[look.word])),
+        say("<b>{word}</b> – {meaning}", word=Plain(word), meaning=Plain(_WORD[word])),
+        say("Unmatched money waits for an admin: {sums}", sums=unmatched) if unmatched else None,
         say("Books: {state}, proved {when}", **_books(look, page)),
         *(say("• {line}", line=line) for line in look.breaks[:_SHOWN]),
-        say("Held: {sums}", sums=_held(look)),
+        *_held(look),
         say("Database: {ms} ms", ms=Plain(f"{look.database_ms:.0f}")),
-        say(
-            "Notices waiting: {count}, the oldest was due {when}",
-            count=look.outbox_waiting,
-            when=when(page, oldest) if oldest else Plain("–"),
-        ),
+        _notices(look, page),
         say(
             "Callbacks waiting: {waiting}, parked: {parked}",
             waiting=look.inbox_waiting,
@@ -79,10 +85,34 @@ def _books(look: Health, page: Page) -> dict[str, object]:
     return {"state": Plain(state), "when": when(page, look.proved_at)}
 
 
-def _held(look: Health) -> Plain:
-    sums = [
-        f"{row['kind']} {Money(row['total_minor'], Currency.of(row['currency']))}"
+def _notices(look: Health, page: Page) -> Markup:
+    if look.outbox_oldest is None:
+        return say("Notices waiting: {count}", count=look.outbox_waiting)
+    return say(
+        "Notices waiting: {count}, the oldest was due {when}",
+        count=look.outbox_waiting,
+        when=when(page, look.outbox_oldest),
+    )
+
+
+def _sums(look: Health, kind: str) -> str:
+    return ", ".join(
+        str(Money(row["total_minor"], Currency.of(row["currency"])))
         for row in look.held
-        if row["total_minor"]
+        if row["kind"] == kind and row["total_minor"]
+    )
+
+
+def _unmatched(look: Health) -> Plain | None:
+    sums = _sums(look, "suspense")
+    return Plain(sums) if sums else None
+
+
+def _held(look: Health) -> list[Markup]:
+    """One line per purpose that money is held for."""
+    found = [
+        say("{what}: {sums}", what=Plain(what), sums=Plain(sums))
+        for kind, what in _HELD_FOR.items()
+        if (sums := _sums(look, kind))
     ]
-    return Plain(", ".join(sums) or "nothing")
+    return found or [say("Held: nothing")]

@@ -129,9 +129,7 @@ async def from_wallet(update: Update, context: Desk) -> None:
     if _needs_more(view):
         await prompt(update, context, view.escrow.id, use_wallet=True, at_most=at_most)
         return
-    await office.prompts.pay_from_wallet(
-        view.escrow.id, me, desk.cause(update), at_most=at_most
-    )
+    await office.prompts.pay_from_wallet(view.escrow.id, me, desk.cause(update), at_most=at_most)
     await desk.strip_buttons(update, context)
     desk.done(update, context)
 

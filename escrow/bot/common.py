@@ -13,8 +13,8 @@ from telegram.ext import ApplicationHandlerStop
 
 from escrow.bot import asking, buyer, deals, desk, keyboards, seller, texts
 from escrow.bot.desk import Desk
-from escrow.bot.phones import looks_like_phone, read_phone
-from escrow.domain import codes
+from escrow.bot.phones import looks_like_phone, looks_like_wrong_phone, read_phone
+from escrow.bot.typed import looks_like_receipt, means_code
 from escrow.domain.errors import InvalidInput
 
 _LOG: Final = logging.getLogger(__name__)
@@ -119,16 +119,23 @@ async def cancel(update: Update, context: Desk) -> None:
 
 
 async def typed(update: Update, context: Desk) -> None:
-    """Free text: an answer to an open question, a number, a code, or nothing we know."""
+    """Free text: a receipt, a code, an answer to an open question, a number, or nothing we know.
+    A code shows its deal while a number is asked for, too; the question stays open.
+    """
     assert update.message is not None  # noqa: S101 filters let nothing else through
     text = update.message.text or ""
     step = await desk.office(context).escrows.conversation(desk.user(update).id)
-    if step is not None and step[0] in _STEPS:
+    naming = step is not None and step[0] == asking.SHOP_NAME
+    if not naming and looks_like_receipt(text):
+        await desk.answer(update, context, texts.no_receipts(desk.page(context)))
+    elif not naming and means_code(text):
+        await deals.show(update, context, text)
+    elif step is not None and step[0] in _STEPS:
         await _STEPS[step[0]](update, context, text, step[1])
     elif looks_like_phone(text):
-        await _save(update, context, read_phone(text), is_contact=False)
-    elif codes.ten_digits(text) is not None:
-        await deals.show(update, context, text)
+        await _new_number(update, context, read_phone(text))
+    elif looks_like_wrong_phone(text):
+        raise InvalidInput("not_a_phone")
     else:
         await desk.answer(
             update, context, texts.unknown_words(desk.page(context)), keyboards.greeting()
@@ -148,7 +155,8 @@ async def _number_typed(update: Update, context: Desk, text: str, said: Mapping[
     if first is None or said.get("first_update") == update.update_id:
         said = {**said, "first": msisdn, "first_update": update.update_id}
         await escrows.set_conversation(me, asking.PHONE, said)
-        await desk.answer(update, context, texts.ask_number_again(desk.page(context)))
+        again_text = texts.ask_number_again(desk.page(context))
+        await desk.answer(update, context, again_text, keyboards.contact())
         return
     if first != msisdn:
         again = {key: said[key] for key in said if not key.startswith("first")}
@@ -187,11 +195,37 @@ async def _number_known(
     await _THEN[said["then"]](update, context, msisdn, said)
 
 
+async def _new_number(update: Update, context: Desk, msisdn: str) -> None:
+    """A number typed without a question: in place of another one only after a Yes."""
+    old = desk.person(context).phone
+    if old is None or old == msisdn:
+        await _save(update, context, msisdn, is_contact=False)
+        return
+    text = texts.ask_change_number(old, msisdn, desk.page(context))
+    await desk.answer(update, context, text, keyboards.new_number(msisdn))
+
+
+async def number_changed(update: Update, context: Desk) -> None:
+    """[Yes]: the typed number in place of the stored one."""
+    msisdn = read_phone(str(desk.button(update).number))
+    await _save(update, context, msisdn, is_contact=False)
+    await desk.strip_buttons(update, context)
+    desk.done(update, context)
+
+
+async def number_kept(update: Update, context: Desk) -> None:
+    """[No]"""
+    await desk.replace_pressed(update, context, texts.number_kept(desk.page(context)))
+    desk.done(update, context)
+
+
 async def _save(update: Update, context: Desk, msisdn: str, *, is_contact: bool) -> None:
     await desk.office(context).escrows.set_phone(
         desk.user(update).id, msisdn, is_contact=is_contact
     )
-    context.person = replace(desk.person(context), phone=msisdn, phone_is_contact=is_contact)
+    before = desk.person(context)
+    vouched = is_contact or (before.phone == msisdn and before.phone_is_contact)
+    context.person = replace(before, phone=msisdn, phone_is_contact=vouched)
     text = texts.number_saved(msisdn, desk.page(context))
     await desk.answer(update, context, text, ReplyKeyboardRemove())
 

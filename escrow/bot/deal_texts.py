@@ -10,10 +10,12 @@ from markupsafe import Markup
 from escrow.bot import prompt_words
 from escrow.bot.page import Page, Plain, card, code, deadline, lines, say, typed_command
 from escrow.domain.flow import Status
-from escrow.domain.model import Escrow
+from escrow.domain.model import AttemptState, Escrow, SellerStatus
 from escrow.domain.money import Currency, Money
 from escrow.domain.phone import mask
 from escrow.domain.terms import Quote, Terms
+from escrow.services.choice_tokens import Action
+from escrow.services.choices import Pressed
 from escrow.services.prompts import Started
 from escrow_service import DealView
 
@@ -117,17 +119,21 @@ def deals(rows: Sequence[tuple[Escrow, str]], page: Page) -> Markup:
     return card(
         page,
         say("<b>Your deals</b>"),
-        *(
-            say(
-                "{code} {amount} · {description} · {status}",
-                code=code(escrow.id),
-                amount=escrow.due,
-                description=escrow.description[:40],
-                status=status_words(escrow.status),
-            )
-            for escrow, _ in rows[:LISTED]
-        ),
+        *(_listed(escrow, role) for escrow, role in rows[:LISTED]),
         say("and {more} more", more=more) if more > 0 else None,
+    )
+
+
+def _listed(escrow: Escrow, role: str) -> Markup:
+    amount = say("{due}", due=escrow.due)
+    if role == "seller":
+        amount = say("you get {gets}", gets=escrow.held_price or escrow.due - escrow.fee)
+    return say(
+        "{code} {amount} · {description} · {status}",
+        code=code(escrow.id),
+        amount=amount,
+        description=escrow.description[:40],
+        status=status_words(escrow.status),
     )
 
 
@@ -143,6 +149,18 @@ def cancelled(escrow: Escrow, page: Page) -> Markup:
     )
 
 
+def cancelled_by_buyer(before: Escrow, escrow: Escrow, page: Page, *, rings: bool) -> Markup:
+    """`before`: the deal with what had come for it; `rings`: a phone may still be asking."""
+    return card(
+        page,
+        say("<b>Deal {code} is cancelled.</b>", code=code(escrow.id)),
+        say("{received} is in your wallet: /wallet", received=before.received)
+        if before.received
+        else say("Nothing had been paid for it."),
+        say("If your phone still asks, cancel there.") if rings else None,
+    )
+
+
 def declined(escrow: Escrow, page: Page) -> Markup:
     return card(
         page,
@@ -154,7 +172,7 @@ def declined(escrow: Escrow, page: Page) -> Markup:
 # -- opening -------------------------------------------------------------------------------------
 
 
-def preview(quote: Quote, description: str, page: Page) -> Markup:
+def preview(quote: Quote, description: str, page: Page, seller: SellerStatus) -> Markup:
     return card(
         page,
         say(
@@ -162,9 +180,9 @@ def preview(quote: Quote, description: str, page: Page) -> Markup:
         ),
         say("{description}", description=description),
         say("Price {price}, Amana's fee {fee}", price=quote.price, fee=quote.fee),
-        say("Dollar deals can only be paid from the wallet for now.")
-        if quote.price.currency is Currency.USD
-        else None,
+        None
+        if seller is SellerStatus.VERIFIED
+        else say("It can be paid as soon as an admin has verified you."),
         say("Is that right?"),
     )
 
@@ -210,12 +228,9 @@ def _before_paying(escrow: Escrow, amount: Money, page: Page) -> Markup:
     )
 
 
-def asking(phone: str, escrow: Escrow, amount: Money, page: Page) -> Markup:
-    return card(
-        page,
-        say("<b>Asking {phone} for {amount} …</b>", phone=Plain(mask(phone)), amount=amount),
-        _before_paying(escrow, amount, page),
-    )
+def one_moment() -> Markup:
+    """Stands there until it is known whether anybody is asked for anything."""
+    return say("One moment …")
 
 
 def phone_asks(started: Started, escrow: Escrow, page: Page) -> Markup:
@@ -253,12 +268,36 @@ def prompt_unclear(started: Started, page: Page) -> Markup:
         page,
         say("<b>M-Pesa gave no clear answer.</b>"),
         say(
-            "If {phone} asks for {amount}, you can pay it: the money is found.",
+            "If {phone} asks for {amount}, you can enter your PIN: I write when M-Pesa tells me.",
             phone=Plain(mask(started.attempt.phone)),
             amount=started.attempt.amount,
         ),
         say("If nothing shows, pay by paybill, or try again in 10 minutes."),
     )
+
+
+def prompt_unknown(started: Started, page: Page) -> Markup:
+    """A request that was started before, and nobody knows whether it left."""
+    return card(
+        page,
+        say("<b>I asked M-Pesa and don't know yet whether your phone rings.</b>"),
+        say(
+            "If {phone} asks for {amount}, enter your PIN; else try again in a few minutes.",
+            phone=Plain(mask(started.attempt.phone)),
+            amount=started.attempt.amount,
+        ),
+    )
+
+
+def prompt_ended(started: Started, page: Page) -> Markup:
+    """A request that was started before and is over by now."""
+    attempt = started.attempt
+    if attempt.state is AttemptState.PAID:
+        head = say("<b>{amount} is paid.</b>", amount=attempt.amount)
+    else:
+        head = say("<b>The request for {amount} is over.</b>", amount=attempt.amount)
+    show = typed_command("deal", attempt.escrow_id)
+    return card(page, head, say("{show} shows how the deal stands.", show=show))
 
 
 def by_hand(escrow: Escrow, amount: Money, page: Page, *, reserved: bool) -> Markup:
@@ -274,6 +313,25 @@ def by_hand(escrow: Escrow, amount: Money, page: Page, *, reserved: bool) -> Mar
         say("The deal is kept for you for {minutes} minutes.", minutes=_RESERVED_MINUTES)
         if reserved
         else None,
+    )
+
+
+def decided(pressed: Pressed, page: Page) -> Markup:
+    """What stands in place of the choice once it was made."""
+    choice, escrow = pressed.choice, pressed.escrow
+    if pressed.action is Action.CANCEL:
+        what = say("You cancelled: {received} is in your wallet.", received=choice.received)
+    else:
+        what = say("You chose to go on with {received}.", received=choice.received)
+    return card(
+        page,
+        say(
+            "<b>Payment received: {received} ({missing} short)</b>",
+            received=choice.received,
+            missing=choice.missing,
+        ),
+        say("{description}, deal {code}.", description=escrow.description, code=code(escrow.id)),
+        what,
     )
 
 

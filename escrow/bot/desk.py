@@ -145,9 +145,7 @@ def _pressed(update: Update) -> tuple[tuple[int, int, int], str]:
     """(who, chat, message) and the data of a press."""
     query = update.callback_query
     assert query is not None  # noqa: S101 only presses are asked about
-    chat, message = (
-        (query.message.chat.id, query.message.message_id) if query.message else (0, 0)
-    )
+    chat, message = (query.message.chat.id, query.message.message_id) if query.message else (0, 0)
     return (query.from_user.id, chat, message), query.data or query.id
 
 

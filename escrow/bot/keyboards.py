@@ -68,9 +68,7 @@ def deal(view: DealView, choice: Mapping[Action, str] | None = None) -> InlineKe
         buttons.append(_button(labels.pay_mpesa(missing), Verb.PAY, escrow.id))
         buttons.append(_button(labels.pay_paybill(), Verb.PAYBILL, escrow.id))
     if view.wallet >= missing:
-        buttons.append(
-            _button(labels.use_wallet(missing), Verb.WALLET, escrow.id, wallet=missing)
-        )
+        buttons.append(_button(labels.use_wallet(missing), Verb.WALLET, escrow.id, wallet=missing))
     elif view.wallet and escrow.currency is Currency.KES:
         label = labels.use_wallet_too(view.wallet)
         buttons.append(_button(label, Verb.WALLET, escrow.id, wallet=view.wallet))

@@ -51,6 +51,7 @@ def _held_lines(v: Values, page: Page) -> Markup:
             deadline=_until(page, v["ship_by"]),
         ),
         say("Amana holds the money. {show} shows how it stands.", show=_show(v)),
+        say("Confirming receipt here comes with the next version."),
     )
 
 
@@ -225,6 +226,10 @@ def payment_waits(v: Values, page: Page) -> Markup:
 # -- sellers -----------------------------------------------------------------------------------
 
 
+def _later() -> Markup:
+    return say("Reporting the shipment here comes with the next version.")
+
+
 def _beware() -> Markup:
     return say(
         "Never send because of an SMS or a screenshot: only this bot's own word that the money "
@@ -239,6 +244,7 @@ def held(v: Values, page: Page) -> Markup:
         say("The buyer has paid:"),
         _for_deal(v),
         say("Please send it by {deadline}.", deadline=_until(page, v["ship_by"])),
+        _later(),
         _beware(),
         say(
             "Can't send it? {decline} gives the money back.",
@@ -265,6 +271,7 @@ def held_less(v: Values, page: Page) -> Markup:
             "If not, {decline} before you send gives the money back.",
             decline=typed_command("decline", v["code"]),
         ),
+        _later(),
         _beware(),
     )
 

@@ -11,6 +11,7 @@ from escrow.domain.errors import InvalidInput
 from escrow.domain.phone import is_msisdn
 
 _LOOKS_LIKE: Final = re.compile(r"[+(]?[0-9][0-9 ().\-]{7,20}[0-9]", re.ASCII)
+_MEANT: Final = re.compile(r"\+[0-9]{8,15}|254[0-9]{9}|0[178][0-9]{8}", re.ASCII)
 _CLEAR: Final = re.compile(r"(\+?254|0)[17][0-9]{8}", re.ASCII)
 
 
@@ -40,4 +41,13 @@ def read_phone(typed: str) -> str:
 
 def looks_like_phone(text: str) -> bool:
     """Whether somebody means a Kenyan mobile number by that, written plainly."""
-    return bool(_CLEAR.fullmatch(re.sub(r"[ ()\-.]", "", text.strip())))
+    return bool(_CLEAR.fullmatch(_bare(text)))
+
+
+def looks_like_wrong_phone(text: str) -> bool:
+    """Whether somebody means a phone number by that which is no Kenyan mobile one."""
+    return bool(_MEANT.fullmatch(_bare(text))) and not looks_like_phone(text)
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[ ()\-.]", "", text.strip())

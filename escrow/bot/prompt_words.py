@@ -121,8 +121,8 @@ def mpesa_unreachable(values: Mapping[str, Any], page: Page) -> Markup:
 
 def prompt_lost(values: Mapping[str, Any], page: Page) -> Markup:
     return say(
-        "M-Pesa never told us what became of the request. If you paid, please don't pay again: "
-        "your money is found when M-Pesa reports it. If not, try again."
+        "M-Pesa never told us what became of the request. If your phone did ask and you paid, "
+        "keep the M-Pesa message and don't pay again: an admin can find it. If not, try again."
     )
 
 

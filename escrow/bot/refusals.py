@@ -12,6 +12,7 @@ from escrow.bot.page import Page, Plain, clock_time, lines, say
 
 Values = Mapping[str, Any]
 Words = Callable[[Values, Page], Markup]
+_HOLDING: Final = frozenset({"HELD", "SHIPPED", "DELIVERED", "DISPUTED", "FROZEN"})
 
 
 def _usage(v: Values) -> Markup | None:
@@ -38,6 +39,12 @@ def amount(v: Values, page: Page) -> Markup:
 
 
 def description(v: Values, page: Page) -> Markup:
+    if v.get("length"):
+        return say(
+            "Your description has {length} characters; {maximum} is the limit.",
+            length=v["length"],
+            maximum=v["maximum"],
+        )
     return say("Please describe it in 1 to {maximum} characters.", maximum=v["maximum"])
 
 
@@ -49,8 +56,15 @@ def shop_name(v: Values, page: Page) -> Markup:
 
 def phone(v: Values, page: Page) -> Markup:
     return say(
-        "I can't read that as a Kenyan mobile number. Please send one like 0712345678, "
-        "or /cancel to stop."
+        "I can't read that as a Kenyan mobile number. Please share yours, or send one like "
+        "0712345678. To leave this question: /cancel (your deals stay as they are)."
+    )
+
+
+def not_a_phone(v: Values, page: Page) -> Markup:
+    return say(
+        "That is no Kenyan mobile number, and no deal's code. A number looks like 0712345678, "
+        "a code like ES1008257624."
     )
 
 
@@ -131,6 +145,13 @@ def admin_is_party(v: Values, page: Page) -> Markup:
 
 
 def not_payable(v: Values, page: Page) -> Markup:
+    status = str(v.get("status") or "")
+    if status in _HOLDING:
+        return say("This deal is already paid, your money is held. /deal shows where it stands.")
+    if status == "PENDING":
+        return say("This deal can't be paid at the moment: its seller is not verified.")
+    if status:
+        return say("This deal is over, so it can't be paid. Please pay nothing for it.")
     return say("This deal can't be paid now. /deal shows where it stands.")
 
 
@@ -177,6 +198,12 @@ def deal_too_small(v: Values, page: Page) -> Markup:
 
 
 def deal_too_large(v: Values, page: Page) -> Markup:
+    if v.get("price"):
+        return say(
+            "The largest price is {price}: the buyer's total can be {maximum} at most.",
+            price=v["price"],
+            maximum=v["maximum"],
+        )
     return say("The buyer's total can be {maximum} at most.", maximum=v["maximum"])
 
 
@@ -201,6 +228,13 @@ def new_seller_amount(v: Values, page: Page) -> Markup:
     )
 
 
+def dollars_later(v: Values, page: Page) -> Markup:
+    return say(
+        "Dollar deals come with the crypto rails, which are not there yet. Use shillings, "
+        "please: <code>/newdeal 1500 Blue phone case</code>"
+    )
+
+
 def no_mpesa_for_currency(v: Values, page: Page) -> Markup:
     return say(
         "M-Pesa pays in shillings only. This deal in {currency} can be paid from the wallet.",
@@ -209,6 +243,16 @@ def no_mpesa_for_currency(v: Values, page: Page) -> Markup:
 
 
 def prompt_open(v: Values, page: Page) -> Markup:
+    if v.get("phone") and v.get("rings"):
+        return say(
+            "M-Pesa is already asking {phone} – look at your phone.", phone=Plain(v["phone"])
+        )
+    if v.get("phone"):
+        return say(
+            "I asked M-Pesa before and don't know yet whether {phone} rings. If it asks, enter "
+            "your PIN; else try again in a few minutes.",
+            phone=Plain(v["phone"]),
+        )
     return say(
         "M-Pesa is still asking for a payment, for this deal or on this phone. Please answer it "
         "there, or wait until it is over; then try again."
@@ -266,6 +310,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
         description,
         shop_name,
         phone,
+        not_a_phone,
         phone_mismatch,
         foreign_contact,
         invalid_input,
@@ -294,6 +339,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
         not_whole,
         new_seller_deals,
         new_seller_amount,
+        dollars_later,
         no_mpesa_for_currency,
         prompt_open,
         same_amount_too_soon,

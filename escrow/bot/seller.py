@@ -9,7 +9,7 @@ from telegram import Update
 
 from escrow.bot import asking, deal_texts, desk, keyboards, texts
 from escrow.bot.desk import Desk
-from escrow.bot.typed import read_offer, read_shop_name
+from escrow.bot.typed import quoted, read_offer, read_shop_name
 from escrow.domain.errors import NotFound
 from escrow.domain.model import Escrow
 from escrow.domain.money import Currency, Money
@@ -50,10 +50,11 @@ async def newdeal(update: Update, context: Desk) -> None:
     """/newdeal 1500 Blue phone case: shows who pays and who gets what, before anything opens."""
     office, page, me = desk.office(context), desk.page(context), desk.user(update).id
     offer = read_offer(context.args or ())
-    if await office.escrows.seller_of(me) is None:
+    seller = await office.escrows.seller_of(me)
+    if seller is None:
         await desk.answer(update, context, texts.lead_to_selling(page))
         return
-    quote = office.escrows.quote(offer.price)
+    quote = quoted(office.escrows.quote, offer.price)
     number = update.update_id
     await office.escrows.set_conversation(
         me,
@@ -65,7 +66,7 @@ async def newdeal(update: Update, context: Desk) -> None:
             "description": offer.description,
         },
     )
-    text = deal_texts.preview(quote, offer.description, page)
+    text = deal_texts.preview(quote, offer.description, page, seller.status)
     await desk.answer(update, context, text, keyboards.draft(number))
 
 
@@ -81,6 +82,7 @@ async def create(update: Update, context: Desk) -> None:
     )
     await desk.strip_buttons(update, context)
     await _opened(update, context, escrow)
+    desk.done(update, context)
 
 
 async def _opened(update: Update, context: Desk, escrow: Escrow) -> None:
@@ -96,6 +98,7 @@ async def drop(update: Update, context: Desk) -> None:
     await desk.office(context).escrows.set_conversation(desk.user(update).id, None)
     await desk.strip_buttons(update, context)
     await desk.answer(update, context, deal_texts.dropped())
+    desk.done(update, context)
 
 
 async def _draft(update: Update, context: Desk) -> Mapping[str, Any]:

@@ -89,7 +89,23 @@ def private_only() -> Markup:
 
 
 def stopped() -> Markup:
-    return say("All right, stopped.")
+    return say("All right, I stopped asking. Your deals stay as they are.")
+
+
+def done_already() -> str:
+    """Shown for a moment over a button that was pressed twice. Plain text."""
+    return "Done already."
+
+
+def no_receipts(page: Page) -> Markup:
+    """Somebody sent an M-Pesa message or its receipt number."""
+    return lines(
+        say("I can't look up receipts yet."),
+        say(
+            "If you paid to the account of your deal, it is found by itself; "
+            "otherwise an admin looks."
+        ),
+    )
 
 
 def apology(number: str, *, later: bool) -> Markup:
@@ -130,6 +146,20 @@ def ask_number_to_sell(shop: str, page: Page) -> Markup:
 
 def ask_number_again(page: Page) -> Markup:
     return say("Please type it once more, so that there is no slip.")
+
+
+def ask_own_number(page: Page) -> Markup:
+    return say("Share your own number with the button below; then paying goes on by itself.")
+
+
+def ask_change_number(old: str, new: str, page: Page) -> Markup:
+    return say(
+        "Change your number from {old} to {new}?", old=Plain(mask(old)), new=Plain(mask(new))
+    )
+
+
+def number_kept(page: Page) -> Markup:
+    return say("All right, your number stays as it was.")
 
 
 def number_saved(msisdn: str, page: Page) -> Markup:
@@ -184,7 +214,10 @@ def wallet(values: Mapping[str, Any], page: Page) -> Markup:
         ),
         *_held(values["held"]),
         *(_entry(row, page) for row in values["entries"]),
-        say("You can pay deals with it: open one and press Use wallet.")
+        say(
+            "Sending it to your M-Pesa comes with the next version; until then you can pay deals "
+            "with it: open one and press Use wallet."
+        )
         if any(available)
         else None,
     )

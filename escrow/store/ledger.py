@@ -14,6 +14,11 @@ from escrow.store import queries
 from escrow.store.database import Connection
 
 _SQL: Final = queries.load("ledger")
+_PAGES: Final = {
+    "journals": _SQL["journal_page"],
+    "accounts": _SQL["account_page"],
+    "deals": _SQL["deal_page"],
+}
 PAGE: Final = 5000
 """Rows of the full proof in one piece."""
 _SHOWN: Final = 20
@@ -151,7 +156,7 @@ async def next_page(
 ) -> list[Any]:
     """The next ids of `journals`, `accounts` or `deals`; None begins."""
     start = ("" if part == "deals" else 0) if after is None else after
-    return [row["id"] for row in await conn.fetch(_SQL[f"{part[:-1]}_page"], start, rows)]
+    return [row["id"] for row in await conn.fetch(_PAGES[part], start, rows)]
 
 
 async def broken_among(conn: Connection, part: str, ids: Sequence[Any]) -> Broken:

@@ -36,7 +36,7 @@ class TelegramHook:
             update = json.loads(await read_body(request))
         except (ValueError, RecursionError):
             raise web.HTTPBadRequest from None
-        if not isinstance(update, dict):
+        if not isinstance(update, dict) or type(update.get("update_id")) is not int:
             raise web.HTTPBadRequest
         try:
             await self._accept(update)

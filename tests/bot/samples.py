@@ -20,6 +20,7 @@ from escrow.domain.model import (
     Attempt,
     AttemptState,
     Channel,
+    Choice,
     Escrow,
     Evidence,
     ReceiptState,
@@ -29,6 +30,8 @@ from escrow.domain.model import (
 )
 from escrow.domain.money import Currency, Money
 from escrow.domain.terms import FeePayer, Terms
+from escrow.services.choice_tokens import Action
+from escrow.services.choices import Pressed
 from escrow.services.oversight import Health
 from escrow.services.ports import Answer, Verdict
 from escrow.services.prompts import Started
@@ -38,6 +41,14 @@ NOW: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CODE: Final = "ES1008257624"
 OTHER: Final = "ES0000000000"
 LATER: Final = (NOW + timedelta(days=3)).isoformat()
+CHOICE: Final = Choice(
+    3,
+    CODE,
+    3001,
+    Money(1_050_000, Currency.KES),
+    Money(980_000, Currency.KES),
+    NOW + timedelta(minutes=10),
+)
 HEADS: Final = ("said by a person",)
 
 
@@ -247,6 +258,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
     usd |= {"fee": Money(1_00, Currency.USD), "due": Money(101_00, Currency.USD)}
     quote = Terms().quote(kes(10_000), FeePayer.BUYER)
     started = Started(attempt(wallet_part=kes(300)), Answer(Verdict.PENDING))
+    pending = Answer(Verdict.PENDING)
     refused = Started(attempt(), Answer(Verdict.DECLINED, "1037", "no_answer"))
     rows = [(escrow(said, status), "buyer") for status in Status] * 2
     wallet = {
@@ -281,6 +293,11 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "ask_number_to_pay": t.ask_number_to_pay(on),
         "ask_number_to_sell": t.ask_number_to_sell(said, on),
         "ask_number_again": t.ask_number_again(on),
+        "ask_own_number": t.ask_own_number(on),
+        "ask_change_number": t.ask_change_number("254712345678", "254711003001", on),
+        "number_kept": t.number_kept(on),
+        "no_receipts": t.no_receipts(on),
+        "done_already": Markup(t.done_already()),
         "number_saved": t.number_saved("254712345678", on),
         "ask_shop_name": t.ask_shop_name(on),
         "lead_to_selling": t.lead_to_selling(on),
@@ -290,13 +307,23 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "deals:none": d.deals([], on),
         "which_deal": d.which_deal(),
         "cancelled": d.cancelled(escrow(said), on),
+        "cancelled_by_buyer": d.cancelled_by_buyer(
+            escrow(said, received=kes(9_800)), escrow(said), on, rings=True
+        ),
         "declined": d.declined(escrow(said), on),
-        "preview": d.preview(quote, said, on),
-        "preview:usd": d.preview(Terms().quote(usd["price"], FeePayer.BUYER), said, on),
+        "preview": d.preview(quote, said, on, SellerStatus.VERIFIED),
+        "preview:waits": d.preview(quote, said, on, SellerStatus.PENDING),
         "opened": d.opened(escrow(said), "https://t.me/AmanaBot?start=" + CODE, on),
         "opened:waits": d.opened(escrow(said, pay_by=None), "https://t.me/AmanaBot", on),
         "dropped": d.dropped(),
-        "asking": d.asking("254712345678", escrow(said), kes(10_500), on),
+        "one_moment": d.one_moment(),
+        "prompt_unknown": d.prompt_unknown(started, on),
+        "prompt_ended": d.prompt_ended(Started(attempt(state=AttemptState.PAID), pending), on),
+        "prompt_ended:unpaid": d.prompt_ended(
+            Started(attempt(state=AttemptState.EXPIRED), pending), on
+        ),
+        "decided": d.decided(Pressed(Action.PROCEED, CHOICE, escrow(said), kes(0)), on),
+        "decided:cancelled": d.decided(Pressed(Action.CANCEL, CHOICE, escrow(said), kes(0)), on),
         "phone_asks": d.phone_asks(started, escrow(said), on),
         "prompt_refused": d.prompt_refused(refused, on),
         "prompt_unclear": d.prompt_unclear(started, on),

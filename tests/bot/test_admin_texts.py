@@ -18,7 +18,7 @@ def test_health_begins_with_its_word_and_what_that_means(word: str) -> None:
     text = parse_html(str(admin_texts.health(look, samples.page())))[0]
     assert text.startswith(f"{word} – ")
     assert "account 5 is off" in text
-    assert "Held: holding KES 10,000" in text
+    assert "Held for deals: KES 10,000" in text
 
 
 def test_a_quiet_system_names_no_trouble() -> None:
@@ -33,8 +33,19 @@ def test_a_quiet_system_names_no_trouble() -> None:
     text = admin_texts.health(quiet, samples.page())
     assert "in balance" in text
     assert "Held: nothing" in text
+    assert "–" not in text.removeprefix("OK – ")
     assert "failed" not in text
     assert "clock" not in text
+
+
+def test_unmatched_money_needs_a_look() -> None:
+    held = [{"currency": "KES", "kind": "suspense", "total_minor": 100_000}]
+    look = dataclasses.replace(samples.health("x", "OK"), held=held)
+    text = parse_html(str(admin_texts.health(look, samples.page())))[0]
+    assert text.startswith("WATCH – ")
+    assert "Unmatched money waits for an admin: KES 1,000" in text
+    broken = dataclasses.replace(look, word="BROKEN")
+    assert str(admin_texts.health(broken, samples.page())).startswith("<b>BROKEN</b>")
 
 
 @pytest.mark.parametrize(

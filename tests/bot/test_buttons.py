@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escrow.bot.buttons import _NEEDS, DATA_BYTES, Button, Verb, is_choice, pack, unpack
+from escrow.bot.buttons import (
+    _NEEDS,
+    DATA_BYTES,
+    FROM_WALLET,
+    Button,
+    Verb,
+    is_choice,
+    pack,
+    unpack,
+)
 from tests.bot.hostile import CORPUS
 
 CODE = "ES1008257624"
@@ -15,7 +24,8 @@ LARGEST = 10**18 - 1
 
 def _fitting(verb: Verb) -> Button:
     deal, number = _NEEDS[verb]
-    return Button(verb, CODE if deal else "", LARGEST if number else 0)
+    wallet = LARGEST if verb in FROM_WALLET else 0
+    return Button(verb, CODE if deal else "", LARGEST if number else 0, wallet)
 
 
 @pytest.mark.parametrize("verb", list(Verb))
@@ -49,6 +59,10 @@ def test_a_button_without_what_it_needs_is_not_packed(verb: Verb) -> None:
         f"b:fly:{CODE}",
         f"b:show:{CODE}\n",
         f" b:show:{CODE}",
+        f"b:wallet:{CODE}",
+        f"b:wallet:{CODE}:5",
+        f"b:wallet:{CODE}:w0",
+        f"b:pay:{CODE}:w5",
         f"b:top_up:{CODE}",
         f"b:top_up:{CODE}:0",
         f"b:top_up:{CODE}:05",

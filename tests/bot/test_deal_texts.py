@@ -8,6 +8,9 @@ import pytest
 
 from escrow.bot import deal_texts
 from escrow.domain.flow import Status
+from escrow.domain.model import AttemptState
+from escrow.services.ports import Answer, Verdict
+from escrow.services.prompts import Started
 from sandbox.telegram_html import parse_html
 from tests.bot import samples
 
@@ -55,13 +58,31 @@ def test_a_long_list_says_how_many_more() -> None:
 
 
 def test_before_paying_everything_mpesa_will_show_is_named() -> None:
-    text = deal_texts.asking(
-        "254712345678", samples.escrow("x"), samples.kes(10_500), samples.page()
-    )
+    started = Started(samples.attempt(), Answer(Verdict.PENDING))
+    text = deal_texts.phone_asks(started, samples.escrow("x"), samples.page())
     for words in ("0712***678", "KES 10,500", "AMANA LTD", samples.CODE, "its own charge"):
         assert words in text
     assert "254712345678" not in text
     assert "another name" in text
+
+
+def test_a_seller_reads_what_she_gets_in_her_list() -> None:
+    seller, buyer = (
+        deal_texts.deals([(samples.escrow("x"), role)], samples.page())
+        for role in ("seller", "buyer")
+    )
+    assert "you get KES 10,000" in seller
+    assert "KES 10,500" in buyer
+
+
+def test_a_prompt_that_was_started_before_says_no_more_than_is_known() -> None:
+    pending = Answer(Verdict.PENDING)
+    paid = Started(samples.attempt(state=AttemptState.PAID), pending, repeated=True)
+    assert "KES 10,500 is paid" in deal_texts.prompt_ended(paid, samples.page())
+    lost = Started(samples.attempt(checkout_request_id=None), pending, repeated=True)
+    text = deal_texts.prompt_unknown(lost, samples.page())
+    assert "don't know yet whether your phone rings" in text
+    assert "Look at your phone" not in text
 
 
 def test_a_reservation_is_told_only_where_there_is_one() -> None:

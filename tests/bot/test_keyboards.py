@@ -119,9 +119,27 @@ def test_a_failed_prompt_of_a_choice_asks_for_the_rest_again() -> None:
 
 def test_a_payment_that_came_short_can_be_paid_in_full_with_the_wallet() -> None:
     for kind in ("too_short", "window_over"):
-        keyboard = keyboards.for_notice(kind, samples.notice_values("x")[kind], None)
-        assert _labels(keyboard)[0] == "Pay KES 10,500 by M-Pesa"
-        assert _verbs(keyboard) == [Verb.PAY, Verb.WALLET, Verb.PAYBILL]
+        values = samples.notice_values("x")[kind]
+        whole = keyboards.for_notice(
+            kind, values, None, samples.view("x", wallet=samples.kes(20_000))
+        )
+        assert _labels(whole)[0] == "Pay KES 10,500 by M-Pesa"
+        assert _verbs(whole) == [Verb.PAY, Verb.PAYBILL, Verb.WALLET]
+        assert _labels(whole)[-1] == "Use wallet: KES 10,500"
+        part = keyboards.for_notice(kind, values, None, samples.view("x", wallet=samples.kes(300)))
+        assert _labels(part)[-1] == "Use wallet: KES 300, rest by M-Pesa"
+        for view in (None, samples.view("x", status=Status.CANCELLED)):
+            closed = keyboards.for_notice(kind, values, None, view)
+            assert _labels(closed) == ["Pay KES 10,500 by M-Pesa"]
+
+
+def test_a_refusal_offers_the_way_on() -> None:
+    values = {"deal": samples.CODE}
+    both = keyboards.for_refusal("too_many_prompts_to_number", values)
+    assert isinstance(both, InlineKeyboardMarkup)
+    assert _verbs(both) == [Verb.SHARE, Verb.PAYBILL]
+    assert keyboards.for_refusal("phone", {}) == keyboards.contact()
+    assert keyboards.for_refusal("no_deal", {}) is None
 
 
 def test_a_link_is_shared_with_its_words() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escrow.bot.phones import looks_like_phone, read_phone
+from escrow.bot.phones import looks_like_phone, looks_like_wrong_phone, read_phone
 from escrow.domain.errors import InvalidInput
 from escrow.domain.phone import is_msisdn
 from tests.bot.hostile import CORPUS
@@ -89,3 +89,17 @@ def test_whatever_is_read_is_twelve_digits(text: str) -> None:
 )
 def test_a_number_is_told_from_a_code(text: str, means: bool) -> None:
     assert looks_like_phone(text) is means
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("0812345678", True),
+        ("+255712345678", True),
+        ("0712345678", False),
+        ("1008257624", False),
+        ("hello", False),
+    ],
+)
+def test_a_wrong_number_is_known_as_one(text: str, wrong: bool) -> None:
+    assert looks_like_wrong_phone(text) is wrong

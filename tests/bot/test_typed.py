@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from escrow.bot.typed import read_offer, read_row, read_shop_name
+from escrow.bot.typed import (
+    looks_like_receipt,
+    means_code,
+    quoted,
+    read_offer,
+    read_row,
+    read_shop_name,
+)
 from escrow.domain.errors import CannotDo
+from escrow.domain.money import Money
+from escrow.domain.terms import FeePayer, Quote, Terms
+from tests.bot import samples
 
 
 @pytest.mark.parametrize(
@@ -13,8 +23,9 @@ from escrow.domain.errors import CannotDo
     [
         ("1500 Blue phone case", "KES 1,500", "Blue phone case"),
         ("1,500 Case", "KES 1,500", "Case"),
-        ("USD 100 Logo design", "USD 100", "Logo design"),
-        ("usd 99.50 Logo", "USD 99.50", "Logo"),
+        ("KES1500 Case", "KES 1,500", "Case"),
+        ("Ksh 1,500/= Case", "KES 1,500", "Case"),
+        ("KSh.1500/- Case", "KES 1,500", "Case"),
         ("kes 1500.50 Case", "KES 1,500.50", "Case"),
     ],
 )
@@ -28,7 +39,12 @@ def test_an_offer_is_read(words: str, price: str, description: str) -> None:
     [
         ("", "usage"),
         ("1500", "usage"),
-        ("USD 100", "usage"),
+        ("KES 100", "usage"),
+        ("USD 100 Logo design", "dollars_later"),
+        ("usd100 Logo", "dollars_later"),
+        ("$100 Logo", "dollars_later"),
+        ("1500/-/- case", "amount"),
+        ("KESKES1500 case", "amount"),
         ("Blue case", "amount"),
         ("-5 case", "amount"),
         ("0 case", "amount"),
@@ -57,3 +73,48 @@ def test_names_and_rows_are_read() -> None:
     for name in ("", "J", "x" * 61):
         with pytest.raises(CannotDo):
             read_shop_name(name)
+
+
+def test_a_price_that_is_too_large_names_the_largest() -> None:
+    def quote(price: Money) -> Quote:
+        return Terms().quote(price, FeePayer.BUYER)
+
+    with pytest.raises(CannotDo) as caught:
+        quoted(quote, samples.kes(300_000))
+    largest = caught.value.values["price"]
+    assert quote(largest).due <= samples.kes(250_000)
+    with pytest.raises(CannotDo):
+        quote(largest + samples.kes(1))
+    with pytest.raises(CannotDo) as caught:
+        quoted(quote, samples.kes(50))
+    assert caught.value.reason == "deal_too_small"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("SKN0000001 Confirmed. Ksh10,500.00 sent to AMANA for account ES1008257624", True),
+        ("SKN0000001", True),
+        ("ES10082576", False),
+        ("ES1008257624", False),
+        ("0712345678", False),
+        ("GOODEVENIN", False),
+        ("confirmed?", False),
+    ],
+)
+def test_receipts_are_told_from_codes_and_words(text: str, is_one: bool) -> None:
+    assert looks_like_receipt(text) is is_one
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("ES0812345678", True),
+        ("1008257624", True),
+        ("0812345678", False),
+        ("0712345678", False),
+        ("hello", False),
+    ],
+)
+def test_codes_are_told_from_wrong_numbers(text: str, is_one: bool) -> None:
+    assert means_code(text) is is_one

@@ -1,0 +1,166 @@
+"""The books are proved as they grow: every look what is new, once a day all of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from escrow.domain.errors import DatabaseDown
+from escrow.services import oversight as module
+from escrow.services.oversight import Oversight
+from escrow.store import inbox, ledger
+from tests.world import ADMINS, BRIAN, OTIENO, World, kes
+
+
+@pytest.fixture
+def oversight(world: World, monkeypatch: pytest.MonkeyPatch) -> Oversight:
+    """A young process on books that it has not written: its first look goes back two rows."""
+    monkeypatch.setattr(module, "_FIRST_ROWS", 2)
+    monkeypatch.setattr(module, "_IN_FLIGHT_SECONDS", -1.0)
+    return Oversight(world.db, world.clock, ADMINS)
+
+
+async def _tamper(world: World, sql: str, *arguments: object) -> None:
+    """As the owner, past every trigger."""
+    async with world.db.unit() as conn:
+        await conn.execute("SET LOCAL ROLE NONE")
+        await conn.execute("SET LOCAL session_replication_role = 'replica'")
+        await conn.execute(sql, *arguments)
+
+
+ADD = "UPDATE ledger_accounts SET balance_minor = balance_minor + $2 WHERE owner = $1"
+
+
+async def _some_deals(world: World) -> None:
+    for _ in range(3):
+        deal = await world.deal(buyer=BRIAN)
+        await world.pay(deal, 10_500)
+
+
+async def test_a_break_in_an_old_account_is_found_by_the_full_proof_and_stays_until_mended(
+    world: World, oversight: Oversight
+) -> None:
+    await world.give(OTIENO, kes(500))
+    await _some_deals(world)
+    await _tamper(world, ADD, str(OTIENO), 1)
+    for _ in range(2):
+        assert (await oversight.look()).breaks == []
+    rows, breaks = await oversight.prove_all()
+    assert rows > 10
+    assert breaks == 1
+    for _ in range(2):
+        (line,) = (await oversight.look()).breaks
+        assert f"wallet:{OTIENO}" in line
+    (told,) = await world.sql("SELECT count(*) FROM outbox WHERE kind = 'books_broken'")
+    assert told["count"] == len(ADMINS)
+    await _tamper(world, ADD, str(OTIENO), -1)
+    assert (await oversight.look()).breaks == []
+
+
+async def test_a_fresh_break_is_found_by_the_next_look(world: World, oversight: Oversight) -> None:
+    await _some_deals(world)
+    assert (await oversight.look()).breaks == []
+    deal = await world.deal(buyer=BRIAN)
+    await world.pay(deal, 10_500)
+    await _tamper(world, ADD + " AND kind = 'holding'", deal.id, -1)
+    account, whole = (await oversight.look()).breaks
+    assert f"holding:{deal.id}" in account
+    assert whole == f"deal {deal.id} does not hold what its status says"
+    for _ in range(3):
+        assert len((await oversight.look()).breaks) == 2, "it does not fall out of sight"
+    await _tamper(world, ADD + " AND kind = 'holding'", deal.id, 1)
+    assert (await oversight.look()).breaks == []
+
+
+async def test_a_fresh_journal_that_does_not_balance_is_found(
+    world: World, oversight: Oversight
+) -> None:
+    await oversight.look()
+    await world.give(OTIENO, kes(500))
+    await _tamper(
+        world,
+        "UPDATE ledger_entries SET amount_minor = amount_minor - 3 WHERE account_seq IS NULL",
+    )
+    (line,) = (await oversight.look()).breaks
+    assert line.endswith("does not balance")
+    await _tamper(
+        world,
+        "UPDATE ledger_entries SET amount_minor = amount_minor + 3 WHERE account_seq IS NULL",
+    )
+
+
+async def test_what_was_under_way_at_a_look_is_proved_when_it_is_committed(
+    world: World, oversight: Oversight
+) -> None:
+    """Its ids are lower than those of units that began later and ended before the look."""
+    slow_deal = await world.deal(buyer=BRIAN)
+    async with world.db.unit() as slow:
+        await slow.execute("SET LOCAL ROLE NONE")
+        await slow.execute("SET LOCAL session_replication_role = 'replica'")
+        await slow.execute(
+            "INSERT INTO escrow_timeline (escrow_id, event, from_status, to_status, actor, at) "
+            "VALUES ($1, 'join', 'PENDING', 'PENDING', 'system', now())",
+            slow_deal.id,
+        )
+        await _some_deals(world)
+        for _ in range(3):
+            assert (await oversight.look()).breaks == []
+        async with world.db.reading() as conn:
+            event = (await ledger.marks(conn)).event
+    (late,) = await world.sql("SELECT id FROM escrow_timeline WHERE actor = 'system'")
+    assert late["id"] < event
+    assert oversight._since is not None
+    assert oversight._since.event < late["id"]
+    await oversight.look()
+    await oversight.look()
+    assert oversight._since.event >= event
+
+
+async def test_the_first_look_begins_near_the_end_and_later_ones_go_on_from_there(
+    world: World, oversight: Oversight
+) -> None:
+    await _some_deals(world)
+    async with world.db.reading() as conn:
+        here = await ledger.marks(conn)
+    await oversight.look()
+    await oversight.look()
+    assert oversight._since is not None
+    assert oversight._since.entry == here.entry
+
+
+async def test_the_full_proof_goes_through_every_page_and_waits_for_the_database(
+    world: World, oversight: Oversight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _some_deals(world)
+    tables = ("ledger_journals", "ledger_accounts", "escrow_transactions")
+    counts = [(await world.sql(f"SELECT count(*) FROM {table}"))[0]["count"] for table in tables]
+    monkeypatch.setattr(module, "_PATIENCE", (0.0, 0.0))
+    real, calls = ledger.next_page, []
+
+    async def by_two(conn: object, part: str, after: object, rows: int = 2) -> list[object]:
+        calls.append(part)
+        if len(calls) in (1, 2, 5):
+            raise DatabaseDown
+        return await real(conn, part, after, rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ledger, "next_page", by_two)
+    assert await oversight.search_all() == sum(counts)
+
+
+async def test_admins_hear_once_of_a_clock_that_jumped(world: World, oversight: Oversight) -> None:
+    await oversight.watch_clock(timedelta(0))
+    world.clock.steady = False
+    for _ in range(3):
+        world.clock.tick(seconds=30)
+        await oversight.watch_clock(timedelta(hours=2))
+    rows = await world.sql("SELECT chat_id, params FROM outbox WHERE kind = 'clock_jumped'")
+    assert sorted(row["chat_id"] for row in rows) == sorted(ADMINS)
+
+
+async def test_a_ping_reads_no_table(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(conn: object) -> tuple[int, int]:
+        raise AssertionError
+
+    monkeypatch.setattr(inbox, "backlog", never)
+    await Oversight(world.db, world.clock, ()).ping()
