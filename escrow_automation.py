@@ -172,6 +172,9 @@ class Automation:
             await run_job(self._services, job)
             if job.name == "read_clock":  # every turn, whatever came of it
                 self._beat = asyncio.get_running_loop().time()
+        except asyncio.CancelledError:
+            if not job.cut:  # a cut one was told to end, and the scheduler need not complain
+                raise
         finally:
             del self._under_way[task]
 

@@ -52,40 +52,6 @@ def mask_text(text: str) -> str:
     return text
 
 
-def _facts(record: logging.LogRecord) -> dict[str, Any]:
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: at, level, logger, message, then the facts."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-            **_facts(record),
-        }
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return mask_text(json.dumps(line, default=str, ensure_ascii=False))
-
-
-class ConsoleFormatter(logging.Formatter):
-    """`20:15:03 INFO  payment committed · escrow=ES… ms=12.3`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        facts = " ".join(f"{key}={value}" for key, value in _facts(record).items() if value != "")
-        text = f"{at} {record.levelname:<7} {record.getMessage()}"
-        if facts:
-            text += f" · {facts}"
-        if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
-        return mask_text(text)
-
-
 _PHONE_MIN: Final = 10**10
 """A number below it is no phone number."""
 
@@ -160,7 +126,7 @@ class _File(logging.handlers.RotatingFileHandler):
 
     _records = 0
 
-    def shouldRollover(self, record: logging.LogRecord) -> bool:  # type: ignore[override]  # noqa: N802
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802
         self._records += 1
         if self._records % 256 or self.stream is None:
             return False

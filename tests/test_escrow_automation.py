@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -131,3 +132,30 @@ async def test_the_proof_tells_the_admins_what_broke(services: Services, dsn: st
     async with services.database.reading() as conn:
         rows = await conn.fetch("SELECT kind, chat_id FROM outbox")
     assert [tuple(row) for row in rows] == [("books_broken", 1001)]
+
+
+async def test_a_stop_does_not_wait_for_a_job_that_only_reads(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = asyncio.Event()
+
+    async def long(_: Services) -> tuple[int, int, int]:
+        reading.set()
+        await asyncio.sleep(60)
+        return 0, 0, 0
+
+    job = Job("long", "reads everything", lambda _: 60, long, timer=False, cut=True)
+    monkeypatch.setattr(escrow_automation, "JOBS", (job,))
+    await start_automation(None, services)
+    await asyncio.wait_for(reading.wait(), 10)
+    began = asyncio.get_running_loop().time()
+    await stop_automation()
+    assert asyncio.get_running_loop().time() - began < 1
+
+
+async def test_a_clockwork_that_no_longer_beats_is_said(services: Services) -> None:
+    automation = await start_automation(None, services)
+    assert automation.running
+    automation._beat = asyncio.get_running_loop().time() - escrow_automation.BEAT_SECONDS
+    assert not automation.running
+    await stop_automation()

@@ -61,6 +61,15 @@ def test_five_percent_is_the_seeds_example() -> None:
         ("TOLERANCE_TIERS", '{"EUR": [{"percent": 5}]}'),
         ("PUBLIC_URL", "https://sql.example.org"),
         ("MPESA_ALLOWED_IPS", "196.201.214.999"),
+        ("DATABASE_URL", "foo"),
+        ("DATABASE_URL", "postgresql://u:p@localhost:99999/x"),
+        ("MPESA_BASE_URL", "https://"),
+        ("PUBLIC_URL", "https://example.org/?a=b"),
+        ("CHOICE_MINUTES", "0.5"),
+        ("PROOF_SECONDS", "121"),
+        ("FEE_MIN", "20.5"),
+        ("FEE_MAX", "20.5"),
+        ("DEAL_MIN", "100.01"),
     ],
 )
 def test_a_wrong_value_names_its_key(key: str, value: str) -> None:
@@ -68,6 +77,26 @@ def test_a_wrong_value_names_its_key(key: str, value: str) -> None:
         settings.load({key: value})
     assert key in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_initiator_needs_a_certificate_or_a_ready_credential() -> None:
+    keys = {"MPESA_INITIATOR_NAME": "amana", "MPESA_INITIATOR_PASSWORD": "pass"}
+    with pytest.raises(settings.SettingsError, match="MPESA_CERTIFICATE"):
+        settings.load(keys)
+    settings.load({**keys, "MPESA_CERTIFICATE": "cert.cer"})
+    settings.load({**keys, "MPESA_SECURITY_CREDENTIAL": "ready"})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://amana:p%40ss@db:5432/amana",
+        "postgres:///amana?host=/run/postgresql",
+        "postgresql://one:5432,two:5432/amana",
+    ],
+)
+def test_addresses_of_a_database_are_taken_as_postgresql_takes_them(address: str) -> None:
+    settings.load({"TELEGRAM_BOT_TOKEN": "1:abc", "DATABASE_URL": address})
 
 
 def test_secrets_are_never_printed() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from escrow.domain.model import Journal
 from escrow.domain.money import Currency, Money
 from escrow.store import queries
-from escrow.store.database import Connection
+from escrow.store.database import Connection, Row
 
 _SQL: Final = queries.load("ledger")
 _PAGES: Final = {
@@ -170,7 +170,9 @@ async def broken_among(conn: Connection, part: str, ids: Sequence[Any]) -> Broke
         rows = await conn.fetch(_SQL["broken_balances"], ids)
         return Broken(accounts={row["id"]: _account_words(row) for row in rows})
     rows = await conn.fetch(_SQL["broken_deals"], ids)
-    return Broken(deals={r["id"]: f"deal {r['id']} does not hold what its status says" for r in rows})
+    return Broken(
+        deals={r["id"]: f"deal {r['id']} does not hold what its status says" for r in rows}
+    )
 
 
 async def broken_since(conn: Connection, since: Marks) -> Broken:
@@ -198,7 +200,7 @@ async def allow_long_statements(conn: Connection) -> None:
     await conn.execute(_SQL["long_statements"])
 
 
-def _account_words(row: Mapping[str, Any]) -> str:
+def _account_words(row: Row) -> str:
     return f"account {row['id']} ({row['kind']}:{row['owner']}) is not the sum of its entries"
 
 

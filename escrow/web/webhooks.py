@@ -130,7 +130,9 @@ def client_address(request: web.Request, proxies: Sequence[object]) -> str:
     for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
         try:
             address = str(ip_address(hop.strip()))
-        except ValueError:  # not written by a proxy of ours: the last address that was is the sender
+        except (
+            ValueError
+        ):  # not written by a proxy of ours: the last address that was is the sender
             break
         if not _within(address, proxies):
             break

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from escrow.bot import admin_texts, deal_texts, texts
 from escrow.bot.commands import USER_COMMANDS
@@ -297,7 +297,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "ask_change_number": t.ask_change_number("254712345678", "254711003001", on),
         "number_kept": t.number_kept(on),
         "no_receipts": t.no_receipts(on),
-        "done_already": Markup(t.done_already()),
+        "done_already": escape(t.done_already()),
         "number_saved": t.number_saved("254712345678", on),
         "ask_shop_name": t.ask_shop_name(on),
         "lead_to_selling": t.lead_to_selling(on),

@@ -29,14 +29,13 @@ async def _with_wallet(town: Town, amount: int) -> str:
     return await town.deal("1500", "Red cup")
 
 
-async def test_paying_says_before_what_mpesa_will_ask(town: Town) -> None:
+async def test_paying_says_what_mpesa_asks_once_it_asks(town: Town) -> None:
     code = await _open(town)
     message = (await town.says(BUYER, f"/pay {code}"))[-1]
     for words in ("0711***001", "KES 10,100", "AMANA LTD", code, "its own charge", "cancel"):
         assert words in message.text
-    sent = town.telegram.calls
-    first = next(call for call in sent if "Asking" in str(call.params.get("text")))
-    assert "Asking 0711***001 for KES 10,100 …" in first.params["text"]
+    said = [str(call.params.get("text")) for call in town.telegram.calls]
+    assert "One moment …" in said
     shown = await town.value("SELECT chat_message_id FROM payment_attempts")
     assert shown == message.id
 
@@ -71,7 +70,7 @@ async def test_a_number_given_for_paying_goes_on_by_itself(town: Town) -> None:
     assert "0711***001" in saved.text
     assert "Look at your phone" in progress.text
     await town.says(BUYER, f"/pay {code}")
-    assert "still asking" in town.last(BUYER).text  # and no number was asked for again
+    assert "already asking 0711***001" in town.last(BUYER).text  # and no number was asked for again
 
 
 @pytest.mark.parametrize(
@@ -152,7 +151,12 @@ async def test_a_wallet_that_is_enough_pays_alone(town: Town) -> None:
     assert "your money is held" in town.last(BUYER).text
     assert town.telegram.messages[shown.id].keyboard == []
     assert town.rail.prompts == []
-    assert "can't be paid now" in _words(await town.taps_data(BUYER, shown, _pay(code)))
+    assert await town.taps_data(BUYER, shown, _pay(code)) == []
+    assert "already paid, your money is held" in (await town.says(BUYER, f"/pay {code}"))[-1].text
+
+
+def _toast(town: Town) -> str:
+    return max(town.telegram.taps.values(), key=lambda tap: tap.seq).text
 
 
 def _pay(code: str) -> str:
@@ -178,8 +182,8 @@ async def test_a_wallet_press_handled_again_pays_once(town: Town) -> None:
     code = await _with_wallet(town, 8_000)
     shown = (await town.says(BUYER, code))[-1]
     await town.taps(BUYER, shown, "Use wallet")
-    told = await town.taps_data(BUYER, shown, f"b:wallet:{code}")
-    assert "Asking" not in _words(told)
+    again = (await town.says(BUYER, "/start"))[-1]
+    assert await town.taps_data(BUYER, again, f"b:wallet:{code}:w152000") == []
     held = "SELECT count(*) FROM escrow_timeline WHERE event = 'fund' AND escrow_id = $1"
     assert await town.value(held, code) == 1
 
@@ -219,10 +223,18 @@ async def test_completing_by_both_takes_the_wallet_first(town: Town) -> None:
 async def test_a_choice_that_was_taken_gets_one_polite_line(town: Town) -> None:
     code = await _open(town, "1500")
     choice = await _short(town, code, 1_400)
+    card = (await town.says(BUYER, f"/deal {code}"))[-1]
     taken = {row[0]["text"].split()[0]: row[0]["callback_data"] for row in choice.keyboard}
     await town.taps_data(BUYER, choice, taken["Proceed"])
+    decided = town.telegram.messages[choice.id]
+    assert "You chose to go on with KES 1,400." in decided.text
+    assert "Please choose" not in decided.text
+    assert decided.keyboard == []
     for data in taken.values():
-        told = await town.taps_data(BUYER, choice, data)
+        assert await town.taps_data(BUYER, choice, data) == []
+        assert _toast(town) == "Done already."
+    for data in taken.values():
+        told = await town.taps_data(BUYER, card, data)
         assert [message.text for message in told] == [
             "This choice is no longer open. /deals shows where your deals stand."
         ]
@@ -257,3 +269,96 @@ async def test_a_choice_that_is_over_does_nothing(town: Town) -> None:
     await town.settle()
     assert "KES 1,400 is back in your wallet." in town.last(BUYER).text
     assert town.last(BUYER).labels[0] == "Pay KES 1,520 by M-Pesa"
+
+
+# -- what a button says is what it does ------------------------------------------------------------
+
+
+async def test_a_short_payment_offers_what_the_wallet_really_holds(town: Town) -> None:
+    code = await _with_wallet(town, 600)
+    message = await _short(town, code, 300)
+    assert "Payment too short" in message.text
+    assert message.labels[-1] == "Use wallet: KES 900, rest by M-Pesa"
+    asked = (await town.taps(BUYER, message, "Use wallet"))[-1]
+    assert "is asked for KES 620" in asked.text
+    assert "KES 900 comes from your wallet" in asked.text
+
+
+async def test_a_label_that_is_no_longer_true_takes_nothing_and_shows_the_card(town: Town) -> None:
+    code = await _with_wallet(town, 600)
+    shown = (await town.says(BUYER, code))[-1]
+    assert shown.labels[-1] == "Use wallet: KES 600, rest by M-Pesa"
+    await _short(town, code, 1_000)  # far too short: it goes to the wallet
+    fresh = (await town.taps(BUYER, shown, "Use wallet"))[-1]
+    assert fresh.labels[-1] == "Use wallet: KES 1,520"
+    assert town.rail.prompts == []
+    assert await town.value(_STATUS, code) == "PENDING"
+    await town.taps(BUYER, fresh, "Use wallet")
+    assert await town.value(_STATUS, code) == "HELD"
+
+
+# -- nothing is said to ring that may not ----------------------------------------------------------
+
+
+async def test_a_refused_payment_never_says_that_a_phone_is_asked(town: Town) -> None:
+    code = await _open(town)
+    await town.shares(STRANGER, persona.STRANGER.phone)
+    await town.says(BUYER, f"/pay {code}")
+    since = town.telegram.mark()
+    told = await town.says(STRANGER, f"/pay {code}")
+    assert len(told) == 1
+    assert "Somebody else is paying this deal" in told[0].text
+    said = [m.text for m in town.telegram.from_bot(STRANGER, since=since)]
+    assert not any("asked for" in text or "Asking" in text for text in said)
+
+
+async def test_a_stranger_hears_before_giving_a_number_that_somebody_is_paying(town: Town) -> None:
+    code = await _open(town)
+    await town.says(BUYER, f"/pay {code}")
+    told = await town.says(STRANGER, f"/pay {code}")
+    assert "Somebody else is paying this deal" in told[-1].text
+    step = "SELECT count(*) FROM conversations WHERE telegram_id = $1"
+    assert await town.value(step, STRANGER) == 0
+
+
+async def test_after_a_crash_only_what_is_known_of_the_prompt_is_said(town: Town) -> None:
+    code = await _open(town)
+    town.rail.answers.append(Answer(Verdict.UNKNOWN, "", "unknown"))
+    await town.says(BUYER, f"/pay {code}")
+    await town.store.stop()
+    async with town.database.unit() as conn:
+        await conn.execute(
+            "UPDATE telegram_updates SET state = 'NEW', done_at = NULL WHERE update_id ="
+            " (SELECT max(update_id) FROM telegram_updates)"
+        )
+    await town.store.start()
+    await town.settle()
+    assert "don't know yet whether your phone rings" in town.last(BUYER).text
+    assert len(town.rail.prompts) == 1
+    assert "don't know yet" in (await town.says(BUYER, f"/pay {code}"))[-1].text
+
+
+async def test_a_foreign_number_that_was_asked_too_often_has_two_ways_on(town: Town) -> None:
+    await town.shop()
+    await town.says(BUYER, "0799999999")
+    code = await town.deal()
+    for number in range(1, 4):
+        await town.says(BUYER, f"/pay {code}")
+        await town.answers_prompt(number, Answer(Verdict.DECLINED, "1032", "cancelled"))
+        town.clock.advance(minutes=3)
+    refused = (await town.says(BUYER, f"/pay {code}"))[-1]
+    assert "asked often enough" in refused.text
+    assert refused.labels == ["Share my number", "Pay by paybill"]
+    await town.taps(BUYER, refused, "Share my number")
+    shared = await town.shares(BUYER, persona.BUYER.phone)
+    assert "Look at your phone" in shared[-1].text
+
+
+async def test_a_double_press_of_paybill_shows_one_guide(town: Town) -> None:
+    code = await _open(town)
+    shown = (await town.says(BUYER, code))[-1]
+    assert len(await town.taps(BUYER, shown, "Pay by paybill")) == 1
+    assert await town.taps(BUYER, shown, "Pay by paybill") == []
+    assert _toast(town) == "Done already."
+    town.clock.advance(minutes=2)
+    assert len(await town.taps(BUYER, shown, "Pay by paybill")) == 1

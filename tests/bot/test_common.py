@@ -52,9 +52,16 @@ async def test_a_number_shared_or_typed_at_any_time_is_kept_and_shown_masked(tow
     saved = (await town.shares(BUYER, "+254711003001"))[-1].text
     assert "0711***001" in saved
     assert await town.value(_PHONE, BUYER) == "254711003001"
-    await town.says(BUYER, "0712 345 678")
-    assert await town.value(_PHONE, BUYER) == "254712345678"
     query = "SELECT phone_is_contact FROM people WHERE telegram_id = $1"
+    await town.says(BUYER, "0711003001")
+    assert await town.value(query, BUYER) is True  # the same one is still vouched for
+    asked = (await town.says(BUYER, "0712 345 678"))[-1]
+    assert "Change your number from 0711***001 to 0712***678?" in asked.text
+    await town.taps(BUYER, asked, "No")
+    assert await town.value(_PHONE, BUYER) == "254711003001"
+    asked = (await town.says(BUYER, "0712 345 678"))[-1]
+    await town.taps(BUYER, asked, "Yes")
+    assert await town.value(_PHONE, BUYER) == "254712345678"
     assert await town.value(query, BUYER) is False
 
 
@@ -78,6 +85,31 @@ async def test_words_in_place_of_a_number_are_asked_for_again(town: Town) -> Non
     await town.says(SELLER, "/sell Jane Shop")
     assert "can't read that" in (await town.says(SELLER, "my number"))[-1].text
     assert "once more" in (await town.says(SELLER, "0712345678"))[-1].text
+
+
+async def test_a_wrong_answer_keeps_the_button_and_a_code_wins(town: Town) -> None:
+    await town.shop()
+    code = await town.deal()
+    await town.says(BUYER, f"/pay {code}")
+    refused = (await town.says(BUYER, "0812345678"))[-1]
+    assert "your deals stay as they are" in refused.text
+    assert town.telegram.people[BUYER].reply_keyboard is not None
+    assert "Blue phone case" in (await town.says(BUYER, code))[-1].text
+    assert "once more" in (await town.says(BUYER, "0711003001"))[-1].text
+    assert "Look at your phone" in (await town.says(BUYER, "0711003001"))[-1].text
+
+
+async def test_a_wrong_number_is_no_missing_deal(town: Town) -> None:
+    told = (await town.says(BUYER, "0812345678"))[-1].text
+    assert "no Kenyan mobile number" in told
+    assert "I find no deal" not in told
+
+
+async def test_a_pasted_receipt_credits_nothing_and_says_so(town: Town) -> None:
+    sms = "SKN0000001 Confirmed. Ksh10,500.00 sent to AMANA LTD for account ES1008257624"
+    for text in (sms, "SKN0000001"):
+        assert "can't look up receipts yet" in (await town.says(BUYER, text))[-1].text
+    assert await town.value("SELECT count(*) FROM receipts") == 0
 
 
 async def test_a_question_can_be_stopped(town: Town) -> None:

@@ -96,6 +96,19 @@ async def test_a_paid_deal_is_not_cancelled(town: Town) -> None:
     assert "past that point" in (await town.says(BUYER, f"/cancel {code}"))[-1].text
 
 
+async def test_a_buyer_who_cancels_reads_what_is_in_his_wallet(town: Town) -> None:
+    await town.shop()
+    code = await town.deal()
+    await town.shares(BUYER, persona.BUYER.phone)
+    shown = (await town.says(BUYER, code))[-1]
+    await town.taps(BUYER, shown, "Pay by paybill")
+    await town.pays_by_hand(9_800, code)
+    await town.says(BUYER, f"/pay {code}")
+    told = (await town.says(BUYER, f"/cancel {code}"))[-1].text
+    assert "KES 9,800 is in your wallet" in told
+    assert "If your phone still asks, cancel there." in told
+
+
 async def test_a_buyer_does_not_decline(town: Town) -> None:
     code = await _held(town)
     assert "can't do that here" in (await town.says(BUYER, f"/decline {code}"))[-1].text

@@ -103,9 +103,11 @@ async def test_a_receipt_is_credited_by_its_card(town: Town) -> None:
 
 async def test_a_receipt_is_denied_once(town: Town) -> None:
     card = await _waiting(town)
+    other = (await town.says(ADMIN, "/start"))[-1]
     credit, not_ours = (button["callback_data"] for button in card.keyboard[0])
     answers = await town.taps_data(ADMIN, card, not_ours)
     assert any("closed as not ours" in answer.text for answer in answers)
-    again = await town.taps_data(ADMIN, card, credit)
+    again = await town.taps_data(ADMIN, other, credit)
     assert "was decided before" in again[-1].text
+    assert town.telegram.messages[other.id].keyboard == []
     assert await town.value("SELECT state FROM receipts") == "IGNORED"

@@ -19,6 +19,7 @@ async def test_money_is_shown_where_it_is(town: Town) -> None:
     await town.pays_by_hand(10_600, code)
     buyer = (await town.says(BUYER, "/wallet"))[-1].text
     assert buyer.startswith("In your wallet: KES 500")
+    assert "Sending it to your M-Pesa comes with the next version" in buyer
     assert "Held in deals you paid: KES 10,100" in buyer
     assert f"Mon 23 Nov, 12:00: +KES 500 · paid too much {code}" in buyer
     seller = (await town.says(SELLER, "/wallet"))[-1].text

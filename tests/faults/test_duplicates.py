@@ -6,6 +6,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
+import pytest
+
 from escrow.domain.model import Attempt, Escrow, Evidence, PaymentOutcome
 from tests.world import JANE, PAID, World, new_reference, paybill_body, stk_body
 
@@ -55,6 +57,7 @@ async def _credited_once_each(world: World, deals: Sequence[Escrow]) -> None:
     assert set(notices.values()) == {1}
 
 
+@pytest.mark.slow
 async def test_200_receipts_delivered_50_times_at_once_are_200_credits(world: World) -> None:
     deals = await _deals(world)
     receipts = [world.by_hand(deal, deal.due) for deal in deals]
@@ -71,6 +74,7 @@ async def test_200_receipts_delivered_50_times_at_once_are_200_credits(world: Wo
     await _credited_once_each(world, deals)
 
 
+@pytest.mark.slow
 async def test_200_callbacks_delivered_50_times_at_once_are_200_credits(world: World) -> None:
     """Through the door: half of them answers to prompts, half payments by hand. Every body comes
     in five forms, so that the inbox alone can't tell that it is one payment.

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+import asyncpg
 import pytest
 
 from escrow.domain.errors import DatabaseDown
@@ -294,3 +295,30 @@ async def test_the_dispatcher_sends_until_it_is_stopped(world: World) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await running
     assert messenger.sent == [(BRIAN, "one")]
+
+
+async def test_a_full_disk_neither_ends_it_nor_repeats_what_was_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messenger = FakeMessenger()
+    delivery = _delivery(world, messenger)
+    real, tries, done = outbox.sent, 0, asyncio.Event()
+
+    async def full(*arguments: Any) -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= 2:
+            raise asyncpg.DiskFullError("no space") if tries == 1 else KeyError("odd")
+        await real(*arguments)
+        done.set()
+
+    monkeypatch.setattr(outbox, "sent", full)
+    await _queue(world, (BRIAN, "one"))
+    running = asyncio.create_task(delivery.run())
+    await asyncio.wait_for(done.wait(), 10)
+    assert not running.done()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    assert messenger.sent == [(BRIAN, "one")]
+    assert tries == 3

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 from typing import Any
 
+import asyncpg
 import pytest
 
 from escrow.domain.errors import DatabaseDown
 from escrow.services.intake import PAYBILL, STATUS_TIMEOUT, STK
 from escrow.services.ports import UnreadableError
+from escrow.store import inbox
 from tests.world import (
     ADMIN,
     ADMINS,
@@ -291,6 +293,30 @@ async def test_a_database_that_is_down_does_not_end_the_loop(
     with contextlib.suppress(asyncio.CancelledError):
         await running
     assert await world.status_of(deal) == "HELD"
+
+
+async def test_no_error_at_all_ends_the_loop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, attempt, body = await _paid_body(world)
+    errors: list[Exception] = [asyncpg.DiskFullError("no space"), KeyError("odd")]
+    real, back = inbox.claim_requests, asyncio.Event()
+
+    async def flaky(*arguments: Any) -> Any:
+        world.intake._wake.set()
+        if errors:
+            raise errors.pop(0)
+        taken = await real(*arguments)
+        if taken:
+            back.set()
+        return taken
+
+    monkeypatch.setattr(inbox, "claim_requests", flaky)
+    running = asyncio.create_task(world.intake.run())
+    await world.post_stk(attempt, body)
+    await asyncio.wait_for(back.wait(), 10)
+    assert not running.done()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
 
 
 async def test_a_paybill_body_is_read_when_it_is_stored(world: World) -> None:

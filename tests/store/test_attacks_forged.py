@@ -31,8 +31,7 @@ def nested(statement: str, *, definer: bool = False) -> tuple[Step, ...]:
         "CREATE TEMP TABLE lever (pulled int)",
         "CREATE FUNCTION pg_temp.pull() RETURNS trigger LANGUAGE plpgsql"
         f" {'SECURITY DEFINER' if definer else ''} AS $$ BEGIN {statement}; RETURN NEW; END $$",
-        "CREATE TRIGGER pull BEFORE INSERT ON lever"
-        " FOR EACH ROW EXECUTE FUNCTION pg_temp.pull()",
+        "CREATE TRIGGER pull BEFORE INSERT ON lever FOR EACH ROW EXECUTE FUNCTION pg_temp.pull()",
         "INSERT INTO lever VALUES (1)",
     )
 

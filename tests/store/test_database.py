@@ -277,6 +277,16 @@ def test_everything_that_cuts_a_connection_is_down(error: Exception) -> None:
     assert type(translate(error)) is DatabaseDown
 
 
+@pytest.mark.parametrize("error", [asyncpg.DeadlockDetectedError, asyncpg.SerializationError])
+async def test_a_unit_alone_that_lost_a_deadlock_was_not_done(
+    db: Database, error: type[Exception]
+) -> None:
+    work, _ = failing(1, error)
+    with pytest.raises(TimedOut):
+        async with db.unit() as conn:
+            await work(conn)
+
+
 # -- again, on a deadlock ------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from tests.store import (
     books,
     test_attacks_deals,
     test_attacks_edges,
+    test_attacks_forged,
     test_attacks_ledger,
     test_attacks_payments,
     test_attacks_people,
@@ -25,6 +26,7 @@ ATTACKS = (
     *test_attacks_payments.ATTACKS,
     *test_attacks_people.ATTACKS,
     *test_attacks_edges.ATTACKS,
+    *test_attacks_forged.ATTACKS,
     *test_attacks_role.ATTACKS,
 )
 

@@ -22,6 +22,42 @@ async def test_a_block_can_be_prepared(
     await attacked.prepare(queries.load(module)[name])
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "arguments", "indexes"),
+    [
+        (
+            "escrows",
+            "tolerated_shortages",
+            "3001, now()",
+            {"escrow_transactions_funded"},
+        ),
+        (
+            "escrows",
+            "deals_of",
+            "3001, 20",
+            {"escrow_transactions_buyer", "escrow_transactions_seller"},
+        ),
+        ("people", "completed_deals", "1", {"escrow_transactions_completed"}),
+        ("inbox", "inbox_backlog", "", {"inbox_due", "inbox_parked"}),
+    ],
+)
+async def test_what_grows_is_read_by_its_index(
+    attacked: asyncpg.Connection, module: str, name: str, arguments: str, indexes: set[str]
+) -> None:
+    given = f"({arguments})" if arguments else ""
+    async with attacked.transaction():
+        # a small table is read whole whatever there is; what can't be helped still shows
+        await attacked.execute("SET LOCAL enable_seqscan = off")
+        await attacked.execute(f"PREPARE looked_at AS {queries.load(module)[name]}")
+        try:
+            plan = [row[0] for row in await attacked.fetch(f"EXPLAIN EXECUTE looked_at{given}")]
+        finally:
+            await attacked.execute("DEALLOCATE looked_at")
+    text = "\n".join(plan)
+    assert "Seq Scan" not in text
+    assert all(f"using {index} " in text or f"on {index} " in text for index in indexes), text
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_every_sql_file_belongs_to_the_module_of_its_name(module: str) -> None:
     assert (Path(queries.__file__).parent / f"{module}.py").is_file()

@@ -118,3 +118,9 @@ async def test_no_metric_names_a_person_or_a_deal(monitored: Pair) -> None:
     text = (await http.get("/metrics")).text
     assert "telegram" not in text
     assert "ES" not in text.replace("KES", "")
+
+
+async def test_odd_bytes_are_a_wrong_token(monitored: Pair) -> None:
+    _, http = monitored
+    odd = {b"Authorization": b"Bearer \xff", b"X-Forwarded-For": b"203.0.113.9"}
+    assert (await http.get("/metrics", headers=odd)).status_code == 404

@@ -51,7 +51,19 @@ async def test_a_wrong_secret_is_an_unknown_path(hook) -> None:
     assert box.updates == []
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"update_id": "7"}', b"\xff", b"x" * 70_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"update_id": "7"}',
+        b'{"update_id": true}',
+        b"[" * 30_000,
+        b"\xff",
+        b"x" * 70_000,
+    ],
+)
 async def test_what_is_no_update_is_refused(hook, body: bytes) -> None:
     box, http, path = hook
     answer = await http.post(path, content=body, headers={HEADER: SECRET})
@@ -64,3 +76,24 @@ async def test_what_can_not_be_stored_is_sent_again_by_telegram(hook) -> None:
     box.down = True
     answer = await http.post(path, json={"update_id": 7}, headers={HEADER: SECRET})
     assert answer.status_code == 503
+
+
+async def test_a_number_that_no_table_can_keep_is_refused(hook) -> None:
+    _, _, path = hook
+
+    async def refuses(body: dict[str, Any]) -> None:
+        raise ValueError
+
+    telegram = TelegramHook(SECRET, refuses)
+    server = Server(telegram.routes())
+    await server.start("127.0.0.1", 0)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as other:
+        answer = await other.post(path, json={"update_id": 2**63}, headers={HEADER: SECRET})
+    await server.stop()
+    assert answer.status_code == 400
+
+
+async def test_odd_bytes_in_the_header_are_a_wrong_secret(hook) -> None:
+    _, http, path = hook
+    answer = await http.post(path, json={"update_id": 7}, headers={HEADER.encode(): b"\xff"})
+    assert answer.status_code == 404
