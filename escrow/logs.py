@@ -1,7 +1,8 @@
 """Logs: JSON lines to a file, readable lines to the console, and nothing private in either.
 
-What a record says passes `mask_text` once, for all handlers: phone numbers, receipts, request ids (they end in the payer's
-number), bot tokens, path secrets. Handlers log facts as `extra`, never bodies.
+What a record says passes `mask_text` once, for all handlers: phone numbers, receipts, request ids
+(they end in the payer's number), bot tokens, path secrets. Handlers log facts as `extra`, never
+bodies.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class _File(logging.handlers.RotatingFileHandler):
 
     _records = 0
 
-    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
         self._records += 1
         if self._records % 256 or self.stream is None:
             return False

@@ -9,10 +9,13 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from escrow.bot.page import Page, Plain, clock_time, lines, say
+from escrow.domain.flow import Status
 
 Values = Mapping[str, Any]
 Words = Callable[[Values, Page], Markup]
-_HOLDING: Final = frozenset({"HELD", "SHIPPED", "DELIVERED", "DISPUTED", "FROZEN"})
+_HOLDING: Final = frozenset(
+    {Status.HELD, Status.SHIPPED, Status.DELIVERED, Status.DISPUTED, Status.FROZEN}
+)
 
 
 def _usage(v: Values) -> Markup | None:
@@ -148,7 +151,7 @@ def not_payable(v: Values, page: Page) -> Markup:
     status = str(v.get("status") or "")
     if status in _HOLDING:
         return say("This deal is already paid, your money is held. /deal shows where it stands.")
-    if status == "PENDING":
+    if status == Status.PENDING:
         return say("This deal can't be paid at the moment: its seller is not verified.")
     if status:
         return say("This deal is over, so it can't be paid. Please pay nothing for it.")

@@ -102,10 +102,10 @@ async def test_a_buyer_who_cancels_reads_what_is_in_his_wallet(town: Town) -> No
     await town.shares(BUYER, persona.BUYER.phone)
     shown = (await town.says(BUYER, code))[-1]
     await town.taps(BUYER, shown, "Pay by paybill")
-    await town.pays_by_hand(9_800, code)
+    await town.pays_by_hand(9_700, code)
     await town.says(BUYER, f"/pay {code}")
     told = (await town.says(BUYER, f"/cancel {code}"))[-1].text
-    assert "KES 9,800 is in your wallet" in told
+    assert "KES 9,700 is in your wallet" in told
     assert "If your phone still asks, cancel there." in told
 
 

@@ -21,7 +21,7 @@ async def become_seller(running: Running) -> None:
     telegram.user_shares_contact(SELLER, SELLER_PHONE)
     await running.until("SELECT status FROM escrow_sellers", "PENDING")
     telegram.user_sends(ADMIN, f"/verify_seller {SELLER}")
-    await running.until("SELECT status FROM escrow_sellers", "VERIFIED")
+    await telegram.wait_message(SELLER, "is verified", since=since)
 
 
 class _Anything:
