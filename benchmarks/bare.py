@@ -46,4 +46,7 @@ def _ready() -> None:
 
 
 if __name__ == "__main__":
-    {"start": start, "memory": memory}[sys.argv[1]](*sys.argv[2:])
+    if sys.argv[1] == "start":
+        start(*sys.argv[2:])
+    else:
+        memory()

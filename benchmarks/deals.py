@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -79,6 +78,6 @@ async def books(conn: asyncpg.Connection) -> dict[str, Any]:
     return dict(row)
 
 
-async def analyze(conn: asyncpg.Connection, tables: Sequence[str] = ()) -> None:
+async def analyze(conn: asyncpg.Connection) -> None:
     """Tells the planner what the tables look like by now."""
-    await conn.execute("ANALYZE " + ", ".join(tables))
+    await conn.execute("ANALYZE")

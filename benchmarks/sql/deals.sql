@@ -31,8 +31,9 @@ UPDATE escrow_transactions e
 
 -- reserve --
 -- The people $2 are about to pay the deals $1.
-INSERT INTO reservations (escrow_id, telegram_id, until)
-SELECT d.code, d.buyer, now() + interval '1 day' FROM unnest($1::text[], $2::bigint[]) AS d (code, buyer)
+INSERT INTO reservations (escrow_id, telegram_id, since, until)
+SELECT d.code, d.buyer, now(), now() + interval '1 day'
+  FROM unnest($1::text[], $2::bigint[]) AS d (code, buyer)
 
 -- books --
 -- What a run left: deals held, and the rows that stand behind them.

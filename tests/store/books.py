@@ -499,6 +499,10 @@ async def world(conn: asyncpg.Connection) -> None:
             ),
             post("late", ("external", "mpesa:utility", -50_00), ("wallet", str(STRANGER), 50_00)),
             insert("ledger_accounts", owner="4004"),
+            # a journal that stands for a receipt that nobody stored
+            post(
+                "receipt:mpesa:SGEARLY008", ("external", "mpesa:utility", -DUE), ("owner", "", DUE)
+            ),
             insert("seller_ratings", escrow_id=COMPLETED),
             insert("fraud_flags", telegram_id=BUYER),
             insert("fraud_flags", telegram_id=BUYER, flag_type="unshipped_order", escrow_id=HELD),
