@@ -7,10 +7,9 @@ Amounts in these tests are whole shillings or dollars; the fee is 5 %, so that a
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -677,19 +676,9 @@ def _major(minor: int) -> Decimal:
     return Decimal(minor) / 100
 
 
-def token_of(data: str) -> Sequence[str]:
-    """The parts of a button's callback data."""
-    return data.split(":")
-
-
 def flip(text: str, place: int) -> str:
     """The text with one character changed to a neighbour of its own kind."""
     swap = {"0": "1", "9": "8", "f": "e"}
     old = text[place]
     new = swap.get(old) or (chr(ord(old) + 1) if old.isalnum() else "x")
     return text[:place] + new + text[place + 1 :]
-
-
-def encoded(body: bytes) -> str:
-    """Bytes for a line of JSON."""
-    return base64.b64encode(body).decode()

@@ -24,12 +24,10 @@ from tests.world import (
     OTIENO,
     PAID,
     PHONES,
-    SECOND_ADMIN,
     World,
     kes,
     masked,
     new_reference,
-    usd,
 )
 
 STATUS = Evidence.STATUS
@@ -239,9 +237,8 @@ async def test_money_by_hand_without_a_buyer_waits_and_the_seller_is_not_told_to
 async def test_money_by_hand_of_the_reserver_is_his_and_makes_him_the_buyer(world: World) -> None:
     deal = await world.deal()
     await world.prompts.reserve(deal.id, BRIAN)
-    for shown in (masked(PHONES[BRIAN]),):
-        receipt = world.by_hand(deal, kes(10_500), shown=shown)
-        result = await world.funds.process_escrow_payment(receipt, STATUS)
+    receipt = world.by_hand(deal, kes(10_500), shown=masked(PHONES[BRIAN]))
+    result = await world.funds.process_escrow_payment(receipt, STATUS)
     assert result.outcome is PaymentOutcome.FUNDED
     assert (await world.escrow(deal.id)).buyer_telegram_id == BRIAN
     assert await world.events(deal) == ["open", "join", "fund"]
@@ -260,6 +257,19 @@ async def test_the_reservation_counts_until_its_last_second(world: World) -> Non
         for receipt in (one_late, just_in)
     ]
     assert outcomes == [PaymentOutcome.SUSPENSE, PaymentOutcome.FUNDED]
+
+
+async def test_a_reservation_covers_no_money_from_before_it(world: World) -> None:
+    """Else whoever sees a payment that waits for its owner could reserve the deal and take it."""
+    deal = await world.deal()
+    paid_at = world.clock.now()
+    world.clock.tick(minutes=1)
+    await world.prompts.reserve(deal.id, OTIENO)
+    result = await world.funds.process_escrow_payment(
+        world.by_hand(deal, kes(10_500), at=paid_at), STATUS
+    )
+    assert result.outcome is PaymentOutcome.SUSPENSE
+    assert (await world.escrow(deal.id)).buyer_telegram_id is None
 
 
 @pytest.mark.parametrize("shown", [PHONES[OTIENO], masked(PHONES[OTIENO])], ids=["clear", "masked"])
@@ -652,8 +662,6 @@ async def test_no_phone_number_no_receipt_and_no_secret_reaches_the_log(
         assert not found, text
 
 
-async def test_a_receipt_is_masked_to_what_finds_it(world: World) -> None:
+def test_a_receipt_is_masked_to_what_finds_it() -> None:
     assert mask_receipt("SG632NMUAB") == "SG6****UAB"
     assert mask_receipt("SHORT") == "****"
-    assert str(usd(1)) == "USD 1"
-    assert SECOND_ADMIN in ADMINS
