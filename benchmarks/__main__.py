@@ -1,6 +1,8 @@
 """`make bench`: measures everything in about three minutes and writes RESULTS.md.
 
 python -m benchmarks [--quick] [--only CHAPTER …] [--to FILE] [--figures FILE]
+
+A quick or partial run writes nothing unless it is told where to.
 """
 
 from __future__ import annotations
@@ -43,16 +45,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description="What Amana costs")
     parser.add_argument("--quick", action="store_true", help="a few seconds, to see that it runs")
     parser.add_argument("--only", nargs="+", choices=sorted(CHAPTERS), metavar="CHAPTER")
-    parser.add_argument("--to", type=Path, default=RESULTS, help="the file to write")
+    parser.add_argument(
+        "--to", type=Path, help="the file to write; RESULTS.md when everything is measured in full"
+    )
     parser.add_argument("--figures", type=Path, help="the same as JSON")
     chosen = parser.parse_args(arguments)
     titles = [title for title in CHAPTERS if chosen.only is None or title in chosen.only]
     with server.running() as place:
         text, figures, failed = asyncio.run(_measure(place, titles, quick=chosen.quick))
-    report.write(chosen.to, text)
+    whole = not chosen.quick and chosen.only is None
+    file = chosen.to or (RESULTS if whole else None)
+    if file is not None:
+        report.write(file, text)
+        print(f"Written to {file}")
     if chosen.figures:
         report.write(chosen.figures, figures)
-    print(f"Written to {chosen.to}")
     return 1 if failed else 0
 
 

@@ -285,4 +285,4 @@ class PaymentResult:
     @property
     def success(self) -> bool:
         """Whether the deal is funded by this payment, or was by its first delivery."""
-        return self.status is Status.HELD
+        return bool(self.fund_breakdown.get("escrow_held"))

@@ -2,6 +2,7 @@
 
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -115,11 +116,14 @@ def test_a_choice_says_what_is_missing() -> None:
     assert choice.missing == Money(7_00, KES)
 
 
-@pytest.mark.parametrize("status", [None, *Status])
-def test_a_payment_succeeded_when_its_deal_is_held(status: Status | None) -> None:
-    result = PaymentResult(PaymentOutcome.DUPLICATE, DEAL.id, status, 1)
-    assert result.success is (status is Status.HELD)
-    assert result.fund_breakdown == {}
+@pytest.mark.parametrize("outcome", PaymentOutcome)
+@pytest.mark.parametrize("held", [0, 100])
+def test_a_payment_succeeded_when_it_funded_its_deal(outcome: PaymentOutcome, held: int) -> None:
+    """Late money on a deal that is held already goes to a wallet: that is no success of its own."""
+    breakdown = {"escrow_held": Decimal(held)}
+    result = PaymentResult(outcome, DEAL.id, Status.HELD, 1, breakdown)
+    assert result.success is (held > 0)
+    assert not PaymentResult(outcome, DEAL.id, Status.HELD, 1).success
 
 
 @pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)

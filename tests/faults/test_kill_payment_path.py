@@ -108,7 +108,9 @@ async def zygote(request: pytest.FixtureRequest) -> AsyncIterator[Zygote]:
     assert await process.wait() == 0
     flows = len({flow for flow, _ in KILLS})
     line = f"kill -9 at {sum(KILLS.values())} boundaries of {flows} flows"
-    request.config.pluginmanager.get_plugin("terminalreporter").write_line(f"\n{line}")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n{line}")
 
 
 # -- the flows -----------------------------------------------------------------------------------
