@@ -248,25 +248,24 @@ DECLARE
     known_hash text;
     touched    bigint[];
 BEGIN
+    -- Accounts are looked up by scalar subqueries: as joins, PostgreSQL expects thousands of
+    -- entries in a jsonb and reads the whole table of accounts.
     INSERT INTO ledger_accounts (kind, owner, currency)
     SELECT DISTINCT e ->> 0, e ->> 1, j ->> 'currency'
       FROM jsonb_array_elements(journals) AS j, jsonb_array_elements(j -> 'entries') AS e
-     WHERE NOT EXISTS (SELECT FROM ledger_accounts a
-                        WHERE a.kind = e ->> 0 AND a.owner = e ->> 1
-                          AND a.currency = j ->> 'currency')
+     WHERE (SELECT a.id FROM ledger_accounts a
+             WHERE a.kind = e ->> 0 AND a.owner = e ->> 1 AND a.currency = j ->> 'currency') IS NULL
      ORDER BY 1, 2, 3
     ON CONFLICT DO NOTHING;
 
-    SELECT array_agg(l.id) INTO touched FROM (
-        SELECT a.id
-          FROM ledger_accounts a
-          JOIN (SELECT DISTINCT e ->> 0 AS kind, e ->> 1 AS owner, j ->> 'currency' AS currency
-                  FROM jsonb_array_elements(journals) AS j,
-                       jsonb_array_elements(j -> 'entries') AS e) AS w
-            ON a.kind = w.kind AND a.owner = w.owner AND a.currency = w.currency
-         WHERE a.kind NOT IN ('external', 'fees', 'costs', 'owner')
-         ORDER BY a.id
-           FOR NO KEY UPDATE OF a) AS l;
+    touched := ARRAY(SELECT (SELECT a.id FROM ledger_accounts a
+                              WHERE a.kind = e ->> 0 AND a.owner = e ->> 1
+                                AND a.currency = j ->> 'currency')
+                       FROM jsonb_array_elements(journals) AS j,
+                            jsonb_array_elements(j -> 'entries') AS e);
+    PERFORM FROM ledger_accounts a
+      WHERE a.id = ANY (touched) AND a.kind NOT IN ('external', 'fees', 'costs', 'owner')
+      ORDER BY a.id FOR NO KEY UPDATE;
 
     FOR journal IN SELECT * FROM jsonb_array_elements(journals) LOOP
         INSERT INTO ledger_journals (kind, escrow_id, idempotency_key, inputs_hash, happened_at)
@@ -284,15 +283,18 @@ BEGIN
             CONTINUE;
         END IF;
         INSERT INTO ledger_entries (journal_id, account_id, amount_minor)
-        SELECT new_id, a.id, (e ->> 2)::bigint
+        SELECT new_id, (SELECT a.id FROM ledger_accounts a
+                         WHERE a.kind = t.e ->> 0 AND a.owner = t.e ->> 1
+                           AND a.currency = journal ->> 'currency'),
+               (t.e ->> 2)::bigint
           FROM jsonb_array_elements(journal -> 'entries') WITH ORDINALITY AS t (e, n)
-          JOIN ledger_accounts a ON a.kind = e ->> 0 AND a.owner = e ->> 1
-                                AND a.currency = journal ->> 'currency'
          ORDER BY t.n;
     END LOOP;
 
     RETURN QUERY SELECT a.kind, a.owner, a.currency, a.balance_minor
-                   FROM ledger_accounts a WHERE a.id = ANY (touched);
+                   FROM ledger_accounts a
+                  WHERE a.id = ANY (touched)
+                    AND a.kind NOT IN ('external', 'fees', 'costs', 'owner');
 END $$;
 
 -- Locks a wallet before a part of it is promised; nothing when it never had money. A function, since

@@ -49,6 +49,8 @@ SERVER_SETTINGS: Final = {
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "15s",
     "TimeZone": "UTC",
+    # the same few statements all day: planned once, also inside functions
+    "plan_cache_mode": "force_generic_plan",
 }
 
 CONSTRAINTS: Final[dict[str, Callable[[str], AmanaError]]] = {

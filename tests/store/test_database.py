@@ -85,6 +85,7 @@ async def test_the_pool_works_as_the_programs_role_within_bounds(db: Database) -
         "lock_timeout": "5s",
         "idle_in_transaction_session_timeout": "15s",
         "TimeZone": "UTC",
+        "plan_cache_mode": "force_generic_plan",
     }
 
 
