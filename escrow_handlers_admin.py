@@ -51,7 +51,7 @@ async def verify_seller(update: Update, context: Context) -> None:
 
 
 async def _verify(update: Update, context: Context, number: int) -> None:
-    seller, changed = await desk.office(context).escrows.verify_seller(number, desk.user(update).id)
+    seller, changed = await desk.office(context).people.verify_seller(number, desk.user(update).id)
     text = admin_texts.verified(seller, desk.page(context), changed=changed)
     await desk.answer(update, context, text)
 

@@ -24,7 +24,10 @@ from escrow.services.confirmations import Confirmations
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.intake import Intake
 from escrow.services.oversight import Oversight
+from escrow.services.payout_booking import PayoutBooking
+from escrow.services.people import People
 from escrow.services.prompts import Prompts
+from escrow.services.wallets import Wallets
 from escrow.settings import (
     SANDBOX_PASSKEY,
     SANDBOX_SHORTCODE,
@@ -49,6 +52,8 @@ class Services:
     database: Database
     clock: DatabaseClock
     escrows: EscrowService
+    people: People
+    wallets: Wallets
     funds: EscrowFundManager
     choices: UnderpaymentChoices
     prompts: Prompts
@@ -169,7 +174,9 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         settings=settings,
         database=database,
         clock=clock,
-        escrows=EscrowService(database, clock, terms, admins),
+        escrows=EscrowService(database, clock, terms, admins, PayoutBooking()),
+        people=People(database, clock, admins),
+        wallets=Wallets(database, clock),
         funds=funds,
         choices=UnderpaymentChoices(database, clock, terms, key),
         prompts=Prompts(database, clock, terms, rail, base),

@@ -157,6 +157,8 @@ class Program:
         settings = self._settings
         office = Office(
             escrows=services.escrows,
+            people=services.people,
+            wallets=services.wallets,
             prompts=services.prompts,
             choices=services.choices,
             confirmations=services.confirmations,
@@ -243,12 +245,12 @@ async def _furnish(services: Services, sandbox: Sandbox) -> None:
 
     for one in persona.EVERYBODY:
         if not one.hidden:
-            await services.escrows.seen(one.id, one.first_name, one.username, "en")
-            await services.escrows.set_phone(one.id, one.phone, is_contact=True)
-    seller = await services.escrows.register_seller(
+            await services.people.seen(one.id, one.first_name, one.username, "en")
+            await services.people.set_phone(one.id, one.phone, is_contact=True)
+    seller = await services.people.register_seller(
         persona.SELLER.id, "Jane Shop", persona.SELLER.phone
     )
-    await services.escrows.verify_seller(seller.id, persona.ADMIN.id)
+    await services.people.verify_seller(seller.id, persona.ADMIN.id)
     await services.rail.register_c2b(
         confirmation_url=f"{services.callback_base}/c",
         validation_url=f"{services.callback_base}/v",

@@ -25,6 +25,8 @@ from escrow.services.choices import UnderpaymentChoices
 from escrow.services.confirmations import Confirmations
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.intake import PAYBILL, STATUS, STK, Intake
+from escrow.services.payout_booking import PayoutBooking
+from escrow.services.people import People
 from escrow.services.ports import (
     Answer,
     PaybillPayment,
@@ -34,6 +36,7 @@ from escrow.services.ports import (
     Verdict,
 )
 from escrow.services.prompts import Prompts, Started
+from escrow.services.wallets import Wallets
 from escrow.store import ledger, payments
 from escrow.store.database import Database
 from escrow_service import EscrowService
@@ -296,7 +299,9 @@ class World:
     def __post_init__(self) -> None:
         base = "https://amana.example/hooks/m/" + "0" * 32
         db, clock, rail = self.db, self.clock, self.rail
-        self.escrows = EscrowService(db, clock, self.terms, ADMINS)
+        self.escrows = EscrowService(db, clock, self.terms, ADMINS, PayoutBooking())
+        self.people = People(db, clock, ADMINS)
+        self.wallets = Wallets(db, clock)
         self.funds = EscrowFundManager(db, clock, self.terms, ADMINS)
         self.choices = UnderpaymentChoices(db, clock, self.terms, SECRET)
         self.prompts = Prompts(db, clock, self.terms, rail, base)
@@ -356,17 +361,17 @@ class World:
     async def _people(self) -> None:
         for telegram_id, name in NAMES.items():
             await self.person(telegram_id, name, PHONES[telegram_id])
-        await self.escrows.register_seller(JANE, "Jane Shop", PHONES[JANE])
-        await self.escrows.verify_seller(JANE, ADMIN)
+        await self.people.register_seller(JANE, "Jane Shop", PHONES[JANE])
+        await self.people.verify_seller(JANE, ADMIN)
         await self.sql("DELETE FROM outbox")
 
     async def person(
         self, telegram_id: int, name: str, phone: str | None = None, *, is_contact: bool = True
     ) -> None:
         """Somebody who pressed Start, and shared his number."""
-        await self.escrows.seen(telegram_id, name, None, "en")
+        await self.people.seen(telegram_id, name, None, "en")
         if phone is not None:
-            await self.escrows.set_phone(telegram_id, phone, is_contact=is_contact)
+            await self.people.set_phone(telegram_id, phone, is_contact=is_contact)
 
     async def suspend(self, telegram_id: int = JANE) -> None:
         """What `/suspend_seller` will do to the row."""
@@ -392,7 +397,11 @@ class World:
     ) -> Escrow:
         """A deal that waits for money; with `buyer` he has joined it."""
         opened = await EscrowService(
-            self.db, self.clock, replace(self.terms, fees=terms(fee_percent).fees), ADMINS
+            self.db,
+            self.clock,
+            replace(self.terms, fees=terms(fee_percent).fees),
+            ADMINS,
+            PayoutBooking(),
         ).open_deal(
             telegram_id=seller,
             price=Money.from_decimal(Decimal(price), currency),

@@ -200,7 +200,7 @@ async def _apologise(update: Update, context: Desk, error: BaseException | None)
     extra = {"action": "handler_failed", "incident": number, "update": update.update_id}
     if isinstance(error, Forbidden):
         _LOG.info("a person can't be reached: %s", error, extra=extra)
-        await desk.office(context).escrows.blocked(desk.user(update).id)
+        await desk.office(context).people.blocked(desk.user(update).id)
         return
     if isinstance(error, NetworkError | RetryAfter) and not isinstance(error, BadRequest):
         _LOG.warning("an answer did not reach Telegram: %s", error, extra=extra)

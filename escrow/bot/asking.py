@@ -26,7 +26,7 @@ async def ask_number(
     update: Update, context: Desk, then: str, values: Mapping[str, Any], question: Markup
 ) -> None:
     """Begins the step; `then` is taken up with `values` once the number is known."""
-    await desk.office(context).escrows.set_conversation(
+    await desk.office(context).people.set_conversation(
         desk.user(update).id, PHONE, {**values, "then": then}
     )
     await desk.answer(update, context, question, keyboards.contact())

@@ -39,6 +39,46 @@ class Verb(StrEnum):
     SELLING = "selling"  # how to sell
     BUYING = "buying"  # how to buy
     DEALS = "deals"  # the list
+    SENT = "sent"  # sellers: it is on its way
+    RECEIVED = "received"  # buyers: I have it
+    RECEIVED_YES = "received_yes"  # yes, pay the seller
+    RELEASE = "release"  # buyers: end the inspection, pay now
+    BACK = "back"  # back to the card
+    EXTEND = "extend"  # offer more time
+    EXTEND_BY = "extend_by"  # offer that many hours
+    ACCEPT_OFFER = "accept"  # take the offer of that number
+    DECLINE_OFFER = "no_offer"  # decline it
+    DISPUTE = "dispute"  # something is wrong
+    REASON = "reason"  # that reason
+    WITHDRAW = "withdraw_d"  # withdraw the dispute
+    EVIDENCE = "evidence"  # add evidence
+    SEE_EVIDENCE = "see_ev"  # see all evidence
+    SETTLE = "settle"  # settle without an admin
+    SETTLE_PRESET = "settle_p"  # that division, shown before sending
+    SETTLE_SEND = "settle_s"  # send that division
+    MESSAGE = "message"  # write to the other side
+    HELP_DEAL = "help_deal"  # ask the admins about a deal
+    STARS = "stars"  # rate with so many stars
+    STAR_WORDS = "star_words"  # add words to a rating
+    ACCEPT = "take_it"  # sellers: accept a proposal
+    REFUSE = "refuse"  # sellers: refuse a proposal
+    AGAIN = "again"  # the same deal again
+    SHARE_DEAL = "share_deal"  # the link of a deal again
+    NEW = "new"  # open a deal, guided
+    STEP = "step"  # a choice in a guided dialogue
+    STEP_BACK = "step_back"  # one step back
+    STEP_STOP = "step_stop"  # end the dialogue
+    PROPOSE = "propose"  # buyers: propose a deal to that seller
+    SHOP = "shop"  # a seller's page
+    WALLET_PAGE = "wallet_pg"  # the next page of a wallet
+    WITHDRAW_ALL = "wd_all"  # send the wallet to the phone
+    WITHDRAW_YES = "wd_yes"  # send that amount (minor units)
+    AUTO_PAYOUT = "auto_pay"  # turn automatic payouts on or off
+    LANGUAGE = "language"  # 1: English, 2: Kiswahili
+    HELP = "help"  # ask the admins
+    PAYOUT_PAID = "po_paid"  # admins: that payout was paid by hand
+    PAYOUT_FAILED = "po_failed"  # admins: it will not be paid
+    TAKE_DISPUTE = "take_disp"  # admins: take a dispute
     VERIFY = "verify"  # admins: verify this seller
     CREDIT = "credit"  # admins: this receipt is real
     NOT_OURS = "not_ours"  # admins: it is not
@@ -61,6 +101,46 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.SELLING: (False, False),
     Verb.BUYING: (False, False),
     Verb.DEALS: (False, False),
+    Verb.SENT: (True, False),
+    Verb.RECEIVED: (True, False),
+    Verb.RECEIVED_YES: (True, False),
+    Verb.RELEASE: (True, False),
+    Verb.BACK: (True, False),
+    Verb.EXTEND: (True, False),
+    Verb.EXTEND_BY: (True, True),
+    Verb.ACCEPT_OFFER: (True, True),
+    Verb.DECLINE_OFFER: (True, True),
+    Verb.DISPUTE: (True, False),
+    Verb.REASON: (True, True),
+    Verb.WITHDRAW: (True, False),
+    Verb.EVIDENCE: (True, False),
+    Verb.SEE_EVIDENCE: (True, False),
+    Verb.SETTLE: (True, False),
+    Verb.SETTLE_PRESET: (True, True),
+    Verb.SETTLE_SEND: (True, True),
+    Verb.MESSAGE: (True, False),
+    Verb.HELP_DEAL: (True, False),
+    Verb.STARS: (True, True),
+    Verb.STAR_WORDS: (True, False),
+    Verb.ACCEPT: (True, False),
+    Verb.REFUSE: (True, False),
+    Verb.AGAIN: (True, False),
+    Verb.SHARE_DEAL: (True, False),
+    Verb.NEW: (False, False),
+    Verb.STEP: (False, True),
+    Verb.STEP_BACK: (False, False),
+    Verb.STEP_STOP: (False, False),
+    Verb.PROPOSE: (False, True),
+    Verb.SHOP: (False, True),
+    Verb.WALLET_PAGE: (False, True),
+    Verb.WITHDRAW_ALL: (False, False),
+    Verb.WITHDRAW_YES: (False, True),
+    Verb.AUTO_PAYOUT: (False, False),
+    Verb.LANGUAGE: (False, True),
+    Verb.HELP: (False, False),
+    Verb.PAYOUT_PAID: (False, True),
+    Verb.PAYOUT_FAILED: (False, True),
+    Verb.TAKE_DISPUTE: (True, False),
     Verb.VERIFY: (False, True),
     Verb.CREDIT: (False, True),
     Verb.NOT_OURS: (False, True),

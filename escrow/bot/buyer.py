@@ -96,7 +96,7 @@ def _outcome(
 
 async def number_known(update: Update, context: Desk, msisdn: str, said: Mapping[str, Any]) -> None:
     """The number that was asked for is there: paying goes on by itself."""
-    await desk.office(context).escrows.set_conversation(desk.user(update).id, None)
+    await desk.office(context).people.set_conversation(desk.user(update).id, None)
     await prompt(update, context, said["deal"], choice_id=said["choice"], use_wallet=said["wallet"])
 
 

@@ -29,14 +29,14 @@ async def meet(update: Update, context: Desk) -> None:
     chat, user = update.effective_chat, update.effective_user
     if chat is None or user is None or user.is_bot:
         raise ApplicationHandlerStop
-    escrows = desk.office(context).escrows
+    people = desk.office(context).people
     if chat.type != ChatType.PRIVATE:
-        if update.message is not None and await escrows.conversation(chat.id) is None:
-            await escrows.set_conversation(chat.id, _TOLD)
+        if update.message is not None and await people.conversation(chat.id) is None:
+            await people.set_conversation(chat.id, _TOLD)
             await desk.answer(update, context, texts.private_only())
         raise ApplicationHandlerStop
     if update.my_chat_member is None:
-        context.person = await escrows.seen(
+        context.person = await people.seen(
             user.id, user.first_name, user.username, user.language_code or ""
         )
 
@@ -45,7 +45,7 @@ async def membership(update: Update, context: Desk) -> None:
     """Somebody blocked the bot: his notices are not tried until he writes again."""
     change = update.my_chat_member
     if change is not None and change.new_chat_member.status in ("kicked", "left"):
-        await desk.office(context).escrows.blocked(change.chat.id)
+        await desk.office(context).people.blocked(change.chat.id)
 
 
 # -- commands ------------------------------------------------------------------------------------
@@ -107,9 +107,9 @@ async def cancel(update: Update, context: Desk) -> None:
         await deals.cancel(update, context, desk.words(context))
         return
     office = desk.office(context)
-    step = await office.escrows.conversation(desk.user(update).id)
+    step = await office.people.conversation(desk.user(update).id)
     if step is not None and step[0] in _STEPS:
-        await office.escrows.set_conversation(desk.user(update).id, None)
+        await office.people.set_conversation(desk.user(update).id, None)
         await desk.answer(update, context, texts.stopped(), ReplyKeyboardRemove())
         return
     await deals.cancel(update, context, "")
@@ -124,7 +124,7 @@ async def typed(update: Update, context: Desk) -> None:
     """
     assert update.message is not None  # noqa: S101 filters let nothing else through
     text = update.message.text or ""
-    step = await desk.office(context).escrows.conversation(desk.user(update).id)
+    step = await desk.office(context).people.conversation(desk.user(update).id)
     naming = step is not None and step[0] == asking.SHOP_NAME
     if not naming and looks_like_receipt(text):
         await desk.answer(update, context, texts.no_receipts(desk.page(context)))
@@ -149,18 +149,18 @@ async def _shop_named(update: Update, context: Desk, text: str, said: Mapping[st
 async def _number_typed(update: Update, context: Desk, text: str, said: Mapping[str, Any]) -> None:
     """The first time it is kept with the step, the second time it has to be the same."""
     msisdn = read_phone(text)
-    escrows = desk.office(context).escrows
+    people = desk.office(context).people
     me = desk.user(update).id
     first = said.get("first")
     if first is None or said.get("first_update") == update.update_id:
         said = {**said, "first": msisdn, "first_update": update.update_id}
-        await escrows.set_conversation(me, asking.PHONE, said)
+        await people.set_conversation(me, asking.PHONE, said)
         again_text = texts.ask_number_again(desk.page(context))
         await desk.answer(update, context, again_text, keyboards.contact())
         return
     if first != msisdn:
         again = {key: said[key] for key in said if not key.startswith("first")}
-        await escrows.set_conversation(me, asking.PHONE, again)
+        await people.set_conversation(me, asking.PHONE, again)
         raise InvalidInput("phone_mismatch")
     await _number_known(update, context, msisdn, said, is_contact=False)
 
@@ -180,7 +180,7 @@ async def contact(update: Update, context: Desk) -> None:
     if shared.user_id != desk.user(update).id:
         raise InvalidInput("foreign_contact")
     msisdn = read_phone(shared.phone_number)
-    step = await desk.office(context).escrows.conversation(desk.user(update).id)
+    step = await desk.office(context).people.conversation(desk.user(update).id)
     if step is not None and step[0] == asking.PHONE:
         await _number_known(update, context, msisdn, step[1], is_contact=True)
     else:
@@ -220,9 +220,7 @@ async def number_kept(update: Update, context: Desk) -> None:
 
 
 async def _save(update: Update, context: Desk, msisdn: str, *, is_contact: bool) -> None:
-    await desk.office(context).escrows.set_phone(
-        desk.user(update).id, msisdn, is_contact=is_contact
-    )
+    await desk.office(context).people.set_phone(desk.user(update).id, msisdn, is_contact=is_contact)
     before = desk.person(context)
     vouched = is_contact or (before.phone == msisdn and before.phone_is_contact)
     context.person = replace(before, phone=msisdn, phone_is_contact=vouched)

@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.confirmations import Confirmations
 from escrow.services.oversight import Oversight
+from escrow.services.people import People
 from escrow.services.ports import Clock, Rail
 from escrow.services.prompts import Prompts
+from escrow.services.wallets import Wallets
 
 if TYPE_CHECKING:
     from escrow_service import EscrowService
@@ -34,6 +36,8 @@ class Office:
     """Everything a handler works with; lives in `application.bot_data["office"]`."""
 
     escrows: EscrowService
+    people: People
+    wallets: Wallets
     prompts: Prompts
     choices: UnderpaymentChoices
     confirmations: Confirmations

@@ -80,6 +80,21 @@ def say(template: str, /, **values: object) -> Markup:
     return Markup(template).format(**shown)  # noqa: S704 templates are literals of our own
 
 
+def words(template: str, /, **values: object) -> str:
+    """Plain text of ours for places without markup: buttons, menus, shared links. Strings in it
+    are cleaned to one line.
+    """
+    shown = {
+        name: value
+        if isinstance(value, Plain)
+        else clean(value)
+        if isinstance(value, str)
+        else value
+        for name, value in values.items()
+    }
+    return template.format(**shown)
+
+
 def _shown(value: object) -> Markup:
     if isinstance(value, Markup):
         return value

@@ -18,13 +18,13 @@ from escrow.domain.money import Currency, Money
 async def sell(update: Update, context: Desk) -> None:
     """/sell Shop Name"""
     office, me = desk.office(context), desk.user(update).id
-    known = await office.escrows.seller_of(me)
+    known = await office.people.seller_of(me)
     if known is not None:
         await desk.answer(update, context, texts.registered(known, desk.page(context)))
     elif context.args:
         await ask_number(update, context, desk.words(context))
     else:
-        await office.escrows.set_conversation(me, asking.SHOP_NAME)
+        await office.people.set_conversation(me, asking.SHOP_NAME)
         await desk.answer(update, context, texts.ask_shop_name(desk.page(context)))
 
 
@@ -38,8 +38,8 @@ async def ask_number(update: Update, context: Desk, name: str) -> None:
 async def number_known(update: Update, context: Desk, msisdn: str, said: Mapping[str, Any]) -> None:
     """Name and number are there: the shop waits for an admin."""
     office, me = desk.office(context), desk.user(update).id
-    seller = await office.escrows.register_seller(me, said["shop"], msisdn)
-    await office.escrows.set_conversation(me, None)
+    seller = await office.people.register_seller(me, said["shop"], msisdn)
+    await office.people.set_conversation(me, None)
     await desk.answer(update, context, texts.registered(seller, desk.page(context)))
 
 
@@ -50,13 +50,13 @@ async def newdeal(update: Update, context: Desk) -> None:
     """/newdeal 1500 Blue phone case: shows who pays and who gets what, before anything opens."""
     office, page, me = desk.office(context), desk.page(context), desk.user(update).id
     offer = read_offer(context.args or ())
-    seller = await office.escrows.seller_of(me)
+    seller = await office.people.seller_of(me)
     if seller is None:
         await desk.answer(update, context, texts.lead_to_selling(page))
         return
     quote = quoted(office.escrows.quote, offer.price)
     number = update.update_id
-    await office.escrows.set_conversation(
+    await office.people.set_conversation(
         me,
         asking.DRAFT,
         {
@@ -95,7 +95,7 @@ async def _opened(update: Update, context: Desk, escrow: Escrow) -> None:
 async def drop(update: Update, context: Desk) -> None:
     """[Cancel]: forgets the preview."""
     await _draft(update, context)
-    await desk.office(context).escrows.set_conversation(desk.user(update).id, None)
+    await desk.office(context).people.set_conversation(desk.user(update).id, None)
     await desk.strip_buttons(update, context)
     await desk.answer(update, context, deal_texts.dropped())
     desk.done(update, context)
@@ -103,7 +103,7 @@ async def drop(update: Update, context: Desk) -> None:
 
 async def _draft(update: Update, context: Desk) -> Mapping[str, Any]:
     """The preview that this button belongs to. `NotFound` when there is a newer one, or none."""
-    step = await desk.office(context).escrows.conversation(desk.user(update).id)
+    step = await desk.office(context).people.conversation(desk.user(update).id)
     fits = step is not None and step[0] == asking.DRAFT
     if step is None or not fits or step[1]["number"] != desk.button(update).number:
         raise NotFound("draft_gone")

@@ -10,5 +10,5 @@ from escrow.bot.desk import Desk
 
 async def wallet(update: Update, context: Desk) -> None:
     """/wallet"""
-    values = await desk.office(context).escrows.wallet(desk.user(update).id)
+    values = await desk.office(context).wallets.view(desk.user(update).id)
     await desk.answer(update, context, texts.wallet(values, desk.page(context)))

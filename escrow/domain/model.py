@@ -125,6 +125,15 @@ class Escrow:
     release_at: datetime | None
     created_at: datetime
     funded_at: datetime | None
+    joined_at: datetime | None = None
+    shipped_at: datetime | None = None
+    delivered_at: datetime | None = None
+    disputed_at: datetime | None = None
+    frozen_at: datetime | None = None
+    extended_at: datetime | None = None
+    finished_at: datetime | None = None
+    frozen_from: Status | None = None
+    tracking: str | None = None
 
     @property
     def can_be_paid(self) -> bool:

@@ -140,14 +140,26 @@ def to_suspense(
     )
 
 
-def refunded(escrow_id: str, buyer: int, holding: Money, fee: Money, at: datetime) -> Journal:
-    """All that was held goes back: holding and pending fee → the buyer's wallet."""
-    entries = [
-        Entry("holding", escrow_id, -holding.minor),
-        Entry("wallet", str(buyer), (holding + fee).minor),
+def settled(
+    escrow_id: str,
+    seller: tuple[int, Money],
+    buyer: tuple[int, Money],
+    fee: Money,
+    held: tuple[Money, Money],
+    at: datetime,
+) -> Journal:
+    """The end of a funded deal: `held` (holding, pending fee) → the two wallets and the fees.
+    `seller` and `buyer` are (Telegram id, what he gets).
+    """
+    holding, pending = held
+    entries = [Entry("holding", escrow_id, -holding.minor)]
+    if pending:
+        entries.append(Entry("pending_fee", escrow_id, -pending.minor))
+    entries += [
+        Entry("wallet", str(person), part.minor) for person, part in (seller, buyer) if part
     ]
     if fee:
-        entries.insert(1, Entry("pending_fee", escrow_id, -fee.minor))
-    return Journal(
-        "refund", f"settlement:{escrow_id}", holding.currency, tuple(entries), at, escrow_id
-    )
+        entries.append(Entry("fees", "", fee.minor))
+    divided = "split" if seller[1] or fee else "refund"
+    kind = divided if buyer[1] else "release"
+    return Journal(kind, f"settlement:{escrow_id}", holding.currency, tuple(entries), at, escrow_id)

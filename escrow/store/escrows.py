@@ -80,6 +80,15 @@ def from_row(row: Row) -> Escrow:
         release_at=row["release_at"],
         created_at=row["created_at"],
         funded_at=row["funded_at"],
+        joined_at=row["joined_at"],
+        shipped_at=row["shipped_at"],
+        delivered_at=row["delivered_at"],
+        disputed_at=row["disputed_at"],
+        frozen_at=row["frozen_at"],
+        extended_at=row["extended_at"],
+        finished_at=row["completed_at"] or row["refunded_at"] or row["cancelled_at"],
+        frozen_from=Status(row["frozen_from"]) if row["frozen_from"] else None,
+        tracking=row["tracking"],
     )
 
 

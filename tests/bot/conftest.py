@@ -24,6 +24,8 @@ from escrow.services.confirmations import Confirmations
 from escrow.services.delivery import Delivery
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.oversight import Oversight
+from escrow.services.payout_booking import PayoutBooking
+from escrow.services.people import People
 from escrow.services.ports import (
     Answer,
     PaybillPayment,
@@ -33,6 +35,7 @@ from escrow.services.ports import (
     Verdict,
 )
 from escrow.services.prompts import Prompts
+from escrow.services.wallets import Wallets
 from escrow.store.database import Database
 from escrow_handlers_admin import ADMIN_BUTTONS, ADMIN_COMMANDS
 from escrow_service import EscrowService
@@ -123,10 +126,14 @@ class Town:
             callback_base="https://pay.example",
             confirm=False,
         )
-        self.escrows = EscrowService(database, clock, terms, admins)
+        self.escrows = EscrowService(database, clock, terms, admins, PayoutBooking())
+        self.people = People(database, clock, admins)
+        self.wallets = Wallets(database, clock)
         self.choices = UnderpaymentChoices(database, clock, terms, SECRET)
         self.office = Office(
             escrows=self.escrows,
+            people=self.people,
+            wallets=self.wallets,
             prompts=Prompts(database, clock, terms, self.rail, "https://pay.example"),
             choices=self.choices,
             confirmations=self.confirmations,

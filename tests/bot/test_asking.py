@@ -9,7 +9,7 @@ from tests.bot.conftest import BUYER, SELLER, Town
 
 async def test_a_question_knows_what_it_is_for(town: Town) -> None:
     await town.says(SELLER, "/sell Jane Shop")
-    step = await town.escrows.conversation(SELLER)
+    step = await town.people.conversation(SELLER)
     assert step == (asking.PHONE, {"then": asking.TO_SELL, "shop": "Jane Shop"})
 
 
@@ -23,4 +23,4 @@ async def test_an_open_question_outlives_a_restart(town: Town) -> None:
     await town.store.start()
     told = await town.shares(BUYER, persona.BUYER.phone)
     assert "Look at your phone" in told[-1].text
-    assert await town.escrows.conversation(BUYER) is None
+    assert await town.people.conversation(BUYER) is None

@@ -84,7 +84,7 @@ async def test_buttons_that_stay_stop_nothing(town: Town, context: Desk) -> None
 async def test_an_error_keeps_the_person_and_the_progress_of_its_own_update(town: Town) -> None:
     update, other = _update(town), _update(town)
     before = Desk.from_update(update, town.application)
-    before.person = await town.escrows.seen(BUYER, "Brian", None, "en")
+    before.person = await town.people.seen(BUYER, "Brian", None, "en")
     after = Desk.from_error(update, RuntimeError("x"), town.application)
     assert after.person == before.person
     Desk.from_update(update, town.application).person = before.person

@@ -43,7 +43,7 @@ async def _asked(world: World, start: str) -> tuple[Escrow, Attempt]:
     if start == "cancelled":
         await world.escrows.cancel(deal.id, JANE)
     if start == "number changed":
-        await world.escrows.set_phone(BRIAN, "254799999999", is_contact=True)
+        await world.people.set_phone(BRIAN, "254799999999", is_contact=True)
     world.clock.tick(seconds=25)
     return deal, attempt
 

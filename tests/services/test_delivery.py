@@ -163,7 +163,7 @@ async def test_a_blocked_chat_is_marked_dead_and_later_notices_are_still_tried(
     dead = "SELECT unreachable_at FROM people WHERE telegram_id = $1"
     assert await world.value(dead, BRIAN) == world.clock.now()
     del messenger.answers[BRIAN]
-    await world.escrows.seen(BRIAN, "Brian", None, "en")
+    await world.people.seen(BRIAN, "Brian", None, "en")
     assert await world.value(dead, BRIAN) is None, "he pressed Start again"
     await _queue(world, (BRIAN, "two"))
     await _drain(delivery)

@@ -43,7 +43,7 @@ async def _open(world: World, cause: str = "update:1", **kwargs: object) -> Escr
 async def _mary(world: World) -> None:
     """A seller whom no admin has verified yet."""
     await world.person(MARY, "Mary", "254711222333")
-    await world.escrows.register_seller(MARY, "Mary Shop", "254711222333")
+    await world.people.register_seller(MARY, "Mary Shop", "254711222333")
 
 
 # -- opening -------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ async def test_ten_deals_opened_at_once_stay_within_the_new_sellers_limit(world:
 
 async def test_a_new_seller_waits_and_every_admin_hears_of_him_once(world: World) -> None:
     await _mary(world)
-    again = await world.escrows.register_seller(MARY, "Another name", "254711222333")
+    again = await world.people.register_seller(MARY, "Another name", "254711222333")
     assert (again.shop_name, again.status) == ("Mary Shop", SellerStatus.PENDING)
     assert [await world.told(admin) for admin in ADMINS] == [["seller_waits"]] * 2
 
@@ -162,7 +162,7 @@ async def test_a_new_seller_waits_and_every_admin_hears_of_him_once(world: World
 @pytest.mark.parametrize("name", ["", " x ", "x" * 61])
 async def test_a_shops_name_has_two_to_sixty_characters(world: World, name: str) -> None:
     with pytest.raises(InvalidInput):
-        await world.escrows.register_seller(BRIAN, name, "254722000222")
+        await world.people.register_seller(BRIAN, name, "254722000222")
 
 
 async def test_verifying_a_seller_makes_his_waiting_deals_payable_from_that_moment(
@@ -174,7 +174,7 @@ async def test_verifying_a_seller_makes_his_waiting_deals_payable_from_that_mome
     with pytest.raises(NotAllowed):
         await world.prompts.reserve(deal.id, BRIAN)
     world.clock.tick(days=3)
-    seller, changed = await world.escrows.verify_seller(MARY, ADMIN)
+    seller, changed = await world.people.verify_seller(MARY, ADMIN)
     assert (seller.status, changed) == (SellerStatus.VERIFIED, True)
     after = await world.escrow(deal.id)
     assert after.can_be_paid
@@ -195,18 +195,18 @@ async def test_a_deal_that_nobody_can_pay_yet_is_never_cancelled_for_its_time(
 async def test_a_seller_is_verified_once_by_row_or_telegram_id(world: World) -> None:
     await _mary(world)
     row = await world.value("SELECT id FROM escrow_sellers WHERE telegram_id = $1", MARY)
-    assert (await world.escrows.verify_seller(row, ADMIN))[1]
-    assert not (await world.escrows.verify_seller(MARY, SECOND_ADMIN))[1]
+    assert (await world.people.verify_seller(row, ADMIN))[1]
+    assert not (await world.people.verify_seller(MARY, SECOND_ADMIN))[1]
     assert await world.told(MARY) == ["seller_verified"]
     with pytest.raises(NotFound):
-        await world.escrows.verify_seller(999_999, ADMIN)
+        await world.people.verify_seller(999_999, ADMIN)
 
 
 async def test_verifying_lifts_a_suspension_and_leaves_a_row_of_history(world: World) -> None:
     deal = await _open(world)
     await world.suspend()
     assert not (await world.escrow(deal.id)).can_be_paid
-    assert (await world.escrows.verify_seller(JANE, ADMIN))[1]
+    assert (await world.people.verify_seller(JANE, ADMIN))[1]
     assert (await world.escrow(deal.id)).can_be_paid
     history = await world.sql("SELECT status, reason, actor FROM seller_history ORDER BY id")
     assert [row["reason"] for row in history] == ["registered", "verified", "lifted"]
@@ -214,9 +214,9 @@ async def test_verifying_lifts_a_suspension_and_leaves_a_row_of_history(world: W
 
 
 async def test_an_admin_does_not_verify_himself(world: World) -> None:
-    await world.escrows.register_seller(ADMIN, "Amina Shop", "254700000001")
+    await world.people.register_seller(ADMIN, "Amina Shop", "254700000001")
     with pytest.raises(NotAllowed):
-        await world.escrows.verify_seller(ADMIN, ADMIN)
+        await world.people.verify_seller(ADMIN, ADMIN)
 
 
 # -- seeing --------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ async def test_a_view_tells_its_reader_what_he_can_do_with_it(world: World) -> N
 async def test_a_wallet_shows_what_is_there_what_is_held_and_what_moved(world: World) -> None:
     deal = await _open(world)
     await world.pay(deal, 11_000)
-    brian, jane = await world.escrows.wallet(BRIAN), await world.escrows.wallet(JANE)
+    brian, jane = await world.wallets.view(BRIAN), await world.wallets.view(JANE)
     assert brian["available"] == [kes(500)]
     assert brian["held"] == [{"currency": "KES", "paid_minor": 1_050_000, "coming_minor": 0}]
     assert [entry["kind"] for entry in brian["entries"]] == ["overpayment"]

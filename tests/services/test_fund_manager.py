@@ -191,7 +191,7 @@ async def test_undecided_money_stays_when_late_money_of_another_person_comes(
 
 async def test_money_for_a_deal_of_an_unverified_seller_waits_in_suspense(world: World) -> None:
     await world.person(2002, "Mary", "254711222333")
-    await world.escrows.register_seller(2002, "Mary Shop", "254711222333")
+    await world.people.register_seller(2002, "Mary Shop", "254711222333")
     deal = await world.deal(seller=2002)
     result = await world.funds.process_escrow_payment(world.by_hand(deal, kes(10_500)), STATUS)
     assert result.outcome is PaymentOutcome.SUSPENSE

@@ -1,0 +1,219 @@
+"""A deal before its money: opened, looked at, cancelled."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from escrow.domain import codes, flow
+from escrow.domain.errors import DatabaseDown, InvalidInput, LimitReached, NotAllowed, NotFound
+from escrow.domain.flow import Actor, Event
+from escrow.domain.model import By, Escrow, Notice, Seller, SellerStatus
+from escrow.domain.money import Currency, Money
+from escrow.domain.terms import FeePayer, Quote
+from escrow.services import postings
+from escrow.services.work import DealView, DealWork, locked, party_of, read_code, role_of
+from escrow.store import escrows, ledger, outbox, payments, people
+from escrow.store.database import Connection
+
+_LOG: Final = logging.getLogger(__name__)
+DESCRIPTION_CHARS: Final = 200
+_BATCH: Final = 100
+
+
+class Opening(DealWork):
+    """open, cancel, and looking at deals."""
+
+    def quote(self, price: Money, fee_payer: FeePayer = FeePayer.BUYER) -> Quote:
+        """Who would pay what. `LimitReached` outside the limits."""
+        return self._terms.quote(price, fee_payer)
+
+    async def open_deal(
+        self,
+        *,
+        telegram_id: int,
+        price: Money,
+        description: str,
+        cause: str,
+        fee_payer: FeePayer = FeePayer.BUYER,
+    ) -> Escrow:
+        """A seller opens a deal for whoever gets the link. Payable at once when he is verified.
+
+        `NotFound` when he is no seller, `NotAllowed` when suspended, `LimitReached` at a cap.
+        """
+        text = " ".join(description.split())
+        if not 1 <= len(text) <= DESCRIPTION_CHARS:
+            raise InvalidInput("description", maximum=DESCRIPTION_CHARS)
+        quote = self._terms.quote(price, fee_payer)
+
+        async def work(conn: Connection) -> Escrow:
+            now = self._clock.now()
+            seller = await people.seller_of(conn, telegram_id)
+            if seller is None:
+                raise NotFound("not_a_seller")
+            locked = await people.seller(conn, seller.id, lock=True)
+            assert locked is not None  # noqa: S101 sellers are never deleted
+            opened = await escrows.opened_by(conn, cause)
+            if opened is not None:
+                return await escrows.get(conn, opened)
+            if locked.status is SellerStatus.SUSPENDED:
+                raise NotAllowed("seller_suspended")
+            await self._new_seller_limits(conn, locked, price)
+            payable = locked.status is SellerStatus.VERIFIED
+            code = await escrows.insert(
+                conn,
+                code=codes.new_code(secrets.randbelow),
+                cause=cause,
+                seller_id=locked.id,
+                seller_telegram_id=telegram_id,
+                buyer_telegram_id=None,
+                by=By(Actor.SELLER, telegram_id),
+                description=text,
+                quote=quote,
+                fee_payer=fee_payer,
+                terms=self._terms.deal_terms(price.currency),
+                pay_by=now + self._terms.pay_window if payable else None,
+                now=now,
+            )
+            return await escrows.get(conn, code)
+
+        return await self._db.run(work)
+
+    async def _new_seller_limits(self, conn: Connection, seller: Seller, price: Money) -> None:
+        limit = self._terms.new_seller_open_deals
+        if not limit:
+            return
+        if await people.completed_deals(conn, seller.id) >= self._terms.new_seller_until:
+            return
+        if await escrows.open_deals_of_seller(conn, seller.id) >= limit:
+            raise LimitReached("new_seller_deals", limit=limit, until=self._terms.new_seller_until)
+        if price.currency is Currency.KES and price.minor > self._terms.new_seller_deal_max_minor:
+            raise LimitReached(
+                "new_seller_amount",
+                maximum=Money(self._terms.new_seller_deal_max_minor, price.currency),
+                until=self._terms.new_seller_until,
+            )
+
+    async def deal(self, typed: str, telegram_id: int, *, admin: bool = False) -> DealView:
+        """A deal as this person may see it. A guest sees only one that still waits for a buyer;
+        anything else is `NotFound`, whether it exists or not.
+        """
+        code = read_code(typed)
+        now = self._clock.now()
+        async with self._db.reading() as conn:
+            escrow = await escrows.get(conn, code)
+            role = role_of(escrow, telegram_id)
+            if role == "guest" and not admin and escrow.buyer_telegram_id is not None:
+                raise NotFound("no_deal", code=code)
+            reservation = await payments.reservation(conn, code, now)
+            wallet = await ledger.balance(conn, "wallet", str(telegram_id), escrow.currency)
+            choice = await payments.open_choice(conn, code)
+        mine = choice is not None and choice.telegram_id == telegram_id
+        return DealView(
+            escrow=escrow,
+            role=role,
+            wallet=wallet,
+            reserved_by_other=reservation is not None and reservation[0] != telegram_id,
+            choice_open_until=choice.expires_at if choice and mine else None,
+            choice_id=choice.id if choice and mine else None,
+        )
+
+    async def deals(self, telegram_id: int) -> list[tuple[Escrow, str]]:
+        """A person's deals, newest first, with his role."""
+        async with self._db.reading() as conn:
+            return [
+                (escrow, role_of(escrow, telegram_id))
+                for escrow in await escrows.deals_of(conn, telegram_id)
+            ]
+
+    async def cancel(self, typed: str, telegram_id: int) -> Escrow:
+        """A party ends a deal that was not funded; undecided money goes to the buyer's wallet."""
+
+        async def work(conn: Connection) -> Escrow:
+            escrow = await locked(conn, typed)
+            by = party_of(escrow, telegram_id)
+            await self._cancel(conn, escrow, by)
+            return await escrows.get(conn, escrow.id)
+
+        return await self._db.run(work)
+
+    async def _cancel(self, conn: Connection, escrow: Escrow, by: By) -> None:
+        now = self._clock.now()
+        edge = flow.next_edge(escrow.status, Event.CANCEL, by.actor)
+        cause = f"cancel:{escrow.id}"
+        if escrow.received and escrow.buyer_telegram_id is not None:
+            await ledger.post(
+                conn,
+                [
+                    postings.returned(
+                        "cancel",
+                        escrow.id,
+                        escrow.id,
+                        escrow.buyer_telegram_id,
+                        escrow.received,
+                        now,
+                    )
+                ],
+            )
+        await payments.void_choice(conn, escrow.id, now)
+        await escrows.move(
+            conn,
+            [
+                escrows.Move(
+                    escrow.id, edge, by, now, data={"returned_minor": escrow.received.minor}
+                )
+            ],
+        )
+        values = {
+            "code": escrow.id,
+            "description": escrow.description,
+            "by": str(by.actor),
+            "returned": str(escrow.received) if escrow.received else None,
+        }
+        told = {escrow.seller_telegram_id, escrow.buyer_telegram_id} - {None, by.telegram_id}
+        await outbox.queue(
+            conn,
+            [
+                Notice(cause, "cancelled", recipient, values, escrow.id)
+                for recipient in sorted(person for person in told if person)
+            ],
+            now,
+        )
+
+    async def cancel_overdue(self) -> tuple[int, int]:
+        """The sweep behind `pay_by`: ends deals nobody paid, all in one unit, one by one when that
+        fails. (looked at, done).
+        """
+        now = self._clock.now()
+
+        async def work(conn: Connection, only: Sequence[str] | None = None) -> int:
+            due = await escrows.due_to_cancel(conn, now, _BATCH, only)
+            for code in due:
+                await self._cancel(conn, await escrows.lock(conn, code), By(Actor.TIMER))
+            return len(due)
+
+        try:
+            done = await self._db.run(work)
+        except DatabaseDown:
+            raise
+        except Exception:  # noqa: BLE001 one bad row must not stop the others
+            _LOG.exception("overdue deals are ended one by one", extra={"action": "batch_failed"})
+        else:
+            return done, done
+        async with self._db.unit() as conn:
+            due = await escrows.due_to_cancel(conn, now, _BATCH)
+        done = 0
+        for code in due:
+            try:
+                done += await self._db.run(partial(work, only=[code]))
+            except DatabaseDown:
+                raise
+            except Exception:  # noqa: BLE001
+                _LOG.exception(
+                    "an overdue deal could not be ended",
+                    extra={"action": "cancel_failed", "escrow": code},
+                )
+        return len(due), done
