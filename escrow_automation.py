@@ -51,6 +51,16 @@ async def _cancel_overdue(services: Services) -> tuple[int, int, int]:
     return looked, done, 0
 
 
+async def _release_due(services: Services) -> tuple[int, int, int]:
+    looked, done = await services.escrows.release_due()
+    return looked, done, looked - done
+
+
+async def _refund_due(services: Services) -> tuple[int, int, int]:
+    looked, done = await services.escrows.refund_due()
+    return looked, done, looked - done
+
+
 async def _look_at_prompts(services: Services) -> tuple[int, int, int]:
     looked, failed = await services.confirmations.look_due()
     return looked, looked - failed, failed
@@ -58,6 +68,26 @@ async def _look_at_prompts(services: Services) -> tuple[int, int, int]:
 
 async def _check_receipts(services: Services) -> tuple[int, int, int]:
     looked, failed = await services.confirmations.check_due()
+    return looked, looked - failed, failed
+
+
+async def _fingerprint_evidence(services: Services) -> tuple[int, int, int]:
+    looked, failed = await services.records.fingerprint_due()
+    return looked, looked - failed, failed
+
+
+async def _look_at_claims(services: Services) -> tuple[int, int, int]:
+    looked, failed = await services.claims.look_due()
+    return looked, looked - failed, failed
+
+
+async def _send_payouts(services: Services) -> tuple[int, int, int]:
+    looked, failed = await services.payouts.send_due()
+    return looked, looked - failed, failed
+
+
+async def _ask_payouts(services: Services) -> tuple[int, int, int]:
+    looked, failed = await services.payouts.ask_due()
     return looked, looked - failed, failed
 
 
@@ -93,6 +123,18 @@ JOBS: Final[tuple[Job, ...]] = (
         _cancel_overdue,
     ),
     Job(
+        "release_due",
+        "a deal that its buyer neither confirmed nor disputed in time pays the seller",
+        lambda services: services.settings.auto_release_seconds,
+        _release_due,
+    ),
+    Job(
+        "refund_due",
+        "a deal that its seller did not send in time goes back to the buyer",
+        lambda services: services.settings.auto_refund_seconds,
+        _refund_due,
+    ),
+    Job(
         "look_at_prompts",
         "asks M-Pesa about prompts whose callback did not come",
         lambda services: min(services.settings.sweep_seconds, 5),
@@ -104,6 +146,34 @@ JOBS: Final[tuple[Job, ...]] = (
         "asks again about payments that are not confirmed yet",
         lambda services: services.settings.sweep_seconds,
         _check_receipts,
+        timer=False,
+    ),
+    Job(
+        "fingerprint_evidence",
+        "takes the fingerprints of files that people sent",
+        lambda services: services.settings.sweep_seconds,
+        _fingerprint_evidence,
+        timer=False,
+        cut=True,
+    ),
+    Job(
+        "look_at_claims",
+        "asks M-Pesa about receipts that people claim",
+        lambda services: services.settings.sweep_seconds,
+        _look_at_claims,
+        timer=False,
+    ),
+    Job(
+        "send_payouts",
+        "sends money that is on its way out",
+        lambda services: min(services.settings.sweep_seconds, 5),
+        _send_payouts,
+    ),
+    Job(
+        "ask_payouts",
+        "asks M-Pesa about payouts whose result did not come",
+        lambda services: services.settings.sweep_seconds,
+        _ask_payouts,
         timer=False,
     ),
     Job(

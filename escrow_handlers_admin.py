@@ -12,12 +12,24 @@ from typing import Any, Final
 from telegram import Update
 from telegram.ext import CallbackContext
 
-from escrow.bot import admin_texts, desk
+from escrow.bot import admin_texts, desk, paid, payouts, ruling_texts
 from escrow.bot.buttons import Verb
 from escrow.bot.context import Command, Handler
+from escrow.bot.divisions import read_decision, read_ruling
 from escrow.bot.typed import read_row
+from escrow.domain.errors import InvalidInput
 
-__all__ = ["system_health", "verify_seller"]
+__all__ = [
+    "disputed_transactions",
+    "freeze_transaction",
+    "manual_refund",
+    "manual_release",
+    "resolve_dispute",
+    "suspend_seller",
+    "system_health",
+    "unfreeze_transaction",
+    "verify_seller",
+]
 
 _LOG: Final = logging.getLogger(__name__)
 Context = CallbackContext[Any, Any, Any, Any]
@@ -57,6 +69,69 @@ async def _verify(update: Update, context: Context, number: int) -> None:
 
 
 @admin_only
+async def suspend_seller(update: Update, context: Context) -> None:
+    """/suspend_seller <Telegram id or row> <reason>: no new deals; funded ones go on."""
+    number = read_row(context.args or (), "suspend_seller")
+    reason = " ".join((context.args or ())[1:])
+    if not reason:
+        raise InvalidInput("usage", command="suspend_seller")
+    seller, changed = await desk.office(context).people.suspend_seller(
+        number, desk.user(update).id, reason
+    )
+    text = ruling_texts.suspended(seller, desk.page(context), changed=changed)
+    await desk.answer(update, context, text)
+
+
+@admin_only
+async def disputed_transactions(update: Update, context: Context) -> None:
+    """/disputed_transactions: what is open, those with a silent other side first."""
+    rows, count = await desk.office(context).escrows.open_disputes()
+    await desk.answer(update, context, ruling_texts.disputes(rows, count, desk.page(context)))
+
+
+@admin_only
+async def resolve_dispute(update: Update, context: Context) -> None:
+    """/resolve_dispute <CODE> <buyer|seller|split|split:NN> <notes>: ends the deal."""
+    said = read_decision(context.args or ())
+    done = await desk.office(context).escrows.resolve(
+        said.deal, desk.user(update).id, said.decision, said.buyer_percent, said.notes
+    )
+    await desk.answer(update, context, ruling_texts.ended(done, desk.page(context)))
+
+
+@admin_only
+async def freeze_transaction(update: Update, context: Context) -> None:
+    """/freeze_transaction <CODE> [reason]: no timer and neither side moves it."""
+    deal, reason = read_ruling(context.args or (), "freeze_transaction")
+    escrow = await desk.office(context).escrows.freeze(deal, desk.user(update).id, reason)
+    await desk.answer(update, context, ruling_texts.frozen(escrow, desk.page(context)))
+
+
+@admin_only
+async def unfreeze_transaction(update: Update, context: Context) -> None:
+    """/unfreeze_transaction <CODE> [reason]: it goes on, with the time it lost."""
+    deal, reason = read_ruling(context.args or (), "unfreeze_transaction")
+    escrow = await desk.office(context).escrows.unfreeze(deal, desk.user(update).id, reason)
+    await desk.answer(update, context, ruling_texts.unfrozen(escrow, desk.page(context)))
+
+
+@admin_only
+async def manual_refund(update: Update, context: Context) -> None:
+    """/manual_refund <CODE> [reason]: everything held goes back to the buyer."""
+    deal, reason = read_ruling(context.args or (), "manual_refund")
+    done = await desk.office(context).escrows.manual_refund(deal, desk.user(update).id, reason)
+    await desk.answer(update, context, ruling_texts.ended(done, desk.page(context)))
+
+
+@admin_only
+async def manual_release(update: Update, context: Context) -> None:
+    """/manual_release <CODE> [reason]: the seller is paid, whatever stood in the way."""
+    deal, reason = read_ruling(context.args or (), "manual_release")
+    done = await desk.office(context).escrows.manual_release(deal, desk.user(update).id, reason)
+    await desk.answer(update, context, ruling_texts.ended(done, desk.page(context)))
+
+
+@admin_only
 async def system_health(update: Update, context: Context) -> None:
     """/system_health: one word first, then the figures behind it."""
     look = await desk.office(context).oversight.look()
@@ -70,6 +145,15 @@ async def system_health(update: Update, context: Context) -> None:
 async def _verify_pressed(update: Update, context: Context) -> None:
     await _verify(update, context, desk.button(update).number)
     await desk.strip_buttons(update, context)
+
+
+@admin_only
+async def _take_pressed(update: Update, context: Context) -> None:
+    dispute = await desk.office(context).escrows.take_dispute(
+        desk.button(update).deal, desk.user(update).id
+    )
+    await desk.answer(update, context, ruling_texts.taken(dispute, desk.page(context)))
+    desk.done(update, context, for_good=False)
 
 
 @admin_only
@@ -94,13 +178,56 @@ async def _decide(update: Update, context: Context, *, ours: bool) -> None:
 
 ADMIN_COMMANDS: Final[tuple[Command, ...]] = (
     Command("verify_seller", "verify a seller", "/verify_seller 2001", verify_seller),
+    Command("suspend_seller", "suspend a seller", "/suspend_seller 2001 reason", suspend_seller),
+    Command(
+        "disputed_transactions",
+        "open disputes",
+        "/disputed_transactions",
+        disputed_transactions,
+    ),
+    Command(
+        "resolve_dispute",
+        "decide: buyer, seller, split or split:70",
+        "/resolve_dispute ES1008257624 split:70 reason",
+        resolve_dispute,
+    ),
+    Command(
+        "freeze_transaction",
+        "stop a deal",
+        "/freeze_transaction ES1008257624 reason",
+        freeze_transaction,
+    ),
+    Command(
+        "unfreeze_transaction",
+        "let it go on",
+        "/unfreeze_transaction ES1008257624",
+        unfreeze_transaction,
+    ),
+    Command(
+        "manual_refund",
+        "all back to the buyer",
+        "/manual_refund ES1008257624 reason",
+        manual_refund,
+    ),
+    Command(
+        "manual_release",
+        "pay the seller",
+        "/manual_release ES1008257624 reason",
+        manual_release,
+    ),
     Command(
         "system_health", "is the money safe, is anything stuck", "/system_health", system_health
     ),
+    Command("payouts", "money on its way out", "/payouts", admin_only(payouts.payouts)),
 )
 
 ADMIN_BUTTONS: Final[Mapping[Verb, Handler]] = {
     Verb.VERIFY: _verify_pressed,
+    Verb.TAKE_DISPUTE: _take_pressed,
     Verb.CREDIT: _credit_pressed,
     Verb.NOT_OURS: _not_ours_pressed,
+    Verb.PAYOUT_PAID: admin_only(payouts.paid_pressed),
+    Verb.PAYOUT_FAILED: admin_only(payouts.failed_pressed),
+    Verb.CLAIM_YES: admin_only(paid.credit_pressed),
+    Verb.CLAIM_NO: admin_only(paid.refuse_pressed),
 }

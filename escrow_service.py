@@ -7,19 +7,25 @@ of the same `cause` gets the first answer; an illegal move is `IllegalMove`, som
 
 from __future__ import annotations
 
+from escrow.services.disputes import Disputes
+from escrow.services.offers import Offers
 from escrow.services.opening import DESCRIPTION_CHARS, Opening
 from escrow.services.people import SHOP_NAME_CHARS
+from escrow.services.rulings import Rulings
 from escrow.services.shipping import Shipping
 from escrow.services.work import DealView
 
 __all__ = ["DESCRIPTION_CHARS", "SHOP_NAME_CHARS", "DealView", "EscrowService"]
 
 
-class EscrowService(Opening, Shipping):
+class EscrowService(Opening, Shipping, Disputes, Offers, Rulings):
     """Deals and their events, put together from its parts:
 
     | part | events |
     |---|---|
     | `services/opening.py` | open, join, cancel |
     | `services/shipping.py` | ship, decline, deliver, release, refund |
+    | `services/disputes.py` | dispute, withdraw_dispute, resolve |
+    | `services/offers.py` | settle, extend |
+    | `services/rulings.py` | freeze, unfreeze, manual_release, manual_refund |
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import os
 import secrets
@@ -18,15 +19,21 @@ import httpx
 from escrow.domain.errors import DatabaseDown, Fault
 from escrow.rails.mpesa import Mpesa, security_credential
 from escrow.rails.mpesa_gateway import MpesaConfig
+from escrow.rails.mpesa_payouts import MpesaPayouts
 from escrow.rails.token_store import TokenStore
 from escrow.services.choices import UnderpaymentChoices
+from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
 from escrow.services.fund_manager import EscrowFundManager
+from escrow.services.help import HelpDesk
 from escrow.services.intake import Intake
 from escrow.services.oversight import Oversight
 from escrow.services.payout_booking import PayoutBooking
+from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.prompts import Prompts
+from escrow.services.records import Records
+from escrow.services.ratings import Ratings
 from escrow.services.wallets import Wallets
 from escrow.settings import (
     SANDBOX_PASSKEY,
@@ -57,10 +64,16 @@ class Services:
     funds: EscrowFundManager
     choices: UnderpaymentChoices
     prompts: Prompts
+    ratings: Ratings
     confirmations: Confirmations
+    claims: Claims
+    payouts: Payouts
     intake: Intake
+    records: Records
+    help: HelpDesk
     oversight: Oversight
     rail: Mpesa
+    payout_rail: MpesaPayouts
     http: httpx.AsyncClient
     callback_base: str
 
@@ -153,7 +166,9 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         await clock.read(conn)
         path_secret = await inbox.path_secret(conn, "mpesa", secrets.token_hex(16))
     http = httpx.AsyncClient(follow_redirects=False)
-    rail = Mpesa(_mpesa(settings), http, TokenStore(database, clock), clock)
+    tokens = TokenStore(database, clock)
+    rail = Mpesa(_mpesa(settings), http, tokens, clock)
+    payout_rail = _payout_rail(settings, http, tokens, clock, key)
     terms = settings.terms()
     if not settings.public_url:  # nobody can call back: ask early and often
         terms = replace(terms, query_after=timedelta(seconds=10))
@@ -170,23 +185,73 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         callback_base=base,
         confirm=settings.mpesa_confirm_before_credit,
     )
+    claims = Claims(database, clock, rail, funds, admins, callback_base=base)
+    oversight = Oversight(database, clock, admins)
+    booking = PayoutBooking(
+        auto=settings.auto_payout, can_pay_out=lambda: payout_rail.can_pay, admins=admins
+    )
+    payouts = Payouts(
+        database,
+        clock,
+        payout_rail,
+        booking,
+        admins,
+        callback_base=base,
+        sound=lambda: oversight.last is None or not oversight.last.breaks,
+    )
     return Services(
         settings=settings,
         database=database,
         clock=clock,
-        escrows=EscrowService(database, clock, terms, admins, PayoutBooking()),
+        escrows=EscrowService(database, clock, terms, admins, booking),
         people=People(database, clock, admins),
+        ratings=Ratings(database, clock),
         wallets=Wallets(database, clock),
         funds=funds,
         choices=UnderpaymentChoices(database, clock, terms, key),
         prompts=Prompts(database, clock, terms, rail, base),
         confirmations=confirmations,
-        intake=Intake(database, clock, rail, confirmations, admins, path_secret),
-        oversight=Oversight(database, clock, admins),
+        claims=claims,
+        payouts=payouts,
+        intake=Intake(
+            database, clock, rail, confirmations, admins, path_secret, claims=claims, payouts=payouts
+        ),
+        records=Records(database, clock, admins),
+        help=HelpDesk(database, clock, admins),
+        oversight=oversight,
         rail=rail,
+        payout_rail=payout_rail,
         http=http,
         callback_base=base,
     )
+
+
+def _payout_rail(
+    settings: Settings,
+    http: httpx.AsyncClient,
+    tokens: TokenStore,
+    clock: DatabaseClock,
+    key: bytes,
+) -> MpesaPayouts:
+    """The paying-out half: its own shortcode and app where they are set, the same API user. Without
+    PUBLIC_URL no result could come, so payouts are made by hand.
+    """
+    ours = _mpesa(settings)
+    b2c_key = settings.mpesa_b2c_consumer_key.get_secret_value()
+    b2c_secret = settings.mpesa_b2c_consumer_secret.get_secret_value()
+    config = replace(
+        ours,
+        shortcode=settings.mpesa_b2c_shortcode if settings.public_url else "",
+        consumer_key=b2c_key or ours.consumer_key,
+        consumer_secret=b2c_secret or ours.consumer_secret,
+    )
+    secret = (
+        settings.mpesa_security_credential.get_secret_value()
+        or settings.mpesa_initiator_password.get_secret_value()
+    )
+    named = "\n".join((config.shortcode, config.consumer_key, config.initiator_name, secret))
+    digest = hmac.new(key, named.encode(), "sha256").hexdigest()
+    return MpesaPayouts(config, http, tokens, clock, credential=digest)
 
 
 def _mpesa(settings: Settings) -> MpesaConfig:

@@ -16,9 +16,10 @@ from telegram.error import TelegramError
 
 import escrow_automation
 from escrow.bootstrap import Services, migrate_when_up, open_services_on
-from escrow.bot import application
+from escrow.bot import application, menus
 from escrow.bot.commands import USER_COMMANDS
 from escrow.bot.context import Office
+from escrow.bot.files import TelegramFiles
 from escrow.bot.messenger import TelegramMessenger
 from escrow.bot.poller import KINDS
 from escrow.bot.updates import UpdateStore
@@ -91,7 +92,7 @@ class Program:
             await app.bot.set_webhook(
                 hook + telegram.path, secret_token=hook_secret, allowed_updates=list(KINDS)
             )
-        await application.publish_menus(app)
+        await menus.publish(app.bot, app.bot_data)
         if sandbox is not None:
             await _furnish(services, sandbox)
         seconds = time.perf_counter() - started
@@ -145,6 +146,7 @@ class Program:
                 "mpesa_display_name": persona.BUSINESS_NAME,
                 "mpesa_initiator_name": "sandbox",
                 "mpesa_security_credential": SecretStr("play-money"),
+                "mpesa_b2c_shortcode": persona.SHORTCODE,
                 "new_seller_open_deals": 0,
                 **({} if "fee_percent" in chosen else {"fee_percent": Decimal(5)}),
             }
@@ -158,10 +160,15 @@ class Program:
         office = Office(
             escrows=services.escrows,
             people=services.people,
+            ratings=services.ratings,
             wallets=services.wallets,
             prompts=services.prompts,
             choices=services.choices,
             confirmations=services.confirmations,
+            claims=services.claims,
+            payouts=services.payouts,
+            records=services.records,
+            help=services.help,
             oversight=services.oversight,
             rail=services.rail,
             clock=services.clock,
@@ -177,6 +184,7 @@ class Program:
             admin_commands=ADMIN_COMMANDS,
             admin_buttons=ADMIN_BUTTONS,
         )
+        services.records.use(TelegramFiles(app.bot))
         await _connect_bot(app, self._say)
         self._closers.append(("bot", app.shutdown))
         return app, office
@@ -325,6 +333,12 @@ async def check(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
                 if can_ask
                 else "  M-Pesa: no initiator keys: payments to the paybill above "
                 "MPESA_UNCONFIRMED_LIMIT wait for an admin"
+            )
+            say(
+                "✔ M-Pesa: payouts are sent by themselves"
+                if services.payout_rail.can_pay
+                else "  M-Pesa: no keys for payouts (MPESA_B2C_SHORTCODE, MPESA_INITIATOR_NAME): "
+                "or no PUBLIC_URL: an admin pays each one by hand"
             )
         elif settings.token:
             line(False, "M-Pesa: no keys", "set MPESA_CONSUMER_KEY and MPESA_CONSUMER_SECRET")

@@ -165,6 +165,12 @@ class Settings(BaseSettings):
     ship_hours: Hours = Field(Decimal(72), description="hours to send, once paid")
     release_hours: Hours = Field(Decimal(168), description="hours until the seller is paid")
     inspection_hours: Hours = Field(Decimal(0), description="hours to look at what came")
+    require_shipping_proof: bool = Field(
+        True, description="1: sent needs a tracking number or a photo of the waybill"
+    )
+    auto_payout: bool = Field(
+        True, description="1: settled money goes to the phone by itself; 0: it stays in the wallet"
+    )
     choice_minutes: Annotated[Decimal, Field(ge=1, le=60 * 24 * 30, allow_inf_nan=False)] = Field(
         Decimal(10), description="minutes to choose after a short payment, 1 or more"
     )
@@ -188,6 +194,15 @@ class Settings(BaseSettings):
     mpesa_security_credential: SecretStr = Field(
         SecretStr(""), description="ready-made, instead of password and certificate"
     )
+    mpesa_b2c_shortcode: str = Field(
+        "", pattern="^[0-9]{0,10}$", description="payouts are sent from it; empty: made by hand"
+    )
+    mpesa_b2c_consumer_key: SecretStr = Field(
+        SecretStr(""), description="of the Daraja app for payouts; empty: MPESA_CONSUMER_KEY"
+    )
+    mpesa_b2c_consumer_secret: SecretStr = Field(
+        SecretStr(""), description="of the Daraja app for payouts"
+    )
     mpesa_allowed_ips: str = Field(
         "", description="networks callbacks come from; others are logged; empty: not looked at"
     )
@@ -201,6 +216,12 @@ class Settings(BaseSettings):
     # Jobs
     sweep_seconds: int = Field(15, ge=1, le=300, description="seconds between the quick sweeps")
     proof_seconds: int = Field(30, ge=1, le=120, description="seconds between proofs of the books")
+    auto_release_seconds: int = Field(
+        3600, ge=1, le=86_400, description="seconds between releases of deals whose time is over"
+    )
+    auto_refund_seconds: int = Field(
+        21_600, ge=1, le=86_400, description="seconds between refunds of deals nobody sent in time"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -284,6 +305,10 @@ class Settings(BaseSettings):
             )
         if not self.mpesa_base_url:
             raise ValueError("MPESA_BASE_URL is empty")
+        if bool(self.mpesa_b2c_consumer_key.get_secret_value()) != bool(
+            self.mpesa_b2c_consumer_secret.get_secret_value()
+        ):
+            raise ValueError("MPESA_B2C_CONSUMER_KEY and MPESA_B2C_CONSUMER_SECRET go together")
         if self.mpesa_base_url != SANDBOX_DARAJA and has_key and not self.mpesa_shortcode:
             raise ValueError("MPESA_SHORTCODE is needed beside MPESA_BASE_URL")
         return self
@@ -326,6 +351,7 @@ class Settings(BaseSettings):
             release_window=span(self.release_hours),
             inspection=span(self.inspection_hours),
             choice_window=timedelta(seconds=int(self.choice_minutes * 60)),
+            require_shipping_proof=self.require_shipping_proof,
             new_seller_open_deals=self.new_seller_open_deals,
             new_seller_deal_max_minor=kes(self.new_seller_deal_max),
             new_seller_until=self.new_seller_until,

@@ -48,7 +48,7 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         IF NEW.closed_at IS NOT NULL
            OR NEW.version <> e.version
-           OR NEW.offered_by NOT IN (e.seller_telegram_id, e.buyer_telegram_id)
+           OR (NEW.offered_by IN (e.seller_telegram_id, e.buyer_telegram_id)) IS NOT TRUE
            OR (NEW.kind = 'settle' AND NEW.seller_minor + NEW.buyer_minor + NEW.fee_minor
                                        IS DISTINCT FROM e.held_price_minor + e.held_fee_minor)
         THEN
@@ -68,7 +68,7 @@ BEGIN
        OR (OLD.closed_at IS NULL AND NEW.closed_as = 'accepted'
            AND (NEW.version <> e.version
                 OR NEW.closed_by = OLD.offered_by
-                OR NEW.closed_by NOT IN (e.seller_telegram_id, e.buyer_telegram_id)))
+                OR (NEW.closed_by IN (e.seller_telegram_id, e.buyer_telegram_id)) IS NOT TRUE))
     THEN
         RAISE EXCEPTION 'offer % does not change that way', OLD.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'offer_frozen';

@@ -42,11 +42,14 @@ class StatusPlan:
 
 @dataclass(frozen=True, slots=True)
 class B2cPlan:
-    """How one payout goes. `timeout` calls QueueTimeOutURL instead of ResultURL."""
+    """How one payout goes. `timeout` calls QueueTimeOutURL instead of ResultURL; `then` is another
+    result that contradicts the first, whatever is true.
+    """
 
     result: int | str = 0
     desc: str = ""
     deliver: Literal["once", "twice", "never", "late", "timeout"] = "once"
+    then: int | str | None = None
 
 
 @dataclass(slots=True)

@@ -195,6 +195,8 @@ class DarajaResults(DarajaPeople):
                 await self.post("b2c", url, result)
 
             await self.deliver(plan.deliver, post)
+            if plan.then is not None:
+                await self.post("b2c", url, self._b2c_result(payment, plan.then, ""))
 
         return ack, answer
 

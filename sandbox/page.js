@@ -189,8 +189,9 @@ function addChat(person) {
     chat.input.value = "";
     chat.menu.hidden = true;
     if (/^(https?:\/\/)?t\.me\/\S+$/.test(text) && follow(user, text.replace(/^(?!http)/, "https://"))) return;
-    attempt(user, { act: "send", user, text });
+    attempt(user, { act: "send", user, text, reply: replyOf(chat) });
   };
+  chat.unreply.onclick = () => answerTo(chat, null);
   chat.input.oninput = () => menu(chat, user, chat.input.value);
   chat.slash.onclick = () => {
     if (chat.menu.hidden) menu(chat, user, "/");
@@ -205,7 +206,9 @@ function addChat(person) {
     for (const byte of bytes) binary += String.fromCharCode(byte);
     const caption = chat.input.value.trim();
     chat.input.value = "";
-    attempt(user, { act: "photo", user, content: btoa(binary), caption });
+    const wish = { user, content: btoa(binary), caption, reply: replyOf(chat) };
+    if (/^image\/(png|jpeg)$/.test(file.type)) attempt(user, { act: "photo", ...wish });
+    else attempt(user, { act: "file", name: file.name, kind: kindOf(file.type), ...wish });
   };
   chat.low = true; // the newest message is in sight: stay with it
   chat.talk.onscroll = () => {
@@ -213,6 +216,29 @@ function addChat(person) {
   };
   new ResizeObserver(() => { if (chat.low) toBottom(chat); }).observe(chat.talk);
   byId("desk").insertBefore(chat.root, document.querySelector(".mpesa"));
+}
+
+function kindOf(type) {
+  if (type.startsWith("audio/ogg")) return "voice";
+  if (type.startsWith("audio/")) return "audio";
+  return type === "video/mp4" ? "video" : "document";
+}
+
+/** What is written next answers this message. */
+function answerTo(chat, message) {
+  chat.answering = message ? message.id : null;
+  chat.reply.hidden = !message;
+  if (message) {
+    chat.replied.textContent = message.text.split("\n")[0] || "…";
+    chat.input.focus();
+  }
+}
+
+/** The message that is answered now; only the next one answers it. */
+function replyOf(chat) {
+  const id = chat.answering;
+  answerTo(chat, null);
+  return id;
 }
 
 function toBottom(chat) {
@@ -295,6 +321,9 @@ function drawMessage(message, isNew) {
 function bubble(message) {
   const user = message.chat;
   const box = make("div", { className: "bubble" });
+  if (message.reply) box.append(make("div", { className: "answered", textContent: message.reply }));
+  if (message.sound) box.append(make("audio", { controls: true, preload: "none", src: `photo/${message.sound}` }));
+  if (message.video) box.append(make("video", { controls: true, preload: "none", src: `photo/${message.video}` }));
   if (message.photo) box.append(make("img", { src: `photo/${message.photo}`, alt: "photo" }));
   for (const kind of ["document", "contact"]) {
     if (!message[kind]) continue;
@@ -302,7 +331,13 @@ function bubble(message) {
   }
   box.append(...rich(user, message.text, message.entities));
   box.append(make("span", { className: "time", textContent: (message.edited ? "edited " : "") + message.at }));
+  if (message.reaction) box.append(make("span", { className: "reaction", textContent: message.reaction }));
   const item = make("li", { className: message.bot ? "msg" : "msg mine" }, box);
+  if (message.bot) {
+    const answer = make("button", { type: "button", className: "answer", title: "Reply", textContent: "↩" });
+    answer.onclick = () => answerTo(chats.get(user), message);
+    box.append(answer);
+  }
   if (message.keyboard.length) item.append(keyboard(message));
   return item;
 }

@@ -28,6 +28,14 @@ _FILES: Final = {
     "/page.js": ("page.js", "text/javascript"),
 }
 _CODE: Final = re.compile(r"\bES\d{10}\b")
+_SHOWN: Final = (
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "audio/ogg",
+    "audio/mpeg",
+    "video/mp4",
+)
 KEEP_ALIVE_SECONDS: Final = 15.0
 _POLICY: Final = "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'"
 
@@ -59,6 +67,7 @@ class Page:
             "forward": self._forward,
             "contact": self._contact,
             "photo": self._photo,
+            "file": self._send_file,
             "tap": self._tap,
             "block": self._block,
             "pin": self._pin,
@@ -98,8 +107,11 @@ class Page:
         file = self.telegram.files.get(request.match_info["file_id"])
         if file is None:
             raise web.HTTPNotFound
-        kind = file.mime if file.mime in ("image/png", "image/jpeg", "image/gif") else "image/png"
-        return web.Response(body=file.content, content_type=kind)
+        return web.Response(
+            body=file.content,
+            content_type=file.mime if file.mime in _SHOWN else "image/png",
+            headers={"X-Content-Type-Options": "nosniff"},
+        )
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         stream = web.StreamResponse(
@@ -179,11 +191,23 @@ class Page:
             "entities": one.entities,
             "photo": one.media["photo"][-1]["file_id"] if "photo" in one.media else None,
             "document": document["file_name"] if document else None,
+            "sound": next(
+                (one.media[kind]["file_id"] for kind in ("voice", "audio") if kind in one.media),
+                None,
+            ),
+            "video": one.media["video"]["file_id"] if "video" in one.media else None,
+            "reply": self._replied(one),
+            "reaction": one.reaction,
             "contact": one.media.get("contact", {}).get("phone_number"),
             "keyboard": one.keyboard,
             "edited": one.edited_at is not None,
             "deleted": one.deleted,
         }
+
+    def _replied(self, one: Message) -> str:
+        """The beginning of the message that this one answers."""
+        answered = self.telegram.messages.get(one.reply_to or 0)
+        return (answered.text.partition("\n")[0][:60] or "…") if answered else ""
 
     def _phone(self, one: Phone) -> Json:
         return {
@@ -211,7 +235,7 @@ class Page:
         text = str(wish["text"]).strip()
         if not text or len(text) > 4096:
             raise ValueError("a message has 1 to 4,096 characters")
-        self.telegram.user_sends(int(wish["user"]), text)
+        self.telegram.user_sends(int(wish["user"]), text, reply_to=_reply(wish))
 
     async def _start(self, wish: Json) -> None:
         self.telegram.user_starts(int(wish["user"]))
@@ -231,7 +255,18 @@ class Page:
 
     async def _photo(self, wish: Json) -> None:
         content = base64.b64decode(str(wish["content"]), validate=True)
-        self.telegram.user_sends_photo(int(wish["user"]), content, str(wish.get("caption", "")))
+        caption = str(wish.get("caption", ""))
+        self.telegram.user_sends_photo(int(wish["user"]), content, caption, reply_to=_reply(wish))
+
+    async def _send_file(self, wish: Json) -> None:
+        """A document, or a voice note, an audio or a video."""
+        content = base64.b64decode(str(wish["content"]), validate=True)
+        user, caption = int(wish["user"]), str(wish.get("caption", ""))
+        name, kind = str(wish["name"])[:100] or "file", str(wish.get("kind", "document"))
+        if kind == "document":
+            self.telegram.user_sends_document(user, content, name, caption, reply_to=_reply(wish))
+        else:
+            self.telegram.user_sends_sound(user, content, kind, caption, reply_to=_reply(wish))
 
     async def _tap(self, wish: Json) -> None:
         self.telegram.user_taps(int(wish["user"]), int(wish["message"]), data=str(wish["data"]))
@@ -268,6 +303,11 @@ class Page:
                 str(wish["phone"]), account, amount, shortcode=str(wish["shortcode"]).strip()
             )
         )
+
+
+def _reply(wish: Json) -> int | None:
+    """The message that is answered, if any. Raises KeyError."""
+    return int(wish["reply"]) if wish.get("reply") else None
 
 
 def _hour(at: datetime) -> str:

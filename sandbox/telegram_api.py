@@ -28,7 +28,7 @@ from sandbox.telegram_chats import (
     reply_keyboard,
 )
 from sandbox.telegram_html import utf16
-from sandbox.telegram_people import TelegramPeople
+from sandbox.telegram_people import SOUNDS, TelegramPeople
 from sandbox.telegram_query import Query, chat_of, logged, read_query, words
 from sandbox.telegram_updates import allowed_updates
 
@@ -37,8 +37,11 @@ MAX_CAPTION: Final = 1024
 MAX_ANSWER: Final = 200
 MAX_COMMANDS: Final = 100
 MAX_PHOTO_BYTES: Final = 10 * 1024 * 1024
+MAX_FETCH_BYTES: Final = 20 * 1024 * 1024
 MAX_UPLOAD_BYTES: Final = 50 * 1024 * 1024
 DELETE_HOURS: Final = 48
+_REACTIONS: Final = "👍👎❤🔥🥰👏😁🤔🤯😱🤬😢🎉🤩🙏👌"
+"""Some of those that Telegram allows."""
 _PICTURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF")
 _COMMAND: Final = re.compile(r"[a-z0-9_]{1,32}")
 _NOT_MODIFIED: Final = (
@@ -83,6 +86,10 @@ class TelegramStandIn(TelegramPeople):
             "sendmessage": self._send_message,
             "sendphoto": self._send_photo,
             "senddocument": self._send_document,
+            "sendvoice": self._send_voice,
+            "sendaudio": self._send_audio,
+            "sendvideo": self._send_video,
+            "setmessagereaction": self._set_reaction,
             "editmessagetext": self._edit_text,
             "editmessagecaption": self._edit_text,
             "editmessagereplymarkup": self._edit_markup,
@@ -196,18 +203,50 @@ class TelegramStandIn(TelegramPeople):
     async def _send_photo(self, query: Query) -> Json:
         caption, entities = words(query, "caption", "caption_entities", MAX_CAPTION)
         person = self._recipient(query)
-        file = self._file(query, "photo", "photos")
-        if not file.content.startswith(_PICTURES):
+        file = self._file(query, "photo", "photos", "Photo")
+        if query.files and not file.content.startswith(_PICTURES):
             raise bad_request("IMAGE_PROCESS_FAILED")
-        if len(file.content) > MAX_PHOTO_BYTES:
+        if query.files and len(file.content) > MAX_PHOTO_BYTES:
             raise ApiError(413, "Request Entity Too Large")
         return self._post(query, caption, entities, {"photo": self._photo(file)}, person)
 
     async def _send_document(self, query: Query) -> Json:
         caption, entities = words(query, "caption", "caption_entities", MAX_CAPTION)
         person = self._recipient(query)
-        file = self._file(query, "document", "documents")
+        file = self._file(query, "document", "documents", "Document")
         return self._post(query, caption, entities, {"document": self._document(file)}, person)
+
+    async def _send_voice(self, query: Query) -> Json:
+        return self._send_sound(query, "voice")
+
+    async def _send_audio(self, query: Query) -> Json:
+        return self._send_sound(query, "audio")
+
+    async def _send_video(self, query: Query) -> Json:
+        return self._send_sound(query, "video")
+
+    def _send_sound(self, query: Query, kind: str) -> Json:
+        caption, entities = words(query, "caption", "caption_entities", MAX_CAPTION)
+        person = self._recipient(query)
+        file = self._file(query, kind, kind, SOUNDS[kind][2])
+        return self._post(query, caption, entities, {kind: self.sound(kind, file)}, person)
+
+    async def _set_reaction(self, query: Query) -> bool:
+        """One emoji of those that everybody may use; an empty list takes it away."""
+        message = self.messages.get(query.number("message_id"))
+        if message is None or message.deleted or message.chat_id != chat_of(query):
+            raise bad_request("message to react not found")
+        if self.people[message.chat_id].blocked:
+            raise ApiError(403, "Forbidden: bot was blocked by the user")
+        wanted = query.json("reaction") or []
+        if not isinstance(wanted, list) or len(wanted) > 1:
+            raise bad_request("REACTIONS_TOO_MANY")
+        emoji = wanted[0].get("emoji", "") if wanted else ""
+        if wanted and (wanted[0].get("type") != "emoji" or emoji not in _REACTIONS):
+            raise bad_request("REACTION_INVALID")
+        message.reaction = emoji
+        self.touch(message)
+        return True
 
     def _post(
         self,
@@ -266,7 +305,7 @@ class TelegramStandIn(TelegramPeople):
             return None
         raise bad_request("message to be replied not found")
 
-    def _file(self, query: Query, name: str, folder: str) -> StoredFile:
+    def _file(self, query: Query, name: str, folder: str, type: str) -> StoredFile:
         """An uploaded file, or one sent before by its `file_id`."""
         upload = query.files.get(name)
         value = query.text(name)
@@ -276,11 +315,13 @@ class TelegramStandIn(TelegramPeople):
             content = upload.file.read()
             if not content:
                 raise bad_request("file must be non-empty")
-            return self.store_file(content, folder, upload.filename, upload.content_type)
+            return self.store_file(content, folder, upload.filename, upload.content_type, type=type)
         if not value:
             raise bad_request(f"there is no {name} in the request")
         if value not in self.files:
             raise bad_request("wrong file identifier/HTTP URL specified")
+        if self.files[value].type != type:
+            raise bad_request(f"can't use file of type {self.files[value].type} as {type}")
         return self.files[value]
 
     def _own(self, query: Query, verb: str) -> Message:
@@ -350,10 +391,12 @@ class TelegramStandIn(TelegramPeople):
         file = self.files.get(query.text("file_id"))
         if file is None:
             raise bad_request("invalid file_id")
+        if file.size > MAX_FETCH_BYTES:
+            raise bad_request("file is too big")
         return {
             "file_id": file.file_id,
             "file_unique_id": file.unique_id,
-            "file_size": len(file.content),
+            "file_size": file.size,
             "file_path": file.path,
         }
 

@@ -90,6 +90,12 @@ class StoredFile:
     name: str
     mime: str
     content: bytes = field(repr=False)
+    type: str = "Document"  # a file is sent again as what it is
+    pretended: int | None = None  # a size in bytes, for files that would be too large for a test
+
+    @property
+    def size(self) -> int:
+        return len(self.content) if self.pretended is None else self.pretended
 
 
 @dataclass(slots=True)
@@ -105,11 +111,12 @@ class Message:
     seq: int  # the stand-in's count of changes when it was sent or last changed
     text: str = ""  # or the caption
     entities: list[Json] = field(default_factory=list)
-    media: Json = field(default_factory=dict)  # photo, document or contact, as on the wire
+    media: Json = field(default_factory=dict)  # photo, document, contact …, as on the wire
     keyboard: list[list[Json]] = field(default_factory=list)
     reply_to: int | None = None
     edited_at: datetime | None = None
     deleted: bool = False
+    reaction: str = ""  # of the bot
 
     @property
     def labels(self) -> list[str]:

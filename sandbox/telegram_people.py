@@ -19,6 +19,12 @@ from sandbox.telegram_chats import ApiError, Call, Json, Message, Person, Stored
 from sandbox.telegram_html import command_entities
 from sandbox.telegram_updates import UpdateQueue
 
+SOUNDS: Final = {
+    "voice": ("voice.ogg", "audio/ogg", "VoiceNote"),
+    "audio": ("audio.mp3", "audio/mpeg", "Audio"),
+    "video": ("video.mp4", "video/mp4", "Video"),
+}
+"""Kind → file name, MIME type, what Telegram calls the file."""
 _PAYLOAD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 QUERY_SECONDS: Final = 15
 """How long a tap can be answered; measured, Telegram names no number."""
@@ -118,10 +124,21 @@ class TelegramPeople:
 
     # -- what people do ------------------------------------------------------------------------
 
-    def user_sends(self, user_id: int, text: str, *, entities: list[Json] | None = None) -> Message:
+    def user_sends(
+        self,
+        user_id: int,
+        text: str,
+        *,
+        entities: list[Json] | None = None,
+        reply_to: int | None = None,
+    ) -> Message:
         """Type a message; `/commands` in it are marked."""
         marks = command_entities(text) if entities is None else entities
-        return self._from_user(user_id, text=text, entities=marks)
+        return self._from_user(user_id, text=text, entities=marks, reply_to=reply_to)
+
+    def user_replies(self, user_id: int, message_id: int, text: str) -> Message:
+        """Answer one of the messages in the chat."""
+        return self.user_sends(user_id, text, reply_to=message_id)
 
     def user_starts(self, user_id: int, payload: str = "") -> Message:
         """Press Start, with the payload of a deep link."""
@@ -154,21 +171,66 @@ class TelegramPeople:
             contact["user_id"] = owner
         return self._from_user(user_id, media={"contact": contact})
 
-    def user_sends_photo(self, user_id: int, content: bytes, caption: str = "") -> Message:
-        photo = self._photo(self.store_file(content, "photos", "photo.jpg", "image/jpeg"))
+    def user_sends_photo(
+        self,
+        user_id: int,
+        content: bytes,
+        caption: str = "",
+        *,
+        reply_to: int | None = None,
+        album: str = "",
+    ) -> Message:
+        """A photo; several of one `album` are messages of their own, as Telegram sends them."""
+        file = self.store_file(content, "photos", "photo.jpg", "image/jpeg", type="Photo")
         return self._from_user(
-            user_id, text=caption, entities=command_entities(caption), media={"photo": photo}
+            user_id,
+            text=caption,
+            entities=command_entities(caption),
+            media={"photo": self._photo(file)},
+            reply_to=reply_to,
+            album=album,
         )
 
     def user_sends_document(
-        self, user_id: int, content: bytes, name: str, caption: str = ""
+        self,
+        user_id: int,
+        content: bytes,
+        name: str,
+        caption: str = "",
+        *,
+        reply_to: int | None = None,
+        size: int | None = None,
     ) -> Message:
-        file = self.store_file(content, "documents", name, "application/octet-stream")
+        """A file of any kind. `size`: what Telegram says it has, whatever `content` is."""
+        kind = "application/octet-stream"
+        file = self.store_file(content, "documents", name, kind, pretended=size)
         return self._from_user(
             user_id,
             text=caption,
             entities=command_entities(caption),
             media={"document": self._document(file)},
+            reply_to=reply_to,
+        )
+
+    def user_sends_sound(
+        self,
+        user_id: int,
+        content: bytes,
+        kind: str = "voice",
+        caption: str = "",
+        *,
+        reply_to: int | None = None,
+        size: int | None = None,
+    ) -> Message:
+        """A `voice` note, an `audio` or a `video`."""
+        name, mime, type_ = SOUNDS[kind]
+        file = self.store_file(content, kind, name, mime, type=type_, pretended=size)
+        return self._from_user(
+            user_id,
+            text=caption,
+            entities=command_entities(caption),
+            media={kind: self.sound(kind, file)},
+            reply_to=reply_to,
         )
 
     def user_taps(
@@ -208,6 +270,8 @@ class TelegramPeople:
         text: str = "",
         entities: list[Json] | None = None,
         media: Json | None = None,
+        reply_to: int | None = None,
+        album: str = "",
     ) -> Message:
         person = self.people[user_id]
         if person.blocked:
@@ -216,9 +280,19 @@ class TelegramPeople:
         if person.reply_keyboard and person.reply_keyboard.get("one_time_keyboard"):
             person.reply_keyboard = None
         message = self.add_message(
-            person, from_bot=False, text=text, entities=entities or [], media=media or {}
+            person,
+            from_bot=False,
+            text=text,
+            entities=entities or [],
+            media=media or {},
+            reply_to=reply_to,
         )
-        self.updates.push("message", message.wire())
+        wire = message.wire()
+        if reply_to is not None and not self.messages[reply_to].deleted:
+            wire["reply_to_message"] = self.messages[reply_to].wire()
+        if album:
+            wire["media_group_id"] = album
+        self.updates.push("message", wire)
         return message
 
     # -- shared with the Bot API's side --------------------------------------------------------
@@ -257,12 +331,21 @@ class TelegramPeople:
         """The message changed."""
         message.seq = self.pulse.beat()
 
-    def store_file(self, content: bytes, folder: str, name: str, mime: str) -> StoredFile:
+    def store_file(
+        self,
+        content: bytes,
+        folder: str,
+        name: str,
+        mime: str,
+        *,
+        type: str = "Document",
+        pretended: int | None = None,
+    ) -> StoredFile:
         digest = hashlib.sha256(content + name.encode()).hexdigest()
         suffix = name.rpartition(".")[2][:8] if "." in name else "bin"
         file_id = f"AgAC{len(self.files):06d}{digest[:40]}"
         path = f"{folder}/file_{len(self.files)}.{suffix}"
-        file = StoredFile(file_id, digest[:16], path, name, mime, content)
+        file = StoredFile(file_id, digest[:16], path, name, mime, content, type, pretended)
         self.files[file_id] = file
         return file
 
@@ -275,7 +358,7 @@ class TelegramPeople:
                 "file_unique_id": file.unique_id,
                 "width": width,
                 "height": height,
-                "file_size": len(file.content),
+                "file_size": file.size,
             }
             for width, height in sizes
         ]
@@ -287,8 +370,24 @@ class TelegramPeople:
             "file_unique_id": file.unique_id,
             "file_name": file.name,
             "mime_type": file.mime,
-            "file_size": len(file.content),
+            "file_size": file.size,
         }
+
+    @staticmethod
+    def sound(kind: str, file: StoredFile) -> Json:
+        """Voice, audio or video on the wire."""
+        body: Json = {
+            "file_id": file.file_id,
+            "file_unique_id": file.unique_id,
+            "duration": 3,
+            "mime_type": file.mime,
+            "file_size": file.size,
+        }
+        if kind == "video":
+            body |= {"width": 640, "height": 480}
+        if kind != "voice":
+            body["file_name"] = file.name
+        return body
 
     # -- what tests read and wait for ----------------------------------------------------------
 

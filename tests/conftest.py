@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -55,8 +56,15 @@ async def template_database(cluster: embedded.Cluster) -> str:
 @pytest.fixture
 async def dsn(cluster: embedded.Cluster, template_database: str) -> AsyncIterator[str]:
     """The address of an empty migrated database that no other test sees."""
+    async with own_database(cluster, template_database) as address:
+        yield address
+
+
+@asynccontextmanager
+async def own_database(cluster: embedded.Cluster, template: str) -> AsyncIterator[str]:
+    """The address of an empty migrated database, gone at the end."""
     name = f"amana_test_{next(_numbers)}"
-    await _run(cluster, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")
+    await _run(cluster, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield cluster.dsn(name)
     await _run(cluster, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -102,9 +102,11 @@ HANDLERS = (
     "escrow.bot.buyer",
     "escrow.bot.seller",
     "escrow.bot.wallet",
+    "escrow.bot.paid",
     "escrow.bot.deals",
     "escrow.bot.common",
     "escrow.bot.asking",
+    "escrow.bot.talk",
     "escrow_handlers_admin",
 )
 """They translate and call; one error handler does the rest."""
@@ -122,6 +124,7 @@ TESTED_ELSEWHERE = {
     "escrow/metrics.py": "tests/web/test_health.py",
     "escrow/web/server.py": "tests/web/test_webhooks.py",
     # parts of one thing that is tested as that thing
+    "escrow/bot/talk_texts.py": "tests/bot/test_talk.py",
     "escrow/store/embedded_home.py": "tests/store/test_embedded.py",
     "escrow/services/postings.py": "tests/test_escrow_fund_manager.py",
     "escrow/services/booking.py": "tests/test_escrow_fund_manager.py",
@@ -135,6 +138,8 @@ TESTED_ELSEWHERE = {
     "escrow/bot/admin_texts.py": "tests/bot/test_texts.py",
     "escrow/bot/deal_texts.py": "tests/bot/test_texts.py",
     "escrow/bot/labels.py": "tests/bot/test_texts.py",
+    "escrow/bot/paid_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/wallet_texts.py": "tests/bot/test_texts.py",
     # no logic: Protocols, and records
     "escrow/services/ports.py": "tests/world.py",
     "escrow/bot/context.py": "tests/bot/conftest.py",
@@ -144,11 +149,13 @@ TESTED_ELSEWHERE = {
 OF_THEIR_OWN = {
     "tests/test_escrow_fund_manager.py": "the seed's own name for its payment scenarios",
     "tests/test_house.py": "this file",
+    "tests/store/test_attacks_claims.py": "the migrations, attacked",
     "tests/store/test_attacks_deals.py": "the migrations, attacked",
     "tests/store/test_attacks_edges.py": "the migrations, attacked",
     "tests/store/test_attacks_forged.py": "the migrations, attacked",
     "tests/store/test_attacks_ledger.py": "the migrations, attacked",
     "tests/store/test_attacks_payments.py": "the migrations, attacked",
+    "tests/store/test_attacks_records.py": "the migrations, attacked",
     "tests/store/test_attacks_people.py": "the migrations, attacked",
     "tests/store/test_attacks_role.py": "the migrations, attacked",
     "tests/store/test_flow_table.py": "the migrations, beside the flow",

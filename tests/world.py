@@ -22,10 +22,13 @@ from escrow.domain.terms import FeePayer, FeeRule, Terms
 from escrow.rails import mpesa_parse
 from escrow.services.choice_tokens import Action
 from escrow.services.choices import UnderpaymentChoices
+from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
 from escrow.services.fund_manager import EscrowFundManager
-from escrow.services.intake import PAYBILL, STATUS, STK, Intake
+from escrow.services.help import HelpDesk
+from escrow.services.intake import CLAIM, PAYBILL, STATUS, STK, Intake
 from escrow.services.payout_booking import PayoutBooking
+from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.ports import (
     Answer,
@@ -36,10 +39,12 @@ from escrow.services.ports import (
     Verdict,
 )
 from escrow.services.prompts import Prompts, Started
+from escrow.services.records import Records
 from escrow.services.wallets import Wallets
 from escrow.store import ledger, payments
 from escrow.store.database import Database
 from escrow_service import EscrowService
+from tests.payout_rail import FakePayoutRail
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 ADMIN, SECOND_ADMIN, JANE, BRIAN, OTIENO = 1001, 1002, 2001, 3001, 3002
@@ -294,13 +299,25 @@ class World:
     choices: UnderpaymentChoices = field(init=False)
     prompts: Prompts = field(init=False)
     confirmations: Confirmations = field(init=False)
+    claims: Claims = field(init=False)
     intake: Intake = field(init=False)
+    payouts: Payouts = field(init=False)
+    payout_rail: FakePayoutRail = field(default_factory=FakePayoutRail)
+    auto_payout: bool = False
 
     def __post_init__(self) -> None:
         base = "https://amana.example/hooks/m/" + "0" * 32
         db, clock, rail = self.db, self.clock, self.rail
-        self.escrows = EscrowService(db, clock, self.terms, ADMINS, PayoutBooking())
+        self.booking = PayoutBooking(
+            auto=self.auto_payout, can_pay_out=lambda: self.payout_rail.can_pay, admins=ADMINS
+        )
+        self.payouts = Payouts(
+            db, clock, self.payout_rail, self.booking, ADMINS, callback_base=base
+        )
+        self.escrows = EscrowService(db, clock, self.terms, ADMINS, self.booking)
         self.people = People(db, clock, ADMINS)
+        self.records = Records(db, clock, ADMINS)
+        self.help = HelpDesk(db, clock, ADMINS)
         self.wallets = Wallets(db, clock)
         self.funds = EscrowFundManager(db, clock, self.terms, ADMINS)
         self.choices = UnderpaymentChoices(db, clock, self.terms, SECRET)
@@ -315,7 +332,17 @@ class World:
             callback_base=base,
             confirm=self.confirm,
         )
-        self.intake = Intake(db, clock, rail, self.confirmations, ADMINS, "0" * 32)
+        self.claims = Claims(db, clock, rail, self.funds, ADMINS, callback_base=base)
+        self.intake = Intake(
+            db,
+            clock,
+            rail,
+            self.confirmations,
+            ADMINS,
+            "0" * 32,
+            claims=self.claims,
+            payouts=self.payouts,
+        )
 
     @classmethod
     @asynccontextmanager
@@ -328,13 +355,20 @@ class World:
         clock: MovableClock | None = None,
         rail: FakeRail | None = None,
         connections: int = 10,
+        auto_payout: bool = False,
         **changes: Any,
     ) -> AsyncIterator[Self]:
         """A world on this database; `changes` go into the terms. Closes its connections."""
         db = await Database.connect(dsn, minimum=1, maximum=connections)
         try:
             world = cls(
-                dsn, clock or MovableClock(), rail or FakeRail(), db, terms(**changes), confirm
+                dsn,
+                clock or MovableClock(),
+                rail or FakeRail(),
+                db,
+                terms(**changes),
+                confirm,
+                auto_payout=auto_payout,
             )
             if people:
                 await world._people()
@@ -347,7 +381,16 @@ class World:
         """The same database and time, everything else new: what a restart leaves."""
         db = await Database.connect(self.dsn, minimum=1, maximum=5)
         try:
-            yield World(self.dsn, self.clock, self.rail, db, self.terms, self.confirm)
+            yield World(
+                self.dsn,
+                self.clock,
+                self.rail,
+                db,
+                self.terms,
+                self.confirm,
+                self.payout_rail,
+                self.auto_payout,
+            )
         finally:
             await db.close()
 
@@ -355,7 +398,14 @@ class World:
         """The same world with other terms or `confirm` for what is built from now on."""
         confirm = changes.pop("confirm", self.confirm)
         return World(
-            self.dsn, self.clock, self.rail, self.db, replace(self.terms, **changes), confirm
+            self.dsn,
+            self.clock,
+            self.rail,
+            self.db,
+            replace(self.terms, **changes),
+            confirm,
+            self.payout_rail,
+            self.auto_payout,
         )
 
     async def _people(self) -> None:
@@ -401,7 +451,7 @@ class World:
             self.clock,
             replace(self.terms, fees=terms(fee_percent).fees),
             ADMINS,
-            PayoutBooking(),
+            self.booking,
         ).open_deal(
             telegram_id=seller,
             price=Money.from_decimal(Decimal(price), currency),
@@ -525,6 +575,11 @@ class World:
     async def status(self, token: str, reference: str, amount: Money, **kwargs: Any) -> str:
         """A TransactionStatus result arrives and is processed; the word on its row."""
         await self.post_status(token, status_body(reference, amount, **kwargs))
+        return await self.settle_inbox()
+
+    async def claim_status(self, token: str, body: bytes) -> str:
+        """M-Pesa's answer about a claimed receipt arrives and is processed; the word on its row."""
+        await self.intake.store(CLAIM, token, "POST", "", body, "127.0.0.1")
         return await self.settle_inbox()
 
     async def settle_inbox(self) -> str:
@@ -654,7 +709,8 @@ class World:
         )
         booked = await self.sql(
             "SELECT a.currency, -e.amount_minor AS amount_minor FROM ledger_entries e"
-            " JOIN ledger_accounts a ON a.id = e.account_id WHERE a.kind = 'external' ORDER BY 1, 2"
+            " JOIN ledger_accounts a ON a.id = e.account_id"
+            " WHERE a.kind = 'external' AND e.amount_minor < 0 ORDER BY 1, 2"
         )
         assert booked == posted
         journals = await self.value(

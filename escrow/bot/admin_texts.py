@@ -12,19 +12,6 @@ from escrow.domain.money import Currency, Money
 from escrow.services.oversight import Health
 
 _SHOWN: Final = 4
-_WORD: Final = {
-    "OK": "Everything is in order.",
-    "WATCH": "The money is safe; something needs a look.",
-    "BROKEN": "Look at once: the books or the clock can't be trusted.",
-}
-_HELD_FOR: Final = {
-    "holding": "Held for deals",
-    "pending_fee": "Fees of open deals",
-    "received": "Being decided",
-    "suspense": "Unmatched",
-    "wallet": "In wallets",
-    "payable": "On the way out",
-}
 
 
 def not_admin() -> Markup:
@@ -57,11 +44,16 @@ def health(look: Health, page: Page) -> Markup:
     errors = [job for job in look.jobs if job["error"]]
     unmatched = _unmatched(look)
     word = "WATCH" if unmatched and look.word == "OK" else look.word
+    meaning = {
+        "OK": say("Everything is in order."),
+        "WATCH": say("The money is safe; something needs a look."),
+        "BROKEN": say("Look at once: the books or the clock can't be trusted."),
+    }[word]
     return card(
         page,
-        say("<b>{word}</b> – {meaning}", word=Plain(word), meaning=Plain(_WORD[word])),
+        say("<b>{word}</b> – {meaning}", word=Plain(word), meaning=meaning),
         say("Unmatched money waits for an admin: {sums}", sums=unmatched) if unmatched else None,
-        say("Books: {state}, proved {when}", **_books(look, page)),
+        _books(look, page),
         *(say("• {line}", line=line) for line in look.breaks[:_SHOWN]),
         *_held(look),
         say("Database: {ms} ms", ms=Plain(f"{look.database_ms:.0f}")),
@@ -71,6 +63,7 @@ def health(look: Health, page: Page) -> Markup:
             waiting=look.inbox_waiting,
             parked=look.inbox_parked,
         ),
+        _payouts(look),
         say("Receipts that wait for confirmation: {count}", count=look.receipts_waiting),
         None if look.clock_steady else say("The clock jumped: timers stand still."),
         *(
@@ -80,9 +73,11 @@ def health(look: Health, page: Page) -> Markup:
     )
 
 
-def _books(look: Health, page: Page) -> dict[str, object]:
-    state = "in balance" if not look.breaks else f"{len(look.breaks)} breaks"
-    return {"state": Plain(state), "when": when(page, look.proved_at)}
+def _books(look: Health, page: Page) -> Markup:
+    at = when(page, look.proved_at)
+    if look.breaks:
+        return say("Books: {count} breaks, proved {when}", count=len(look.breaks), when=at)
+    return say("Books: in balance, proved {when}", when=at)
 
 
 def _notices(look: Health, page: Page) -> Markup:
@@ -92,6 +87,18 @@ def _notices(look: Health, page: Page) -> Markup:
         "Notices waiting: {count}, the oldest was due {when}",
         count=look.outbox_waiting,
         when=when(page, look.outbox_oldest),
+    )
+
+
+def _payouts(look: Health) -> Markup | None:
+    leaving = look.payouts
+    if leaving is None or leaving.oldest is None:
+        return None
+    return say(
+        "Payouts: {under_way} under way, {unknown} unknown, {by_hand} wait for an admin (/payouts)",
+        under_way=leaving.under_way,
+        unknown=leaving.unknown,
+        by_hand=leaving.by_hand,
     )
 
 
@@ -110,9 +117,17 @@ def _unmatched(look: Health) -> Plain | None:
 
 def _held(look: Health) -> list[Markup]:
     """One line per purpose that money is held for."""
+    purposes = {
+        "holding": say("Held for deals"),
+        "pending_fee": say("Fees of open deals"),
+        "received": say("Being decided"),
+        "suspense": say("Unmatched"),
+        "wallet": say("In wallets"),
+        "payable": say("On the way out"),
+    }
     found = [
-        say("{what}: {sums}", what=Plain(what), sums=Plain(sums))
-        for kind, what in _HELD_FOR.items()
+        say("{what}: {sums}", what=what, sums=Plain(sums))
+        for kind, what in purposes.items()
         if (sums := _sums(look, kind))
     ]
     return found or [say("Held: nothing")]

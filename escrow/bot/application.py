@@ -10,13 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, cast
 
 from markupsafe import Markup
-from telegram import (
-    BotCommand,
-    BotCommandScopeChat,
-    InlineKeyboardMarkup,
-    ReplyKeyboardMarkup,
-    Update,
-)
+from telegram import InlineKeyboardMarkup, ReplyKeyboardMarkup, Update
 from telegram.constants import ChatType
 from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, TelegramError
 from telegram.ext import (
@@ -50,7 +44,10 @@ CONNECTIONS: Final = 32
 
 Bot = Application[ExtBot[int], Desk, dict[Any, Any], dict[Any, Any], dict[Any, Any], None]
 _FIRST, _SECOND = -2, -1
-_SPENT: Final = frozenset({"receipt_decided", "draft_gone"})
+_FILES: Final = filters.UpdateType.MESSAGE & (
+    filters.PHOTO | filters.Document.ALL | filters.VOICE | filters.AUDIO | filters.VIDEO
+)
+_SPENT: Final = frozenset({"receipt_decided", "claim_decided", "draft_gone"})
 """After these nothing on the pressed message works any more."""
 
 
@@ -111,6 +108,7 @@ def _register(application: Bot, commands: Sequence[Command]) -> None:
     application.add_handler(CallbackQueryHandler(on_button))
     application.add_handler(ChatMemberHandler(common.membership, ChatMemberHandler.MY_CHAT_MEMBER))
     application.add_handler(MessageHandler(filters.CONTACT, common.contact))
+    application.add_handler(MessageHandler(_FILES, common.media))
     application.add_handler(MessageHandler(filters.COMMAND, common.unknown_command))
     application.add_handler(MessageHandler(filters.TEXT, common.typed))
     application.add_handler(MessageHandler(filters.ALL, common.words_only))
@@ -209,31 +207,3 @@ async def _apologise(update: Update, context: Desk, error: BaseException | None)
     _LOG.error("a handler failed", exc_info=error, extra=extra)
     later = isinstance(error, DatabaseDown | TimedOut | OutcomeUnknown)
     await _say(update, context, texts.apology(number, later=later))
-
-
-# -- menus ---------------------------------------------------------------------------------------
-
-
-async def publish_menus(application: Bot) -> None:
-    """What people see behind the menu button; admins see their commands too. A menu that can't
-    be set (an admin who never pressed Start) is logged and stops nothing.
-    """
-    everybody = _menu(application.bot_data[desk.USER_COMMANDS])
-    await _publish(application, everybody, None)
-    admins = [*everybody, *_menu(application.bot_data[desk.ADMIN_COMMANDS])]
-    for admin in application.bot_data[desk.OFFICE].admins:
-        await _publish(application, admins, admin)
-
-
-def _menu(commands: Sequence[Command]) -> list[BotCommand]:
-    return [BotCommand(command.name, command.menu) for command in commands]
-
-
-async def _publish(application: Bot, menu: list[BotCommand], admin: int | None) -> None:
-    scope = BotCommandScopeChat(admin) if admin is not None else None
-    try:
-        await application.bot.set_my_commands(menu, scope=scope)
-    except TelegramError as error:
-        _LOG.warning(
-            "a menu was not set: %s", error, extra={"action": "menu_not_set", "admin": admin}
-        )

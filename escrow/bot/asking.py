@@ -16,10 +16,16 @@ from escrow.bot.desk import Desk
 
 PHONE: Final = "phone"
 SHOP_NAME: Final = "shop_name"
+PAYOUT_RECEIPT: Final = "payout_receipt"
+PAYOUT_REASON: Final = "payout_reason"
 DRAFT: Final = "draft"
 
 TO_PAY: Final = "pay"
 TO_SELL: Final = "sell"
+TO_DEAL: Final = "deal"
+TO_PAYOUT: Final = "payout"
+TO_WITHDRAW: Final = "withdraw"
+TO_CLAIM: Final = "claim"
 
 
 async def ask_number(

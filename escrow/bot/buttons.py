@@ -40,6 +40,8 @@ class Verb(StrEnum):
     BUYING = "buying"  # how to buy
     DEALS = "deals"  # the list
     SENT = "sent"  # sellers: it is on its way
+    DECLINE_ASK = "decline_q"  # whether to give it back
+    CANCEL_ASK = "cancel_q"  # whether to end it
     RECEIVED = "received"  # buyers: I have it
     RECEIVED_YES = "received_yes"  # yes, pay the seller
     RELEASE = "release"  # buyers: end the inspection, pay now
@@ -70,6 +72,7 @@ class Verb(StrEnum):
     STEP_STOP = "step_stop"  # end the dialogue
     PROPOSE = "propose"  # buyers: propose a deal to that seller
     SHOP = "shop"  # a seller's page
+    PAYOUT_PHONE = "payout_nr"  # sellers: another number for payouts
     WALLET_PAGE = "wallet_pg"  # the next page of a wallet
     WITHDRAW_ALL = "wd_all"  # send the wallet to the phone
     WITHDRAW_YES = "wd_yes"  # send that amount (minor units)
@@ -82,6 +85,10 @@ class Verb(StrEnum):
     VERIFY = "verify"  # admins: verify this seller
     CREDIT = "credit"  # admins: this receipt is real
     NOT_OURS = "not_ours"  # admins: it is not
+    MORE_EVIDENCE = "more_ev"  # evidence after that many
+    TALK_DONE = "talk_done"  # that was all the evidence
+    CLAIM_YES = "claim_yes"  # admins: that claim is true
+    CLAIM_NO = "claim_no"  # admins: it is not
 
 
 _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
@@ -102,6 +109,8 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.BUYING: (False, False),
     Verb.DEALS: (False, False),
     Verb.SENT: (True, False),
+    Verb.DECLINE_ASK: (True, False),
+    Verb.CANCEL_ASK: (True, False),
     Verb.RECEIVED: (True, False),
     Verb.RECEIVED_YES: (True, False),
     Verb.RELEASE: (True, False),
@@ -132,6 +141,7 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.STEP_STOP: (False, False),
     Verb.PROPOSE: (False, True),
     Verb.SHOP: (False, True),
+    Verb.PAYOUT_PHONE: (False, False),
     Verb.WALLET_PAGE: (False, True),
     Verb.WITHDRAW_ALL: (False, False),
     Verb.WITHDRAW_YES: (False, True),
@@ -144,6 +154,10 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.VERIFY: (False, True),
     Verb.CREDIT: (False, True),
     Verb.NOT_OURS: (False, True),
+    Verb.MORE_EVIDENCE: (True, True),
+    Verb.TALK_DONE: (True, False),
+    Verb.CLAIM_YES: (False, True),
+    Verb.CLAIM_NO: (False, True),
 }
 """Verb → (names a deal, names a number)."""
 

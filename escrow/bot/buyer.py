@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from telegram import InlineKeyboardMarkup, Update
+from telegram import (
+    Chat,
+    InaccessibleMessage,
+    InlineKeyboardMarkup,
+    MaybeInaccessibleMessage,
+    Update,
+)
+from telegram.constants import ChatType
 
 from escrow.bot import asking, deal_texts, desk, keyboards, texts
 from escrow.bot.buttons import Verb
@@ -27,8 +34,8 @@ async def pay(update: Update, context: Desk) -> None:
 
 
 async def pay_pressed(update: Update, context: Desk) -> None:
-    """[Pay KES … by M-Pesa], [Try again]"""
-    await prompt(update, context, desk.button(update).deal)
+    """[Pay … from …], [Try again]: the card becomes the prompt's progress"""
+    await prompt(update, context, desk.button(update).deal, place=_pressed(update))
 
 
 async def prompt(
@@ -39,20 +46,30 @@ async def prompt(
     choice_id: int | None = None,
     use_wallet: bool = False,
     at_most: Money | None = None,
+    place: MaybeInaccessibleMessage | None = None,
 ) -> None:
-    """Asks the phone for what the deal still needs; one message shows how that goes. Whoever has
-    no number yet is asked for it first, once.
+    """Asks the phone for what the deal still needs; one message shows how that goes: the one that
+    was pressed (`place`), or a new one. Whoever has no number yet is asked for it first, once.
     """
     office, page, me = desk.office(context), desk.page(context), desk.user(update).id
     view = await office.escrows.deal(typed, me)
     phone = desk.person(context).phone
     if phone is None:
         _open_to_me(view)
-        said = {"deal": view.escrow.id, "choice": choice_id, "wallet": use_wallet}
+        said = {
+            "deal": view.escrow.id,
+            "choice": choice_id,
+            "wallet": use_wallet,
+            "place": place.message_id if place is not None else None,
+        }
         question = texts.ask_number_to_pay(page)
         await asking.ask_number(update, context, asking.TO_PAY, said, question)
         return
-    context.progress = await desk.answer(update, context, deal_texts.one_moment())
+    if place is None:
+        context.progress = await desk.answer(update, context, deal_texts.one_moment())
+    else:
+        context.progress = place
+        await desk.edit(context, place, deal_texts.one_moment())
     started = await office.prompts.start(
         view.escrow.id,
         me,
@@ -64,6 +81,11 @@ async def prompt(
     await office.prompts.remember_message(started.attempt.id, context.progress.message_id)
     text, keyboard = _outcome(started, view.escrow, page)
     await desk.edit(context, context.progress, text, keyboard)
+
+
+def _pressed(update: Update) -> MaybeInaccessibleMessage | None:
+    """The message whose button was pressed."""
+    return update.callback_query.message if update.callback_query else None
 
 
 def _open_to_me(view: DealView) -> None:
@@ -96,8 +118,19 @@ def _outcome(
 
 async def number_known(update: Update, context: Desk, msisdn: str, said: Mapping[str, Any]) -> None:
     """The number that was asked for is there: paying goes on by itself."""
-    await desk.office(context).people.set_conversation(desk.user(update).id, None)
-    await prompt(update, context, said["deal"], choice_id=said["choice"], use_wallet=said["wallet"])
+    me = desk.user(update)
+    await desk.office(context).people.set_conversation(me.id, None)
+    place = None
+    if said.get("place"):  # the card that was pressed before
+        place = InaccessibleMessage(Chat(me.id, ChatType.PRIVATE), int(said["place"]))
+    await prompt(
+        update,
+        context,
+        said["deal"],
+        choice_id=said["choice"],
+        use_wallet=said["wallet"],
+        place=place,
+    )
 
 
 async def by_hand(update: Update, context: Desk) -> None:
@@ -127,7 +160,14 @@ async def from_wallet(update: Update, context: Desk) -> None:
         await show(update, context, view.escrow.id)
         return
     if _needs_more(view):
-        await prompt(update, context, view.escrow.id, use_wallet=True, at_most=at_most)
+        await prompt(
+            update,
+            context,
+            view.escrow.id,
+            use_wallet=True,
+            at_most=at_most,
+            place=_pressed(update),
+        )
         return
     await office.prompts.pay_from_wallet(view.escrow.id, me, desk.cause(update), at_most=at_most)
     await desk.strip_buttons(update, context)
@@ -175,7 +215,8 @@ async def choose(update: Update, context: Desk) -> None:
 async def top_up(update: Update, context: Desk) -> None:
     """[From M-Pesa], [Try again]: a prompt for the missing amount."""
     button = desk.button(update)
-    await prompt(update, context, button.deal, choice_id=button.number)
+    place = _pressed(update)
+    await prompt(update, context, button.deal, choice_id=button.number, place=place)
 
 
 async def top_up_from_wallet(update: Update, context: Desk) -> None:
@@ -195,6 +236,7 @@ async def top_up_from_wallet(update: Update, context: Desk) -> None:
             choice_id=button.number,
             use_wallet=True,
             at_most=at_most,
+            place=_pressed(update),
         )
         return
     await office.prompts.pay_from_wallet(

@@ -11,11 +11,37 @@ from telegram import ReplyKeyboardRemove, Update
 from telegram.constants import ChatType
 from telegram.ext import ApplicationHandlerStop
 
-from escrow.bot import asking, buyer, deals, desk, keyboards, seller, texts
+from escrow.bot import (
+    asking,
+    buyer,
+    deals,
+    desk,
+    disputes,
+    keyboards,
+    newdeal,
+    paid,
+    payouts,
+    payouts,
+    ratings,
+    seller,
+    selling_keyboards,
+    selling_texts,
+    settling,
+    shipping,
+    shop,
+    talk,
+    talk_texts,
+    texts,
+    wallet,
+)
 from escrow.bot.desk import Desk
+from escrow.bot.files import read_media
+from escrow.bot.page import speak
 from escrow.bot.phones import looks_like_phone, looks_like_wrong_phone, read_phone
-from escrow.bot.typed import looks_like_receipt, means_code
+from escrow.bot.typed import means_code
+from escrow.domain.claims import looks_like_message
 from escrow.domain.errors import InvalidInput
+from escrow.domain.model import Media
 
 _LOG: Final = logging.getLogger(__name__)
 _TOLD: Final = "told_private_only"
@@ -39,6 +65,8 @@ async def meet(update: Update, context: Desk) -> None:
         context.person = await people.seen(
             user.id, user.first_name, user.username, user.language_code or ""
         )
+        speak(context.person.language)
+        await talk.leave(update, context)
 
 
 async def membership(update: Update, context: Desk) -> None:
@@ -52,10 +80,13 @@ async def membership(update: Update, context: Desk) -> None:
 
 
 async def start(update: Update, context: Desk) -> None:
-    """The greeting, or the deal that a link names."""
+    """The greeting, or the deal or the shop that a link names."""
     payload = desk.words(context)
     if payload.upper().startswith("ES"):
         await deals.show(update, context, payload)
+        return
+    if payload.startswith(shop.PAYLOAD):
+        await shop.linked(update, context, payload)
         return
     _hint_at_admin(update, context)
     page = desk.page(context)
@@ -82,7 +113,8 @@ async def help_(update: Update, context: Desk) -> None:
     if desk.user(update).id in desk.office(context).admins:
         commands += context.bot_data[desk.ADMIN_COMMANDS]
     page = desk.page(context)
-    await desk.answer(update, context, texts.help_text(commands, page), keyboards.greeting())
+    buttons = talk_texts.help_menu(keyboards.greeting(), somebody=bool(desk.office(context).admins))
+    await desk.answer(update, context, texts.help_text(commands, page), buttons)
 
 
 async def how_to_buy(update: Update, context: Desk) -> None:
@@ -90,7 +122,8 @@ async def how_to_buy(update: Update, context: Desk) -> None:
 
 
 async def how_to_sell(update: Update, context: Desk) -> None:
-    await desk.answer(update, context, texts.how_to_sell(desk.page(context)))
+    text = texts.how_to_sell(desk.page(context))
+    await desk.answer(update, context, text, selling_keyboards.selling())
 
 
 async def unknown_command(update: Update, context: Desk) -> None:
@@ -125,9 +158,11 @@ async def typed(update: Update, context: Desk) -> None:
     assert update.message is not None  # noqa: S101 filters let nothing else through
     text = update.message.text or ""
     step = await desk.office(context).people.conversation(desk.user(update).id)
-    naming = step is not None and step[0] == asking.SHOP_NAME
-    if not naming and looks_like_receipt(text):
-        await desk.answer(update, context, texts.no_receipts(desk.page(context)))
+    if await talk.replied(update, context, text):
+        return
+    naming = step is not None and step[0] in _FREE
+    if not naming and looks_like_message(text):
+        await paid.pasted(update, context, text)
     elif not naming and means_code(text):
         await deals.show(update, context, text)
     elif step is not None and step[0] in _STEPS:
@@ -140,6 +175,19 @@ async def typed(update: Update, context: Desk) -> None:
         await desk.answer(
             update, context, texts.unknown_words(desk.page(context)), keyboards.greeting()
         )
+
+
+async def media(update: Update, context: Desk) -> None:
+    """A file: a reply to one of our messages, the answer to an open question, or neither."""
+    sent = read_media(update.message)
+    assert sent is not None  # noqa: S101 filters let nothing else through
+    step = await desk.office(context).people.conversation(desk.user(update).id)
+    if await talk.replied(update, context, sent):
+        return
+    if step is not None and step[0] in _MEDIA_STEPS:
+        await _MEDIA_STEPS[step[0]](update, context, sent, step[1])
+    else:
+        await talk.stray(update, context)
 
 
 async def _shop_named(update: Update, context: Desk, text: str, said: Mapping[str, Any]) -> None:
@@ -156,7 +204,7 @@ async def _number_typed(update: Update, context: Desk, text: str, said: Mapping[
         said = {**said, "first": msisdn, "first_update": update.update_id}
         await people.set_conversation(me, asking.PHONE, said)
         again_text = texts.ask_number_again(desk.page(context))
-        await desk.answer(update, context, again_text, keyboards.contact())
+        await desk.answer(update, context, again_text, ReplyKeyboardRemove())
         return
     if first != msisdn:
         again = {key: said[key] for key in said if not key.startswith("first")}
@@ -166,10 +214,29 @@ async def _number_typed(update: Update, context: Desk, text: str, said: Mapping[
 
 
 _STEPS: Final[dict[str, Callable[[Update, Desk, str, Mapping[str, Any]], Awaitable[None]]]] = {
+    **talk.STEPS,
+    **shipping.STEPS,
+    disputes.DISPUTE_WORDS: disputes.words_typed,
+    settling.SETTLE_OTHER: settling.division_typed,
+    **newdeal.STEPS,
+    **ratings.STEPS,
     asking.SHOP_NAME: _shop_named,
+    asking.PAYOUT_RECEIPT: payouts.receipt_typed,
+    asking.PAYOUT_REASON: payouts.reason_typed,
     asking.PHONE: _number_typed,
 }
 """Step → what takes the next words."""
+
+_FREE: Final = frozenset({asking.SHOP_NAME, asking.PAYOUT_RECEIPT, asking.PAYOUT_REASON, *newdeal.FREE, *ratings.STEPS, *talk.STEPS, *shipping.STEPS, disputes.DISPUTE_WORDS})
+"""Steps that take any words: a code or a receipt in them is part of what is said."""
+
+_TakesFile = Callable[[Update, Desk, Media, Mapping[str, Any]], Awaitable[None]]
+_MEDIA_STEPS: Final[dict[str, _TakesFile]] = {
+    **talk.STEPS,
+    **shipping.STEPS,
+    **newdeal.MEDIA_STEPS,
+}
+"""Step → what takes the next photo, document, voice note, audio or video."""
 
 
 async def contact(update: Update, context: Desk) -> None:
@@ -190,8 +257,11 @@ async def contact(update: Update, context: Desk) -> None:
 async def _number_known(
     update: Update, context: Desk, msisdn: str, said: Mapping[str, Any], *, is_contact: bool
 ) -> None:
-    """The step is over; what it was asked for goes on by itself."""
-    await _save(update, context, msisdn, is_contact=is_contact)
+    """The step is over; what it was asked for goes on by itself, and names the number. One that
+    gets a seller's money does not change what he pays with.
+    """
+    if said["then"] not in _FOR_MONEY or desk.person(context).phone is None:
+        await _keep(update, context, msisdn, is_contact=is_contact)
     await _THEN[said["then"]](update, context, msisdn, said)
 
 
@@ -200,6 +270,10 @@ async def _new_number(update: Update, context: Desk, msisdn: str) -> None:
     old = desk.person(context).phone
     if old is None or old == msisdn:
         await _save(update, context, msisdn, is_contact=False)
+        return
+    if await desk.office(context).people.seller_of(desk.user(update).id) is not None:
+        keyboard = selling_keyboards.which_number(msisdn)
+        await desk.answer(update, context, selling_texts.which_number(msisdn), keyboard)
         return
     text = texts.ask_change_number(old, msisdn, desk.page(context))
     await desk.answer(update, context, text, keyboards.new_number(msisdn))
@@ -219,11 +293,16 @@ async def number_kept(update: Update, context: Desk) -> None:
     desk.done(update, context)
 
 
-async def _save(update: Update, context: Desk, msisdn: str, *, is_contact: bool) -> None:
+async def _keep(update: Update, context: Desk, msisdn: str, *, is_contact: bool) -> None:
     await desk.office(context).people.set_phone(desk.user(update).id, msisdn, is_contact=is_contact)
     before = desk.person(context)
     vouched = is_contact or (before.phone == msisdn and before.phone_is_contact)
     context.person = replace(before, phone=msisdn, phone_is_contact=vouched)
+
+
+async def _save(update: Update, context: Desk, msisdn: str, *, is_contact: bool) -> None:
+    """A number that nothing asked for: kept, and said so."""
+    await _keep(update, context, msisdn, is_contact=is_contact)
     text = texts.number_saved(msisdn, desk.page(context))
     await desk.answer(update, context, text, ReplyKeyboardRemove())
 
@@ -231,5 +310,11 @@ async def _save(update: Update, context: Desk, msisdn: str, *, is_contact: bool)
 _THEN: Final[dict[str, Callable[[Update, Desk, str, Mapping[str, Any]], Awaitable[None]]]] = {
     asking.TO_PAY: buyer.number_known,
     asking.TO_SELL: seller.number_known,
+    asking.TO_DEAL: newdeal.number_known,
+    asking.TO_PAYOUT: seller.payout_number_known,
+    asking.TO_WITHDRAW: wallet.number_known,
+    asking.TO_CLAIM: paid.number_known,
 }
 """What a number was asked for → how it goes on."""
+_FOR_MONEY: Final = frozenset({asking.TO_SELL, asking.TO_DEAL, asking.TO_PAYOUT})
+"""These ask where a seller's money goes."""

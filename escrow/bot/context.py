@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from escrow.services.choices import UnderpaymentChoices
+from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
+from escrow.services.help import HelpDesk
 from escrow.services.oversight import Oversight
+from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.ports import Clock, Rail
 from escrow.services.prompts import Prompts
+from escrow.services.records import Records
+from escrow.services.ratings import Ratings
 from escrow.services.wallets import Wallets
 
 if TYPE_CHECKING:
@@ -39,8 +44,13 @@ class Office:
     people: People
     wallets: Wallets
     prompts: Prompts
+    ratings: Ratings
     choices: UnderpaymentChoices
     confirmations: Confirmations
+    claims: Claims
+    records: Records
+    help: HelpDesk
+    payouts: Payouts
     oversight: Oversight
     rail: Rail
     clock: Clock

@@ -8,10 +8,11 @@ from typing import Final
 from markupsafe import Markup
 
 from escrow.bot import prompt_words
-from escrow.bot.page import Page, Plain, card, code, deadline, lines, say, typed_command
+from escrow.bot.deal_steps import next_step
+from escrow.bot.page import Page, Plain, card, code, lines, say, typed_command, words
 from escrow.domain.flow import Status
 from escrow.domain.model import AttemptState, Escrow, SellerStatus
-from escrow.domain.money import Currency, Money
+from escrow.domain.money import Money
 from escrow.domain.phone import mask
 from escrow.domain.terms import Quote, Terms
 from escrow.services.choice_tokens import Action
@@ -22,93 +23,55 @@ from escrow_service import DealView
 LISTED: Final = 10
 _RESERVED_MINUTES: Final = int(Terms().reservation.total_seconds() // 60)
 
-_STATUS: Final = {
-    Status.PENDING: "waiting for payment",
-    Status.HELD: "paid, money held",
-    Status.SHIPPED: "on its way",
-    Status.DELIVERED: "delivered",
-    Status.DISPUTED: "in dispute",
-    Status.FROZEN: "frozen by an admin",
-    Status.COMPLETED: "completed",
-    Status.REFUNDED: "refunded to the buyer",
-    Status.CANCELLED: "cancelled",
-}
-
 
 def status_words(status: Status) -> Plain:
     """Where a deal stands, in two or three words."""
-    return Plain(_STATUS[status])
+    return Plain(
+        {
+            Status.PENDING: words("waiting for payment"),
+            Status.HELD: words("paid, money held"),
+            Status.SHIPPED: words("on its way"),
+            Status.DELIVERED: words("delivered"),
+            Status.DISPUTED: words("in dispute"),
+            Status.FROZEN: words("frozen by an admin"),
+            Status.COMPLETED: words("completed"),
+            Status.REFUNDED: words("refunded to the buyer"),
+            Status.CANCELLED: words("cancelled"),
+        }[status]
+    )
 
 
 def deal_card(view: DealView, page: Page) -> Markup:
     """A deal as one person sees it: the amount, what it is, where it stands, the next step."""
     escrow = view.escrow
-    amount = escrow.due
-    if view.role == "seller":
-        amount = escrow.held_price or escrow.due - escrow.fee
     return card(
         page,
         say(
             "<b>{amount}</b> · {status}",
-            amount=amount,
+            amount=_amount(view),
             status=status_words(escrow.status),
         ),
         say("{description}", description=escrow.description),
         say("Deal {code}, seller {shop}", code=code(escrow.id), shop=escrow.shop_name),
         _price_line(escrow),
-        _next_step(view, page),
+        next_step(view, page),
     )
+
+
+def _amount(view: DealView) -> Money:
+    """What the deal is worth to this side: what the seller gets, what the buyer pays or paid."""
+    escrow = view.escrow
+    if view.role == "seller":
+        return escrow.held_price or escrow.due - escrow.fee
+    if escrow.held_price is None or escrow.held_fee is None:
+        return escrow.due
+    return escrow.held_price + escrow.held_fee
 
 
 def _price_line(escrow: Escrow) -> Markup | None:
     if escrow.due == escrow.price:
         return None
     return say("Price {price} + fee {fee}", price=escrow.price, fee=escrow.due - escrow.price)
-
-
-def _next_step(view: DealView, page: Page) -> Markup | None:
-    escrow = view.escrow
-    if escrow.can_be_paid:
-        return _to_be_paid(view, page)
-    if escrow.status is Status.PENDING:
-        return say("It can't be paid at the moment: its seller is not verified.")
-    if escrow.status is Status.HELD and escrow.ship_by is not None:
-        if view.role == "seller":
-            return lines(
-                say("Please send it by {deadline}.", deadline=deadline(page, escrow.ship_by)),
-                say(
-                    "Can't send it? {decline} gives the money back.",
-                    decline=typed_command("decline", escrow.id),
-                ),
-            )
-        return say(
-            "The seller was told to send it by {deadline}.",
-            deadline=deadline(page, escrow.ship_by),
-        )
-    return None
-
-
-def _to_be_paid(view: DealView, page: Page) -> Markup:
-    escrow = view.escrow
-    assert escrow.pay_by is not None  # noqa: S101 a deal that can be paid has its time
-    until = deadline(page, escrow.pay_by)
-    if view.role == "seller":
-        return say("The buyer can pay by {until}. Don't send anything before.", until=until)
-    if view.choice_open_until is not None:
-        return say(
-            "{received} came, {missing} is missing. Please choose below.",
-            received=escrow.received,
-            missing=escrow.due - escrow.received,
-        )
-    if view.reserved_by_other:
-        return say("Somebody else is paying it just now.")
-    return lines(
-        say("Pay by {until}.", until=until),
-        say("Amana holds your money; it does not go to the seller when you pay."),
-        say("Dollar deals can only be paid from the wallet for now.")
-        if escrow.currency is Currency.USD
-        else None,
-    )
 
 
 def deals(rows: Sequence[tuple[Escrow, str]], page: Page) -> Markup:
@@ -210,7 +173,9 @@ def dropped() -> Markup:
 
 def invitation(description: str, due: Money) -> str:
     """What goes with a shared link. Plain text: it leaves Telegram."""
-    return f"{description} – {due}, paid safely through Amana:"
+    return words(
+        "{description} – {due}, paid safely through Amana:", description=description, due=due
+    )
 
 
 # -- paying --------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ async def _cancel(update: Update, context: Desk, typed: str) -> None:
     else:
         rings = await office.prompts.may_ask(escrow.id, me)
         text = deal_texts.cancelled_by_buyer(before.escrow, escrow, desk.page(context), rings=rings)
-    await desk.answer(update, context, text)
+    await desk.here(update, context, text)
 
 
 async def decline(update: Update, context: Desk) -> None:
@@ -77,8 +77,9 @@ async def decline(update: Update, context: Desk) -> None:
 
 
 async def _decline(update: Update, context: Desk, typed: str) -> None:
-    escrow = await desk.office(context).escrows.decline(typed, desk.user(update).id)
-    await desk.answer(update, context, deal_texts.declined(escrow, desk.page(context)))
+    escrows, me = desk.office(context).escrows, desk.user(update).id
+    escrow = await escrows.decline(typed, me, desk.cause(update))
+    await desk.here(update, context, deal_texts.declined(escrow, desk.page(context)))
 
 
 def pressed(do: Do) -> Callable[[Update, Desk], Awaitable[None]]:

@@ -14,8 +14,10 @@ from typing import Any, Final
 
 from markupsafe import Markup
 from telegram import (
+    ForceReply,
     InlineKeyboardMarkup,
     LinkPreviewOptions,
+    MaybeInaccessibleMessage,
     Message,
     ReplyKeyboardMarkup,
     ReplyKeyboardRemove,
@@ -28,8 +30,9 @@ from telegram.ext import CallbackContext, ExtBot
 
 from escrow.bot.buttons import Button, unpack
 from escrow.bot.context import Office
-from escrow.bot.page import Page
-from escrow.domain.model import Person
+from escrow.bot.files import fits_caption, plain, send_file
+from escrow.bot.page import Page, language, lines, speak
+from escrow.domain.model import Media, Person
 
 _LOG: Final = logging.getLogger(__name__)
 OFFICE: Final = "office"
@@ -41,7 +44,7 @@ _PRESSES_KEPT: Final = 10_000
 _SAME_PRESS: Final = timedelta(minutes=1)
 NO_PREVIEW: Final = LinkPreviewOptions(is_disabled=True)
 
-Keyboard = InlineKeyboardMarkup | ReplyKeyboardMarkup | ReplyKeyboardRemove
+Keyboard = InlineKeyboardMarkup | ReplyKeyboardMarkup | ReplyKeyboardRemove | ForceReply
 _Base = CallbackContext[ExtBot[int], dict[Any, Any], dict[Any, Any], dict[Any, Any]]
 
 
@@ -51,7 +54,7 @@ class Desk(_Base):
     """
 
     person: Person | None = None
-    progress: Message | None = None
+    progress: MaybeInaccessibleMessage | None = None
     handled: object = None
 
     @classmethod
@@ -59,6 +62,8 @@ class Desk(_Base):
         made = super().from_update(update, application)
         made.handled = update
         _CURRENT.set(made)
+        writer = update.effective_user if isinstance(update, Update) else None
+        speak((writer.language_code if writer else None) or "")
         return made
 
     @classmethod
@@ -90,9 +95,7 @@ def office(context: _Base) -> Office:
 
 def page(context: _Base) -> Page:
     """The page of whoever this update is from."""
-    person = context.person if isinstance(context, Desk) else None
-    language = person.language if person else "en"
-    return Page.of(office(context), language, context.bot.username)
+    return Page.of(office(context), language(), context.bot.username)
 
 
 def user(update: Update) -> User:
@@ -121,24 +124,28 @@ def button(update: Update) -> Button:
 
 def done(update: Update, context: _Base, *, for_good: bool = True) -> None:
     """This press did its work: pressing again (`for_good`: any button of that message; else the
-    same one within a minute) only says so. Memory forgets it at a restart; nothing depends on it.
+    same one within a minute) only says so, in the language of the first time. Memory forgets it at
+    a restart; nothing depends on it.
     """
     pressed = context.bot_data.setdefault(_PRESSED, OrderedDict())
     place, data = _pressed(update)
     if for_good:
-        pressed[place, ""] = datetime.max.replace(tzinfo=UTC)
+        pressed[place, ""] = datetime.max.replace(tzinfo=UTC), language()
     else:
-        pressed[place, data] = office(context).clock.now() + _SAME_PRESS
+        pressed[place, data] = office(context).clock.now() + _SAME_PRESS, language()
     while len(pressed) > _PRESSES_KEPT:
         pressed.popitem(last=False)
 
 
 def done_before(update: Update, context: _Base) -> bool:
-    """Whether this press repeats one that is done."""
+    """Whether this press repeats one that is done. It comes before the presser is met."""
     pressed = context.bot_data.get(_PRESSED) or {}
     place, data = _pressed(update)
-    until = pressed.get((place, "")) or pressed.get((place, data))
-    return until is not None and office(context).clock.now() < until
+    until, spoke = pressed.get((place, "")) or pressed.get((place, data)) or (None, "")
+    if until is None or office(context).clock.now() >= until:
+        return False
+    speak(spoke)
+    return True
 
 
 def _pressed(update: Update) -> tuple[tuple[int, int, int], str]:
@@ -169,25 +176,64 @@ async def answer(
     )
 
 
-async def edit(
-    context: _Base, message: Message, text: Markup, keyboard: InlineKeyboardMarkup | None = None
+async def show(
+    update: Update,
+    context: _Base,
+    text: Markup,
+    media: Media | None,
+    keyboard: InlineKeyboardMarkup | None,
+    missing: Markup,
 ) -> None:
-    """Replaces one of our messages; says it anew when that one is gone."""
+    """Words, below a file where there is one; `missing` says that Telegram does not give it."""
+    if media is None:
+        await answer(update, context, text, keyboard)
+        return
+    chat = update.effective_chat
+    assert chat is not None  # noqa: S101 filters let nothing else through
+    whole = fits_caption(plain(text))
     try:
-        await context.bot.edit_message_text(
-            str(text),
-            chat_id=message.chat_id,
-            message_id=message.message_id,
-            parse_mode=ParseMode.HTML,
-            reply_markup=keyboard,
-            link_preview_options=NO_PREVIEW,
+        await send_file(
+            context.bot,
+            chat.id,
+            media.kind,
+            media.file_id,
+            text if whole else None,
+            keyboard if whole else None,
         )
+    except BadRequest as error:
+        _LOG.warning("a file was not taken: %s", error, extra={"action": "file_refused"})
+        await answer(update, context, lines(text, missing), keyboard)
+        return
+    if not whole:
+        await answer(update, context, text, keyboard)
+
+
+async def thumb_up(update: Update, context: _Base) -> bool:
+    """Marks what was sent as taken, without a message. False when Telegram does not do it."""
+    message = update.effective_message
+    assert message is not None  # noqa: S101 filters let nothing else through
+    try:
+        return await context.bot.set_message_reaction(message.chat.id, message.message_id, "👍")
+    except TelegramError as error:
+        _LOG.info("no reaction: %s", error, extra={"action": "no_reaction"})
+        return False
+
+
+async def edit(
+    context: _Base,
+    message: MaybeInaccessibleMessage,
+    text: Markup,
+    keyboard: InlineKeyboardMarkup | None = None,
+) -> None:
+    """Replaces one of our messages, or the caption of a file; says it anew when that can't be."""
+    try:
+        await _rewrite(context, message, text, keyboard)
     except BadRequest as error:
         if "not modified" in str(error).lower():
             return
         _LOG.info("a message can't be edited: %s", error, extra={"action": "edit_refused"})
         await context.bot.send_message(
-            message.chat_id,
+            message.chat.id,
             str(text),
             parse_mode=ParseMode.HTML,
             reply_markup=keyboard,
@@ -195,24 +241,61 @@ async def edit(
         )
 
 
-async def replace_pressed(update: Update, context: _Base, text: Markup) -> None:
-    """Puts other words in place of the message that was pressed, without its buttons. What was
-    done stays done if not.
+async def _rewrite(
+    context: _Base,
+    message: MaybeInaccessibleMessage,
+    text: Markup,
+    keyboard: InlineKeyboardMarkup | None,
+) -> None:
+    if isinstance(message, Message) and message.effective_attachment is not None:
+        await context.bot.edit_message_caption(
+            chat_id=message.chat.id,
+            message_id=message.message_id,
+            caption=str(text),
+            parse_mode=ParseMode.HTML,
+            reply_markup=keyboard,
+        )
+        return
+    await context.bot.edit_message_text(
+        str(text),
+        chat_id=message.chat.id,
+        message_id=message.message_id,
+        parse_mode=ParseMode.HTML,
+        reply_markup=keyboard,
+        link_preview_options=NO_PREVIEW,
+    )
+
+
+async def replace_pressed(
+    update: Update,
+    context: _Base,
+    text: Markup,
+    keyboard: InlineKeyboardMarkup | None = None,
+) -> None:
+    """Puts other words and buttons in place of the message that was pressed; says them anew below
+    it when that can't be edited.
     """
     query = update.callback_query
-    if query is None or query.message is None:
-        return
-    try:
-        await context.bot.edit_message_text(
-            str(text),
-            chat_id=query.message.chat.id,
-            message_id=query.message.message_id,
-            parse_mode=ParseMode.HTML,
-            reply_markup=None,
-            link_preview_options=NO_PREVIEW,
-        )
-    except TelegramError as error:
-        _LOG.info("words stay: %s", error, extra={"action": "words_stay"})
+    if query is not None and query.message is not None:
+        await edit(context, query.message, text, keyboard)
+    elif query is not None:  # too old for Telegram to say where
+        await answer(update, context, text, keyboard)
+
+
+async def here(
+    update: Update,
+    context: _Base,
+    text: Markup,
+    keyboard: InlineKeyboardMarkup | None = None,
+) -> int | None:
+    """In place of the message that was pressed, or in answer to what was typed; the number of that
+    message, where Telegram names it.
+    """
+    query = update.callback_query
+    if query is None:
+        return (await answer(update, context, text, keyboard)).message_id
+    await replace_pressed(update, context, text, keyboard)
+    return query.message.message_id if query.message is not None else None
 
 
 async def strip_buttons(update: Update, context: _Base) -> None:

@@ -14,9 +14,20 @@ from telegram import (
     ReplyKeyboardMarkup,
 )
 
-from escrow.bot import labels
+from escrow.bot import (
+    deal_buttons,
+    dispute_texts,
+    labels,
+    paid_texts,
+    payout_texts,
+    ruling_texts,
+    selling_keyboards,
+    settle_texts,
+    talk_texts,
+)
 from escrow.bot.buttons import Button, Verb, pack
-from escrow.bot.page import clean
+from escrow.bot.locales import LANGUAGES, NAMES
+from escrow.bot.page import clean, language
 from escrow.bot.prompt_words import needs_two_minutes
 from escrow.domain.model import Choice, Escrow
 from escrow.domain.money import Currency, Money
@@ -24,6 +35,10 @@ from escrow.services.choice_tokens import Action
 from escrow_service import DealView
 
 _LISTED = 8
+_BACK_TO_THE_DEAL = frozenset(
+    {"prompt_open", "wallet_is_enough", "too_many_reservations", "not_payable", "reserved"}
+)
+"""These may stand in place of a deal's card, which then must be found again."""
 
 
 def _button(
@@ -46,8 +61,20 @@ def greeting() -> InlineKeyboardMarkup:
                 _button(labels.how_to_sell(), Verb.SELLING),
             ],
             [_button(labels.my_deals(), Verb.DEALS)],
+            _languages(*(code for code in LANGUAGES if code != language())),
         ]
     )
+
+
+def languages() -> InlineKeyboardMarkup:
+    return InlineKeyboardMarkup([_languages(*LANGUAGES)])
+
+
+def _languages(*codes: str) -> list[InlineKeyboardButton]:
+    return [
+        _button(NAMES[code], Verb.LANGUAGE, number=LANGUAGES.index(code) + 1)
+        for code in codes
+    ]
 
 
 # -- deals -------------------------------------------------------------------------------------
@@ -57,6 +84,17 @@ def deal(view: DealView, choice: Mapping[Action, str] | None = None) -> InlineKe
     """What this person can press on a deal's card. `choice`: the signed buttons of his open
     underpayment choice.
     """
+    paying = _paying(view, choice)
+    if choice is not None and paying is not None:
+        return paying
+    rows = [*(paying.inline_keyboard if paying else ()), *deal_buttons.rows(view)]
+    return InlineKeyboardMarkup(rows) if rows else None
+
+
+def _paying(
+    view: DealView, choice: Mapping[Action, str] | None = None
+) -> InlineKeyboardMarkup | None:
+    """The ways to pay what is missing."""
     escrow = view.escrow
     if not escrow.can_be_paid or view.role == "seller" or view.reserved_by_other:
         return None
@@ -65,7 +103,7 @@ def deal(view: DealView, choice: Mapping[Action, str] | None = None) -> InlineKe
         return underpaid(choice, missing, escrow.received)
     buttons = []
     if escrow.currency is Currency.KES:
-        buttons.append(_button(labels.pay_mpesa(missing), Verb.PAY, escrow.id))
+        buttons.append(_button(labels.pay_mpesa(missing, view.phone), Verb.PAY, escrow.id))
         buttons.append(_button(labels.pay_paybill(), Verb.PAYBILL, escrow.id))
     if view.wallet >= missing:
         buttons.append(_button(labels.use_wallet(missing), Verb.WALLET, escrow.id, wallet=missing))
@@ -190,12 +228,18 @@ def for_refusal(
     if reason in ("phone", "phone_mismatch", "foreign_contact"):
         return contact()
     deal = values.get("deal")
+    if reason == "same_amount_too_soon" and deal:
+        return retry(deal, values.get("choice"), wait=True)
     if reason == "too_many_prompts_to_number" and deal:
         return _rows(
             _button(labels.share_number(), Verb.SHARE, deal),
             _button(labels.pay_paybill(), Verb.PAYBILL, deal),
         )
-    return paybill_only(deal) if reason == "too_many_prompts" and deal else None
+    if reason == "too_many_prompts" and deal:
+        return paybill_only(deal)
+    if reason in _BACK_TO_THE_DEAL and deal:
+        return _rows(_button(labels.show_deal(), Verb.SHOW, deal))
+    return None
 
 
 # -- admins ------------------------------------------------------------------------------------
@@ -231,7 +275,7 @@ def for_notice(
     if kind == "underpaid" and choice is not None:
         return underpaid(choice, values["missing"], values["received"])
     if kind in ("too_short", "window_over"):
-        offered = deal(view) if view is not None else None
+        offered = _paying(view) if view is not None else None
         return offered or _rows(_button(labels.pay_mpesa(values["due"]), Verb.PAY, values["code"]))
     if kind == "prompt_failed":
         wait = needs_two_minutes(str(values["reason"]))
@@ -240,4 +284,21 @@ def for_notice(
         return seller_waits(values["id"], values["shop"])
     if kind == "confirm_receipt":
         return confirm_receipt(values["receipt"])
+    on_its_way = deal_buttons.for_notice(kind, values)
+    if on_its_way is not None:
+        return on_its_way
+    if kind in dispute_texts.NOTICES:
+        return dispute_texts.keyboard(kind, values)
+    if kind in settle_texts.NOTICES:
+        return settle_texts.keyboard(kind, values)
+    if kind in ruling_texts.NOTICES:
+        return ruling_texts.keyboard(kind, values)
+    if kind in talk_texts.NOTICES:
+        return talk_texts.keyboard(kind, values)
+    if kind in selling_keyboards.NOTICES:
+        return selling_keyboards.for_notice(kind, values)
+    if kind in payout_texts.NOTICES:
+        return payout_texts.keyboard(kind, values)
+    if kind in paid_texts.NOTICES:
+        return paid_texts.keyboard(kind, values)
     return None

@@ -2,117 +2,126 @@
 
 from __future__ import annotations
 
-from escrow.bot.page import clean
+from escrow.bot.page import Plain, clean, words
 from escrow.domain.money import Money
+from escrow.domain.phone import mask
 
 
-def pay_mpesa(amount: object) -> str:
-    return f"Pay {amount} by M-Pesa"
+def pay_mpesa(amount: object, phone: str | None = None) -> str:
+    """`phone`: the payer's own number, where it is known; then there is no room for KES."""
+    if phone is None:
+        return words("Pay {amount} by M-Pesa", amount=Plain(amount))
+    bare = Plain(str(amount).removeprefix("KES "))
+    return words("Pay {amount} from {phone}", amount=bare, phone=Plain(mask(phone)))
+
+
+def show_deal() -> str:
+    return words("Show the deal")
 
 
 def pay_paybill() -> str:
-    return "Pay by paybill"
+    return words("Pay by paybill")
 
 
 def use_wallet(amount: object) -> str:
-    return f"Use wallet: {amount}"
+    return words("Use wallet: {amount}", amount=Plain(amount))
 
 
 def use_wallet_too(part: object) -> str:
-    return f"Use wallet: {part}, rest by M-Pesa"
+    return words("Use wallet: {part}, rest by M-Pesa", part=Plain(part))
 
 
 def complete(missing: object) -> str:
-    return f"Complete payment – {missing}"
+    return words("Complete payment – {missing}", missing=Plain(missing))
 
 
 def proceed(received: object) -> str:
-    return f"Proceed with {received}"
+    return words("Proceed with {received}", received=Plain(received))
 
 
 def cancel_refund() -> str:
-    return "Cancel & refund"
+    return words("Cancel & refund")
 
 
 def from_mpesa(amount: object) -> str:
-    return f"From M-Pesa: {amount}"
+    return words("From M-Pesa: {amount}", amount=Plain(amount))
 
 
 def from_wallet(amount: object) -> str:
-    return f"From wallet: {amount}"
+    return words("From wallet: {amount}", amount=Plain(amount))
 
 
 def mpesa_and_wallet(asked: Money, part: Money) -> str:
-    return f"M-Pesa {asked} + wallet {part}"
+    return words("M-Pesa {asked} + wallet {part}", asked=asked, part=part)
 
 
 def try_again(*, wait: bool) -> str:
-    return "Try again (wait 2 minutes)" if wait else "Try again"
+    return words("Try again (wait 2 minutes)") if wait else words("Try again")
 
 
 def copy_paybill(number: str) -> str:
-    return f"Copy business no. {number}"
+    return words("Copy business no. {number}", number=Plain(number))
 
 
 def copy_account(deal: str) -> str:
-    return f"Copy account no. {deal}"
+    return words("Copy account no. {deal}", deal=Plain(deal))
 
 
 def copy_amount(amount: object) -> str:
-    return f"Copy amount {amount}"
+    return words("Copy amount {amount}", amount=Plain(amount))
 
 
 def create() -> str:
-    return "Create"
+    return words("Create")
 
 
 def drop() -> str:
-    return "Cancel"
+    return words("Cancel")
 
 
 def share_telegram() -> str:
-    return "Share on Telegram"
+    return words("Share on Telegram")
 
 
 def share_whatsapp() -> str:
-    return "Share on WhatsApp"
+    return words("Share on WhatsApp")
 
 
 def how_to_sell() -> str:
-    return "I want to sell"
+    return words("I want to sell")
 
 
 def how_to_buy() -> str:
-    return "I want to buy"
+    return words("I want to buy")
 
 
 def my_deals() -> str:
-    return "My deals"
+    return words("My deals")
 
 
 def share_number() -> str:
-    return "Share my number"
+    return words("Share my number")
 
 
 def deal(code: str, description: str) -> str:
-    return f"{code} · {clean(description, 24)}"
+    return words("{code} · {what}", code=Plain(code), what=Plain(clean(description, 24)))
 
 
 def verify(shop: str) -> str:
-    return f"Verify {clean(shop, 30)}"
+    return words("Verify {shop}", shop=Plain(clean(shop, 20)))
 
 
 def yes() -> str:
-    return "Yes"
+    return words("Yes")
 
 
 def no() -> str:
-    return "No"
+    return words("No")
 
 
 def credit() -> str:
-    return "Credit"
+    return words("Credit")
 
 
 def not_ours() -> str:
-    return "Not ours"
+    return words("Not ours")

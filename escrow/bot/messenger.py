@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import logging
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -22,16 +20,17 @@ from telegram.ext import ExtBot
 from escrow.bot import keyboards
 from escrow.bot.context import Office
 from escrow.bot.desk import NO_PREVIEW
+from escrow.bot.files import fits_caption, plain, send_file
 from escrow.bot.limiter import UNPACED, wait_seconds
 from escrow.bot.notices import NOTICES
-from escrow.bot.page import Page, moment
+from escrow.bot.page import Page, lines, moment, speaking
+from escrow.bot.talk_texts import file_missing
 from escrow.domain.errors import DatabaseDown, NotFound, TimedOut
 from escrow.services.choice_tokens import Action
 from escrow.services.ports import SendResult, Sent
 from escrow_service import DealView
 
 _LOG: Final = logging.getLogger(__name__)
-_TAG: Final = re.compile(r"<[^<>]*>")
 _GONE: Final = ("chat not found", "peer_id_invalid", "user not found", "user is deactivated")
 
 
@@ -52,9 +51,10 @@ class TelegramMessenger:
             page = Page.of(self._office, language, self._bot.username)
             choice = await self._open_choice(kind, params, page)
             values = {**params, "open": choice is not None}
-            text = NOTICES[kind](values, page)
             view = await self._deal_now(chat_id, kind, params)
-            keyboard = keyboards.for_notice(kind, params, choice, view)
+            with speaking(language):
+                text = NOTICES[kind](values, page)
+                keyboard = keyboards.for_notice(kind, params, choice, view)
         except (DatabaseDown, TimedOut) as error:
             return SendResult(Sent.LATER, error=str(error))
         except Exception as error:  # noqa: BLE001 one bad notice must not stop the others
@@ -63,6 +63,9 @@ class TelegramMessenger:
                 extra={"action": "notice_unreadable", "kind": kind},
             )
             return SendResult(Sent.REFUSED, error=f"{type(error).__name__}: {error}")
+        media = params.get("media")
+        if media:
+            return await self._deliver_file(chat_id, media, text, keyboard)
         return await self._deliver(chat_id, text, keyboard)
 
     async def _open_choice(
@@ -88,6 +91,37 @@ class TelegramMessenger:
             return await self._office.escrows.deal(params["code"], chat_id)
         except NotFound:
             return None
+
+    async def _deliver_file(
+        self,
+        chat_id: int,
+        media: Mapping[str, Any],
+        text: Markup,
+        keyboard: InlineKeyboardMarkup | None,
+    ) -> SendResult:
+        """The file with the words below it; words too long for a caption, or whose file Telegram
+        does not take, are a message of their own.
+        """
+        whole = fits_caption(plain(text))
+        try:
+            message = await send_file(
+                self._bot,
+                chat_id,
+                str(media["kind"]),
+                str(media["file_id"]),
+                text if whole else None,
+                keyboard if whole else None,
+                rate_limit_args=UNPACED,
+            )
+        except TelegramError as error:
+            result = refused(error)
+            if result.sent is not Sent.REFUSED:
+                return result
+            _LOG.warning("a file was not taken: %s", error, extra={"action": "file_refused"})
+            return await self._deliver(chat_id, lines(text, file_missing()), keyboard)
+        if whole:
+            return SendResult(Sent.DELIVERED, message.message_id)
+        return await self._deliver(chat_id, text, keyboard)
 
     async def _deliver(
         self, chat_id: int, text: Markup, keyboard: InlineKeyboardMarkup | None
@@ -121,11 +155,6 @@ class TelegramMessenger:
             rate_limit_args=UNPACED,
         )
         return SendResult(Sent.DELIVERED, message.message_id)
-
-
-def plain(text: Markup) -> str:
-    """The words of a text without its markup."""
-    return html.unescape(_TAG.sub("", str(text)))
 
 
 def refused(error: TelegramError) -> SendResult:

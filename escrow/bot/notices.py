@@ -11,7 +11,18 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from escrow.bot import admin_notices, prompt_words
+from escrow.bot import (
+    admin_notices,
+    dispute_texts,
+    paid_texts,
+    payout_texts,
+    prompt_words,
+    ruling_texts,
+    selling_texts,
+    settle_texts,
+    shipping_texts,
+    talk_texts,
+)
 from escrow.bot.page import (
     Page,
     Plain,
@@ -51,7 +62,7 @@ def _held_lines(v: Values, page: Page) -> Markup:
             deadline=_until(page, v["ship_by"]),
         ),
         say("Amana holds the money. {show} shows how it stands.", show=_show(v)),
-        say("Confirming receipt here comes with the next version."),
+        say("Handed over in person? Press “I have it” only with the item in your hands."),
     )
 
 
@@ -190,15 +201,6 @@ def cancelled_refund(v: Values, page: Page) -> Markup:
     )
 
 
-def declined(v: Values, page: Page) -> Markup:
-    return card(
-        page,
-        say("<b>{returned} is back in your wallet.</b>", returned=Plain(v["returned"])),
-        say("{shop} declined, so this deal is over:", shop=v["shop"]),
-        _for_deal(v),
-    )
-
-
 def prompt_failed(v: Values, page: Page) -> Markup:
     return card(
         page,
@@ -226,10 +228,6 @@ def payment_waits(v: Values, page: Page) -> Markup:
 # -- sellers -----------------------------------------------------------------------------------
 
 
-def _later() -> Markup:
-    return say("Reporting the shipment here comes with the next version.")
-
-
 def _beware() -> Markup:
     return say(
         "Never send because of an SMS or a screenshot: only this bot's own word that the money "
@@ -244,12 +242,8 @@ def held(v: Values, page: Page) -> Markup:
         say("The buyer has paid:"),
         _for_deal(v),
         say("Please send it by {deadline}.", deadline=_until(page, v["ship_by"])),
-        _later(),
+        say("Then press “Sent”, with a photo of the waybill or the tracking number."),
         _beware(),
-        say(
-            "Can't send it? {decline} gives the money back.",
-            decline=typed_command("decline", v["code"]),
-        ),
     )
 
 
@@ -267,11 +261,7 @@ def held_less(v: Values, page: Page) -> Markup:
             "All right with you? Send it by {deadline}: sending means that you agree.",
             deadline=_until(page, v["ship_by"]),
         ),
-        say(
-            "If not, {decline} before you send gives the money back.",
-            decline=typed_command("decline", v["code"]),
-        ),
-        _later(),
+        say("If not, “Can't send it” gives the money back."),
         _beware(),
     )
 
@@ -320,7 +310,6 @@ NOTICES: Final[Mapping[str, Render]] = {
     "window_over": window_over,
     "late_money": late_money,
     "cancelled_refund": cancelled_refund,
-    "declined": declined,
     "prompt_failed": prompt_failed,
     "payment_waits": payment_waits,
     "held": held,
@@ -328,4 +317,12 @@ NOTICES: Final[Mapping[str, Render]] = {
     "seller_verified": seller_verified,
     "cancelled": cancelled,
     **admin_notices.NOTICES,
+    **dispute_texts.NOTICES,
+    **settle_texts.NOTICES,
+    **ruling_texts.NOTICES,
+    **paid_texts.NOTICES,
+    **payout_texts.NOTICES,
+    **selling_texts.NOTICES,
+    **shipping_texts.NOTICES,
+    **talk_texts.NOTICES,
 }

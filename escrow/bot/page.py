@@ -1,13 +1,18 @@
 """How words are put before one reader: sentences, people's own texts, dates and countdowns.
 
-`say` is the only way to a text. Whatever is a plain `str` in it counts as written by a person: it
-is cleaned, cut, isolated from the writing direction around it, and escaped.
+`say` and `words` are the only ways to a text. Their template is a literal in the code, in English;
+the reader's catalogue (`locales/`) may have other words for it. Whatever is a plain `str` among the
+values counts as written by a person: it is cleaned, cut, isolated from the writing direction around
+it, and escaped.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -16,6 +21,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_datetime
 from markupsafe import Markup, escape
 
+from escrow.bot.locales import LANGUAGES, translated
 from escrow.domain.money import Money
 from escrow.domain.phone import mask
 
@@ -23,8 +29,6 @@ if TYPE_CHECKING:
     from escrow.bot.context import Office
 
 SAID_CHARS: Final = 200
-LANGUAGES: Final = ("en",)
-"""What the texts are written in; other people read the first."""
 _ISOLATE: Final = "\u2068"
 _END: Final = "\u2069"
 _DROPPED: Final = frozenset({"Cc", "Cf", "Cs", "Co"})
@@ -32,11 +36,22 @@ _SPACES: Final = frozenset({"Zs", "Zl", "Zp"})
 _MARKS_MAX: Final = 3
 """More combining marks on one letter than any living script needs only hide what is around."""
 
-
+_LANGUAGE: Final[ContextVar[str]] = ContextVar("language", default=LANGUAGES[0])
+"""Whoever reads what this task writes: set when an update is met and around each notice."""
+_GAP: Final = r"[ .()/\-]{0,3}"
 _NUMBER: Final = re.compile(
-    r"(?<![0-9A-Za-z])(?:\+?254|0)[ .\-]?([17][0-9]{2})[ .\-]?([0-9]{3})[ .\-]?([0-9]{3})(?![0-9])",
+    rf"(?<![0-9A-Za-z])(?:(?:(?:\+|00)?254{_GAP}(?:0{_GAP})?|0{_GAP})([17][0-9]{{2}}){_GAP}"
+    rf"([0-9]{{3}}){_GAP}([0-9]{{3}})|0(?: ?([17]))((?: ?[0-9]){{8}}))(?![0-9])",
     re.ASCII,
 )
+"""A Kenyan mobile number as people write it: in groups, or digit by digit with blanks."""
+_CONTACT: Final = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:[a-z0-9_]+\.)?(?:t\.me|telegram\.(?:me|dog)|wa\.me)\b\S*"
+    r"|(?:https?://)?(?:chat|api)\.whatsapp\.com\b\S*|\b(?:tg|whatsapp)://\S*"
+    r"|[\w.+-]*@[a-z]\w{2,}(?:\.\w+)*",
+    re.IGNORECASE,
+)
+"""Usernames, mail addresses and links that lead to a chat past us."""
 
 
 class Plain(str):
@@ -62,7 +77,7 @@ class Page:
     @classmethod
     def of(cls, office: Office, language: str, bot_username: str) -> Page:
         return cls(
-            language=language if language in LANGUAGES else LANGUAGES[0],
+            language=known_language(language),
             zone=office.zone,
             now=office.clock.now(),
             sandbox=office.sandbox,
@@ -72,12 +87,39 @@ class Page:
         )
 
 
+def known_language(code: str) -> str:
+    """The language of ours for a language code (`sw-KE`, None or unknown ones read English)."""
+    base = code.lower().replace("_", "-").partition("-")[0]
+    return base if base in LANGUAGES else LANGUAGES[0]
+
+
+def language() -> str:
+    """Of whoever reads what this task writes."""
+    return _LANGUAGE.get()
+
+
+def speak(code: str) -> None:
+    """From now on this task writes in that language."""
+    _LANGUAGE.set(known_language(code))
+
+
+@contextmanager
+def speaking(code: str) -> Iterator[None]:
+    """What is written inside is in that language."""
+    token = _LANGUAGE.set(known_language(code))
+    try:
+        yield
+    finally:
+        _LANGUAGE.reset(token)
+
+
 def say(template: str, /, **values: object) -> Markup:
     """A sentence of ours with its values: numbers and `Plain` as they are, strings as said by a
     person.
     """
     shown = {name: _shown(value) for name, value in values.items()}
-    return Markup(template).format(**shown)  # noqa: S704 templates are literals of our own
+    ours = translated(_LANGUAGE.get(), template)
+    return Markup(ours).format(**shown)  # noqa: S704 templates are literals of our own
 
 
 def words(template: str, /, **values: object) -> str:
@@ -92,7 +134,12 @@ def words(template: str, /, **values: object) -> str:
         else value
         for name, value in values.items()
     }
-    return template.format(**shown)
+    return translated(_LANGUAGE.get(), template).format(**shown)
+
+
+def spoken(template: str) -> str:
+    """A text without values that stands in a table of ours (a command's line in the menu)."""
+    return translated(_LANGUAGE.get(), template)
 
 
 def _shown(value: object) -> Markup:
@@ -114,7 +161,7 @@ def said(text: str, limit: int = SAID_CHARS) -> Markup:
 
 def clean(text: str, limit: int = SAID_CHARS) -> str:
     """One line of at most `limit` characters without control and direction characters. Phone
-    numbers in it are masked, whoever wrote them.
+    numbers in it are masked, whoever wrote them; usernames and links to chats are left out.
     """
     kept: list[str] = []
     marks = 0
@@ -128,10 +175,22 @@ def clean(text: str, limit: int = SAID_CHARS) -> str:
         marks = marks + 1 if category.startswith("M") else 0
         if marks <= _MARKS_MAX:
             kept.append(char)
-    line = _NUMBER.sub(lambda found: mask(f"254{found[1]}{found[2]}{found[3]}"), _one_line(kept))
+    line = _CONTACT.sub("[…]", _one_line(kept))
+    line = _masked(line)
     if len(line) > limit:
         line = line[: limit - 1].rstrip() + "…"
     return line or "–"
+
+
+def _masked(line: str) -> str:
+    """Without the middle of every phone number, in whatever digits it is written."""
+    read = "".join(str(unicodedata.digit(char)) if char.isdecimal() else char for char in line)
+    shown, end = [], 0
+    for found in _NUMBER.finditer(read):
+        digits = "".join(part for part in found.groups() if part).replace(" ", "")
+        shown += [line[end : found.start()], mask(f"254{digits}")]
+        end = found.end()
+    return "".join([*shown, line[end:]])
 
 
 def _one_line(chars: list[str]) -> str:
@@ -171,15 +230,15 @@ def countdown(left: timedelta) -> Plain:
     """How long that is, in words: `in 3 days`, `in 5 hours`, `in 10 minutes`."""
     minutes = round(left.total_seconds() / 60)
     if left <= timedelta(0):
-        return Plain("over")
+        return Plain(words("over"))
     if minutes <= 1:
-        return Plain("in 1 minute")
+        return Plain(words("in 1 minute"))
     if minutes < 90:
-        return Plain(f"in {minutes} minutes")
+        return Plain(words("in {minutes} minutes", minutes=minutes))
     hours = round(minutes / 60)
     if hours < 36:
-        return Plain(f"in {hours} hours")
-    return Plain(f"in {round(hours / 24)} days")
+        return Plain(words("in {hours} hours", hours=hours))
+    return Plain(words("in {days} days", days=round(hours / 24)))
 
 
 def moment(stored: object) -> datetime | None:

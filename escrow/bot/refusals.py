@@ -8,6 +8,17 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from escrow.bot import (
+    dispute_texts,
+    paid_texts,
+    payout_texts,
+    rating_texts,
+    selling_texts,
+    settle_texts,
+    shipping_texts,
+    talk_texts,
+    wallet_texts,
+)
 from escrow.bot.page import Page, Plain, clock_time, lines, say
 from escrow.domain.flow import Status
 
@@ -175,10 +186,6 @@ def not_allowed(v: Values, page: Page) -> Markup:
 # -- not now -------------------------------------------------------------------------------------
 
 
-def illegal_move(v: Values, page: Page) -> Markup:
-    return say("The deal is past that point. /deal shows where it stands.")
-
-
 def escrow_moved(v: Values, page: Page) -> Markup:
     return say("The deal just changed. Please look at it again: /deal")
 
@@ -306,54 +313,63 @@ def cannot_do(v: Values, page: Page) -> Markup:
 
 
 REFUSALS: Final[Mapping[str, Words]] = {
-    words.__name__: words
-    for words in (
-        usage,
-        amount,
-        description,
-        shop_name,
-        phone,
-        not_a_phone,
-        phone_mismatch,
-        foreign_contact,
-        invalid_input,
-        no_deal,
-        nothing_fits,
-        no_seller,
-        no_receipt,
-        no_phone,
-        not_a_seller,
-        draft_gone,
-        button_gone,
-        not_found,
-        own_deal,
-        own_seller,
-        seller_suspended,
-        admin_is_party,
-        not_payable,
-        reserved,
-        not_allowed,
-        illegal_move,
-        escrow_moved,
-        receipt_decided,
-        choice_refused,
-        deal_too_small,
-        deal_too_large,
-        not_whole,
-        new_seller_deals,
-        new_seller_amount,
-        dollars_later,
-        no_mpesa_for_currency,
-        prompt_open,
-        same_amount_too_soon,
-        too_many_prompts,
-        too_many_prompts_to_number,
-        too_many_reservations,
-        wallet_is_enough,
-        wallet_short,
-        limit_reached,
-        cannot_do,
-    )
+    **{
+        words.__name__: words
+        for words in (
+            usage,
+            amount,
+            description,
+            shop_name,
+            phone,
+            not_a_phone,
+            phone_mismatch,
+            foreign_contact,
+            invalid_input,
+            no_deal,
+            nothing_fits,
+            no_seller,
+            no_receipt,
+            no_phone,
+            not_a_seller,
+            draft_gone,
+            button_gone,
+            not_found,
+            own_deal,
+            own_seller,
+            seller_suspended,
+            admin_is_party,
+            not_payable,
+            reserved,
+            not_allowed,
+            escrow_moved,
+            receipt_decided,
+            choice_refused,
+            deal_too_small,
+            deal_too_large,
+            not_whole,
+            new_seller_deals,
+            new_seller_amount,
+            dollars_later,
+            no_mpesa_for_currency,
+            prompt_open,
+            same_amount_too_soon,
+            too_many_prompts,
+            too_many_prompts_to_number,
+            too_many_reservations,
+            wallet_is_enough,
+            wallet_short,
+            limit_reached,
+            cannot_do,
+        )
+    },
+    **wallet_texts.REFUSALS,
+    **shipping_texts.REFUSALS,
+    **dispute_texts.REFUSALS,
+    **settle_texts.REFUSALS,
+    **payout_texts.REFUSALS,
+    **selling_texts.REFUSALS,
+    **rating_texts.REFUSALS,
+    **paid_texts.REFUSALS, **talk_texts.REFUSALS,
 }
 """The reason is the function's name."""
 

@@ -6,28 +6,14 @@ Every sentence a person reads is a function of one of these modules: `texts`, `d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from escrow.bot.context import Command
-from escrow.bot.page import Page, Plain, card, code, lines, say, when
+from escrow.bot.page import Page, Plain, card, lines, say, spoken, words
 from escrow.domain.model import Seller, SellerStatus
-from escrow.domain.money import Currency, Money
 from escrow.domain.phone import mask
-
-_ENTRY: Final = {
-    "wallet_payment": "paid a deal",
-    "overpayment": "paid too much",
-    "auto_refund": "payment too short",
-    "cancel": "deal cancelled",
-    "window_over": "time to choose over",
-    "late_payment": "payment without a deal",
-    "refund": "deal refunded",
-}
-
 
 # -- everybody -----------------------------------------------------------------------------------
 
@@ -40,6 +26,15 @@ def greeting(name: str, page: Page) -> Markup:
         say("The seller sends the goods once the money is held."),
         say("So neither has to trust a stranger first."),
     )
+
+
+def ask_language() -> Markup:
+    """In both languages, for whoever does not read the one that he was given."""
+    return say("<b>Choose your language.</b> Chagua lugha yako.")
+
+
+def language_chosen(name: str, page: Page) -> Markup:
+    return lines(say("From now on I write in English. /language changes it."), greeting(name, page))
 
 
 def how_to_buy(page: Page) -> Markup:
@@ -67,7 +62,10 @@ def help_text(commands: Sequence[Command], page: Page) -> Markup:
     return card(
         page,
         say("<b>What I understand</b>"),
-        *(say("/{name} – {menu}", name=Plain(one.name), menu=Plain(one.menu)) for one in commands),
+        *(
+            say("/{name} – {menu}", name=Plain(one.name), menu=Plain(spoken(one.menu)))
+            for one in commands
+        ),
         say("A deal's code alone shows the deal."),
     )
 
@@ -94,18 +92,7 @@ def stopped() -> Markup:
 
 def done_already() -> str:
     """Shown for a moment over a button that was pressed twice. Plain text."""
-    return "Done already."
-
-
-def no_receipts(page: Page) -> Markup:
-    """Somebody sent an M-Pesa message or its receipt number."""
-    return lines(
-        say("I can't look up receipts yet."),
-        say(
-            "If you paid to the account of your deal, it is found by itself; "
-            "otherwise an admin looks."
-        ),
-    )
+    return words("Done already.")
 
 
 def apology(number: str, *, later: bool) -> Markup:
@@ -198,55 +185,3 @@ def registered(seller: Seller, page: Page) -> Markup:
         SellerStatus.SUSPENDED: say("Your shop is suspended: you can't open deals now."),
     }[seller.status]
     return card(page, head, words)
-
-
-# -- wallet --------------------------------------------------------------------------------------
-
-
-def wallet(values: Mapping[str, Any], page: Page) -> Markup:
-    """What a person has, what is held in his deals, the last movements."""
-    available: Sequence[Money] = values["available"]
-    return card(
-        page,
-        say(
-            "<b>In your wallet: {amount}</b>",
-            amount=_sums([money for money in available if money]),
-        ),
-        *_held(values["held"]),
-        *(_entry(row, page) for row in values["entries"]),
-        say(
-            "Sending it to your M-Pesa comes with the next version; until then you can pay deals "
-            "with it: open one and press Use wallet."
-        )
-        if any(available)
-        else None,
-    )
-
-
-def _sums(amounts: Sequence[Money]) -> Plain:
-    return Plain(", ".join(str(money) for money in amounts) or str(Money.zero(Currency.KES)))
-
-
-def _held(rows: Sequence[Mapping[str, Any]]) -> list[Markup]:
-    found = []
-    for row in rows:
-        currency = Currency.of(row["currency"])
-        if row["paid_minor"]:
-            paid = Money(row["paid_minor"], currency)
-            found.append(say("Held in deals you paid: {amount}", amount=paid))
-        if row["coming_minor"]:
-            coming = Money(row["coming_minor"], currency)
-            found.append(say("Held for you as seller: {amount}", amount=coming))
-    return found
-
-
-def _entry(row: Mapping[str, Any], page: Page) -> Markup:
-    amount = Money(row["amount_minor"], Currency.of(row["currency"]))
-    at: datetime = row["happened_at"]
-    return say(
-        "{when}: {amount} · {what} {code}",
-        when=when(page, at),
-        amount=Plain(f"+{amount}" if amount.minor > 0 else str(amount)),
-        what=Plain(_ENTRY.get(row["kind"], "booking")),
-        code=code(row["escrow_id"]) if row["escrow_id"] else Markup(""),
-    )

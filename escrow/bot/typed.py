@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from escrow.bot.page import clean
 from escrow.domain import codes
 from escrow.domain.errors import InvalidInput, LimitReached
 from escrow.domain.money import Currency, Money
@@ -17,7 +18,6 @@ _SHILLINGS: Final = frozenset({"KES", "KSH"})
 _DOLLARS: Final = re.compile(r"USD|US\$|\$", re.IGNORECASE | re.ASCII)
 _BEFORE: Final = re.compile(r"^(?:KES|KSH)\.?", re.IGNORECASE | re.ASCII)
 _AFTER: Final = re.compile(r"/[-=]$")
-_RECEIPT: Final = re.compile(r"(?!ES[0-9]+$)(?=.*[0-9])[A-Z][A-Z0-9]{9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,18 @@ def read_offer(words: Sequence[str]) -> Offer:
     if len(description) > DESCRIPTION_CHARS:
         raise InvalidInput("description", maximum=DESCRIPTION_CHARS, length=len(description))
     return Offer(price, description)
+
+
+def read_amount(typed: str, command: str) -> Money:
+    """An amount of shillings: `500`, `KES 1,500`; dollars only where they are named."""
+    text = typed.strip()
+    currency = Currency.KES
+    if _DOLLARS.match(text):
+        currency, text = Currency.USD, _DOLLARS.sub("", text, count=1).strip()
+    try:
+        return Money.parse(_bare_amount(text).strip(), currency)
+    except ValueError as error:
+        raise InvalidInput("amount", typed=typed, command=command) from error
 
 
 def _bare_amount(word: str) -> str:
@@ -78,14 +90,6 @@ def _largest(quote: Callable[[Money], Quote], maximum: Money) -> Money:
     return Money(low * step, maximum.currency)
 
 
-def looks_like_receipt(text: str) -> bool:
-    """Whether that is an M-Pesa message or a receipt number alone."""
-    said = text.lower()
-    if "confirmed" in said and "ksh" in said:
-        return True
-    return bool(_RECEIPT.fullmatch(text.strip()))
-
-
 def means_code(text: str) -> bool:
     """Whether somebody means a deal by that. Without ES, ten digits that begin like a phone
     number are meant as one, right or wrong.
@@ -97,12 +101,78 @@ def means_code(text: str) -> bool:
     return named or not digits.startswith(("01", "07", "08"))
 
 
+def split_code(words: Sequence[str]) -> tuple[str, str]:
+    """`ES1008257624 G4S 12345` → the code and the rest; the code may stand in pieces (`ES 1008
+    257624`), be wrong, or be missing (empty).
+    """
+    for count in range(1, min(len(words), 4) + 1):
+        code = codes.read_code(" ".join(words[:count]))
+        if code is not None:
+            return code, " ".join(words[count:])
+    if words and words[0].upper().startswith("ES") and codes.ten_digits(words[0]):
+        return words[0], " ".join(words[1:])
+    return "", " ".join(words)
+
+
+def read_tracking(text: str) -> str:
+    """A tracking number with whatever stands around it. What has no digit in it was meant for
+    somebody else.
+    """
+    if not any(char.isdigit() for char in text):
+        raise InvalidInput("tracking_number")
+    return " ".join(text.split())
+
+
 def read_shop_name(text: str) -> str:
     """A shop's name on one line."""
     name = " ".join(text.split())
     if not 2 <= len(name) <= SHOP_NAME_CHARS:
         raise InvalidInput("shop_name", maximum=SHOP_NAME_CHARS)
     return name
+
+
+def read_price(text: str) -> Money:
+    """A price alone, in shillings."""
+    price = read_amount(text, "newdeal")
+    if price.currency is Currency.USD:
+        raise LimitReached("dollars_later")
+    return price
+
+
+def read_description(text: str) -> str:
+    """What is sold, on one line."""
+    description = " ".join(text.split())
+    if not 1 <= len(description) <= DESCRIPTION_CHARS:
+        raise InvalidInput("description", maximum=DESCRIPTION_CHARS, length=len(description))
+    return description
+
+
+def shop_name_of(first_name: str) -> str:
+    """What a shop is called whose seller has not named it: like himself."""
+    name = clean(first_name, SHOP_NAME_CHARS)
+    if any(char.isalnum() for char in name):
+        return name if len(name) >= 2 else f"{name} Shop"
+    return "New Shop"
+
+
+@dataclass(frozen=True, slots=True)
+class TypedRating:
+    """What stands behind /rate, as far as it was typed."""
+
+    code: str | None
+    stars: int | None
+    words: str | None
+
+
+def read_rating(words: Sequence[str]) -> TypedRating:
+    """`ES1008257624 5 good`, without the code, or nothing at all."""
+    rest = list(words)
+    code = rest.pop(0) if rest and means_code(rest[0]) else None
+    if not rest:
+        return TypedRating(code, None, None)
+    if rest[0] not in ("1", "2", "3", "4", "5"):
+        raise InvalidInput("usage", command="rate")
+    return TypedRating(code, int(rest[0]), " ".join(rest[1:]) or None)
 
 
 def read_row(words: Sequence[str], command: str) -> int:

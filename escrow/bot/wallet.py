@@ -1,14 +1,83 @@
-"""The wallet: what is available, held, and what moved last."""
+"""The wallet: what is available, held and on its way, what moved; sending it to the phone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from telegram import Update
 
-from escrow.bot import desk, texts
+from escrow.bot import asking, desk, wallet_texts
 from escrow.bot.desk import Desk
+from escrow.bot.typed import read_amount
+from escrow.domain.money import Currency, Money
 
 
 async def wallet(update: Update, context: Desk) -> None:
     """/wallet"""
     values = await desk.office(context).wallets.view(desk.user(update).id)
-    await desk.answer(update, context, texts.wallet(values, desk.page(context)))
+    text = wallet_texts.wallet(values, desk.page(context))
+    await desk.answer(update, context, text, wallet_texts.keyboard(values))
+
+
+async def turn(update: Update, context: Desk) -> None:
+    """[Older], [Newer]: another page in place."""
+    await _show_again(update, context, desk.button(update).number)
+
+
+async def switch(update: Update, context: Desk) -> None:
+    """[Automatic payouts: on], [… off]: turns them, in place."""
+    office, me = desk.office(context), desk.user(update).id
+    values = await office.wallets.view(me)
+    await office.wallets.auto_payout(me, on=not values["auto_payout"])
+    await _show_again(update, context, 1)
+
+
+async def _show_again(update: Update, context: Desk, number: int) -> None:
+    values = await desk.office(context).wallets.view(desk.user(update).id, number)
+    text = wallet_texts.wallet(values, desk.page(context))
+    await desk.replace_pressed(update, context, text, wallet_texts.keyboard(values))
+
+
+# -- sending it to the phone ---------------------------------------------------------------------
+
+
+async def withdraw(update: Update, context: Desk) -> None:
+    """/withdraw [AMOUNT]"""
+    typed = desk.words(context)
+    await _preview(update, context, read_amount(typed, "withdraw") if typed else None)
+
+
+async def withdraw_all(update: Update, context: Desk) -> None:
+    """[Send … to …]: asks once more first."""
+    await _preview(update, context, None)
+
+
+async def _preview(update: Update, context: Desk, amount: Money | None) -> None:
+    """What would be sent, with one button; who has no number of his own is asked for it first."""
+    office, page, me = desk.office(context), desk.page(context), desk.user(update).id
+    if await office.wallets.destination(me) is None:
+        said = {"amount": amount.minor if amount else None}
+        question = wallet_texts.ask_own_number(page)
+        await asking.ask_number(update, context, asking.TO_WITHDRAW, said, question)
+        return
+    what = await office.wallets.preview(me, amount)
+    text = wallet_texts.preview(what, page)
+    await desk.answer(update, context, text, wallet_texts.confirm(what))
+
+
+async def number_known(update: Update, context: Desk, msisdn: str, said: Mapping[str, Any]) -> None:
+    """The number that was asked for is there. One that was only typed is asked for again."""
+    await desk.office(context).people.set_conversation(desk.user(update).id, None)
+    minor = said["amount"]
+    await _preview(update, context, Money(minor, Currency.KES) if minor else None)
+
+
+async def send(update: Update, context: Desk) -> None:
+    """[Yes, send]"""
+    amount = Money(desk.button(update).number, Currency.KES)
+    office, me = desk.office(context), desk.user(update).id
+    booked = await office.payouts.book_withdrawal(me, amount, desk.cause(update))
+    text = wallet_texts.sent(booked.amount, booked.to, desk.page(context))
+    await desk.replace_pressed(update, context, text)
+    desk.done(update, context)

@@ -276,6 +276,11 @@ def next_edge(
     return allowed[0]
 
 
+def allows(status: Status | None, event: Event, actor: Actor) -> bool:
+    """Whether `actor` may cause `event` in `status`, wherever it leads."""
+    return any(actor in row.by for row in _BY_KEY.get((event, status), ()))
+
+
 def next_status(
     status: Status | None, event: Event, actor: Actor, *, target: Status | None = None
 ) -> Status:

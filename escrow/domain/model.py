@@ -94,6 +94,8 @@ class Seller:
     status: SellerStatus
     payout_phone: str
     completed_deals: int = 0
+    payout_phone_since: datetime | None = None
+    suspension_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,120 @@ class Choice:
     @property
     def missing(self) -> Money:
         return self.due - self.received
+
+
+class MediaKind(StrEnum):
+    """What a person can send besides words (`deal_records.kind`)."""
+
+    PHOTO = "photo"
+    DOCUMENT = "document"
+    VOICE = "voice"
+    AUDIO = "audio"
+    VIDEO = "video"
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A file that Telegram keeps. `file_id` finds it again, `file_unique_id` is the same for the
+    same file whoever sends it, `file_size` is in bytes, `words` is its caption.
+    """
+
+    kind: MediaKind
+    file_id: str
+    file_unique_id: str
+    file_size: int | None = None
+    words: str = ""
+
+
+class Purpose(StrEnum):
+    """What somebody sent something with a deal for (`deal_records.purpose`)."""
+
+    PHOTO = "photo"  # of the thing that is sold
+    SHIPPING = "shipping"  # proof that it left
+    EVIDENCE = "evidence"  # in a dispute
+    MESSAGE = "message"  # to the other side
+
+
+@dataclass(frozen=True, slots=True)
+class DealRecord:
+    """What somebody sent with a deal: words, media or both. `sha256` is the fingerprint of the
+    media's bytes; without one, `note` says why (`too_large`, `gone`, empty: not taken yet).
+    """
+
+    id: int
+    escrow_id: str
+    purpose: Purpose
+    telegram_id: int
+    words: str
+    media: Media | None
+    at: datetime
+    dispute_id: int | None = None
+    sha256: bytes | None = None
+    note: str = ""
+
+
+class DisputeStatus(StrEnum):
+    """`escrow_disputes.status`."""
+
+    OPEN = "OPEN"
+    UNDER_REVIEW = "UNDER_REVIEW"  # an admin took it
+    RESOLVED = "RESOLVED"
+    WITHDRAWN = "WITHDRAWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A dispute. `disputed_from` is where the deal goes back to when it is withdrawn; by
+    `answer_by` the other side should say something, `answered_at` is when it first did.
+    """
+
+    id: int
+    escrow_id: str
+    raised_by: int
+    raised_role: str
+    disputed_from: Status
+    reason: str
+    status: DisputeStatus
+    opened_at: datetime
+    answer_by: datetime
+    answered_at: datetime | None = None
+    taken_by: int | None = None
+    resolution: str | None = None
+    buyer_percent: int | None = None
+    notes: str | None = None
+    closed_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in (DisputeStatus.OPEN, DisputeStatus.UNDER_REVIEW)
+
+
+class OfferKind(StrEnum):
+    """What one side offers the other (`offers.kind`)."""
+
+    SETTLE = "settle"  # a division of everything held
+    EXTEND = "extend"  # more time
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An offer for the deal as it was at `version`. A settlement says who gets what, an extension
+    how many hours are added.
+    """
+
+    id: int
+    escrow_id: str
+    kind: OfferKind
+    version: int
+    offered_by: int
+    created_at: datetime
+    seller: Money | None = None
+    buyer: Money | None = None
+    fee: Money | None = None
+    buyer_percent: int | None = None
+    hours: int | None = None
+    closed_as: str | None = None
+    closed_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Final
 
 _MSISDN: Final = re.compile(r"254[17][0-9]{8}", re.ASCII)
 _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_MASKED: Final = re.compile(r"254[17][0-9]*[*]+[0-9]{3,}", re.ASCII)
 
 
 def is_msisdn(text: str) -> bool:
@@ -53,3 +54,12 @@ def mask_shown(shown: str) -> str:
     if _HASH.fullmatch(text.lower()):
         return f"#{text[:8].lower()}"
     return f"0{text[3:]}" if text.startswith("254") else text
+
+
+def proves(shown: str, msisdn: str) -> bool:
+    """Whether a payer's number as a provider shows it says that it is `msisdn`: clear, hashed, or
+    masked with its first four and last three digits left. One that shows less proves nothing.
+    """
+    text = re.sub(r"[\s+]", "", shown).lower()
+    says = _HASH.fullmatch(text) or is_msisdn(text) or _MASKED.fullmatch(text)
+    return bool(says) and may_be(shown, msisdn)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any, Final
 
 from escrow.domain.errors import LimitReached
@@ -174,7 +175,9 @@ class Terms:
     ship_window: timedelta = timedelta(hours=72)
     release_window: timedelta = timedelta(hours=168)
     inspection: timedelta = timedelta(0)
+    require_shipping_proof: bool = True
     choice_window: timedelta = timedelta(minutes=10)
+    answer_window: timedelta = timedelta(hours=48)  # for the other side of a dispute
     new_seller_open_deals: int = 3
     new_seller_deal_max_minor: int = 10_000_00
     new_seller_until: int = 5
@@ -232,6 +235,30 @@ class Terms:
         }
 
 
+class Level(StrEnum):
+    """What a seller has shown so far (`escrow_sellers.level`)."""
+
+    NEW = "NEW"
+    BRONZE = "BRONZE"
+    SILVER = "SILVER"
+    GOLD = "GOLD"
+    DIAMOND = "DIAMOND"
+
+
+def level(sales: int, average: Fraction | None, lost_rate: Fraction) -> Level:
+    """A seller's level (flow.md 20): `sales` are COMPLETED deals, `average` is of his stars (None:
+    nobody rated), `lost_rate` the disputes he lost over the deals that ended with him.
+    """
+    stars = average or Fraction(0)
+    if sales >= 100 and stars >= Fraction("4.8") and lost_rate < Fraction("0.05"):
+        return Level.DIAMOND
+    if sales >= 50 and stars >= Fraction("4.5"):
+        return Level.GOLD
+    if sales >= 20 and stars >= 4:
+        return Level.SILVER
+    return Level.BRONZE if sales >= 5 else Level.NEW
+
+
 def _larger_half(fee: Money) -> Money:
     """The buyer's half of a split fee: the larger one, in whole steps."""
     step = fee.currency.step_minor
@@ -274,6 +301,46 @@ def divide_partial(received: Money, due: Money, fee: Money) -> Division:
     kept_fee = Money(half_up(fee.minor * received.minor, due.minor), due.currency)
     zero = Money.zero(due.currency)
     return Division(received - kept_fee, kept_fee, zero, zero)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Who gets what of everything held when a deal is divided; the three sum to the whole."""
+
+    seller: Money
+    buyer: Money
+    fee: Money
+
+
+def divide_split(holding: Money, fee: Money, buyer_percent: int) -> Shares:
+    """Everything held by percent (flow.md 15): the buyer's share of holding and pending fee
+    rounded up, the fee earned on the seller's share half up, the seller gets the rest.
+    `ValueError` outside 0 to 100.
+    """
+    if not 0 <= buyer_percent <= 100:
+        raise ValueError("a share is 0 to 100 percent")
+    whole = holding + fee
+    buyer = -(-whole.minor * buyer_percent // 100)
+    earned = min(half_up(fee.minor * (100 - buyer_percent), 100), whole.minor - buyer)
+    return _shares(whole, buyer, earned)
+
+
+def divide_fixed(holding: Money, fee: Money, seller: Money) -> Shares:
+    """A fixed amount for the seller (flow.md 15): the fee is earned in proportion, half up, the
+    buyer gets the rest. `ValueError` when it is negative or more than is held for him.
+    """
+    if not 0 <= seller.minor <= holding.minor:
+        raise ValueError("the seller gets between nothing and all that is held for him")
+    whole = holding + fee
+    earned = half_up(fee.minor * seller.minor, holding.minor)
+    return _shares(whole, whole.minor - seller.minor - earned, earned)
+
+
+def _shares(whole: Money, buyer: int, fee: int) -> Shares:
+    currency = whole.currency
+    return Shares(
+        Money(whole.minor - buyer - fee, currency), Money(buyer, currency), Money(fee, currency)
+    )
 
 
 def choice_expires(first_money_at: datetime, window: timedelta) -> datetime:

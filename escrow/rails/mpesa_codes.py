@@ -60,6 +60,7 @@ STATUS_QUESTION_FAILED: Final = {
     "2001": "misconfigured",  # wrong initiator or credential: asking on would lock it
     "2028": "misconfigured",  # not for this shortcode
     "8006": "misconfigured",  # the initiator is locked
+    "2032": "no_such_receipt",  # the receipt number does not exist
 }
 
 # rails.md 1.8. Only "Completed" is documented; the others say in words that nothing was kept.

@@ -100,7 +100,50 @@ def status_result(body: bytes) -> StatusResult:
         reference=_receipt(number, "ReceiptNo") if paid or number is not None else "",
         amount=_amount(amount, "Amount") if paid or amount is not None else None,
         parties=tuple(parties),
+        payers=_named(pairs, "DebitPartyName"),
+        receivers=_named(pairs, "CreditPartyName"),
+        happened_at=_moment_of(found),
     )
+
+
+def result(body: bytes) -> tuple[Fields, str, Fields]:
+    """(fields of the Result, its ResultCode, name → value of its parameters) of an asynchronous
+    answer. Of a party that is named twice the first stands.
+    """
+    outer = _spaceless(_fields(strict_json.loads(body), "body"))
+    inner = _spaceless(_fields(outer.get("Result"), "Result"))
+    pairs = _parameters(inner.get("ResultParameters"))
+    return inner, _code(inner.get("ResultCode")), _one_each(pairs, _PARTIES)
+
+
+def receipt_number(value: object) -> str:
+    """A receipt number in capitals. `UnreadableError`."""
+    return _receipt(value, "the receipt")
+
+
+def shillings(value: object) -> Money:
+    """An amount above zero. `UnreadableError`."""
+    return _amount(value, "the amount")
+
+
+def plain_text(value: object) -> str:
+    """Free text, trimmed and cut."""
+    return _text(value)
+
+
+def _named(pairs: Sequence[tuple[str, Any]], role: str) -> tuple[str, ...]:
+    """Everybody who stands in that role, without empty ones."""
+    return tuple(text for key, value in pairs if key == role and (text := _text(value)))
+
+
+def _moment_of(found: Fields) -> datetime | None:
+    """When the payment was done, where M-Pesa says so in a form that we know."""
+    for key in ("FinalisedTime", "FinalizedTime", "InitiatedTime"):
+        try:
+            return _instant(found.get(key), key)
+        except UnreadableError:
+            continue
+    return None
 
 
 _PARTIES: Final = ("DebitPartyName", "CreditPartyName")

@@ -40,17 +40,27 @@ def held_of(escrow: Escrow, event: Event) -> tuple[Money, Money]:
     return escrow.held_price, escrow.held_fee
 
 
-def release(escrow: Escrow, event: Event, by: By) -> Ending:
-    """All to the seller, the fee is earned."""
-    holding, fee = held_of(escrow, event)
-    return Ending(escrow, event, by, holding, Money.zero(escrow.currency), fee)
+def whole(escrow: Escrow) -> Money:
+    """Everything that was held of a deal: what its buyer gets when all goes back."""
+    holding, fee = held_of(escrow, Event.REFUND)
+    return holding + fee
 
 
-def refund(escrow: Escrow, event: Event, by: By) -> Ending:
-    """Everything back to the buyer, the fee too."""
+def release(escrow: Escrow, event: Event, by: By, cause: str = "") -> Ending:
+    """All to the seller, the fee is earned. `cause` is kept on the timeline, for a repeat."""
     holding, fee = held_of(escrow, event)
+    return Ending(escrow, event, by, holding, Money.zero(escrow.currency), fee, _data(cause))
+
+
+def refund(escrow: Escrow, event: Event, by: By, cause: str = "") -> Ending:
+    """Everything back to the buyer, the fee too. `cause` as above."""
     zero = Money.zero(escrow.currency)
-    return Ending(escrow, event, by, zero, holding + fee, zero)
+    held_of(escrow, event)
+    return Ending(escrow, event, by, zero, whole(escrow), zero, _data(cause))
+
+
+def _data(cause: str) -> dict[str, str]:
+    return {"cause": cause} if cause else {}
 
 
 async def finish(

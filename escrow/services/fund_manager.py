@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import payment_tolerance as engine
@@ -20,6 +20,7 @@ from escrow.domain.errors import (
     BooksBroken,
     DatabaseDown,
     EscrowMoved,
+    NotAllowed,
     OutcomeUnknown,
     TimedOut,
 )
@@ -41,10 +42,18 @@ from escrow.domain.money import Money
 from escrow.domain.terms import Division, Terms
 from escrow.services import postings
 from escrow.services.booking import Booking, answer_again, result_of
-from escrow.services.matching import Target, credit_key, is_second_number, still_open, target_of
+from escrow.services.matching import (
+    Target,
+    claimable,
+    credit_key,
+    is_second_number,
+    still_open,
+    target_of,
+    target_of_claim,
+)
 from escrow.services.ports import Clock
 from escrow.services.trace import Trace
-from escrow.store import escrows, ledger, outbox, payments, people, receipts
+from escrow.store import claims, escrows, ledger, outbox, payments, people, receipts
 from escrow.store.database import Connection, Database
 from escrow.store.receipts import Context, Posting
 
@@ -146,7 +155,90 @@ class EscrowFundManager:
 
         return await self._db.run(work)
 
+    async def credit_claim(
+        self,
+        receipt: Receipt,
+        evidence: Evidence,
+        claimant: int,
+        close: Callable[[Connection, PaymentResult], Awaitable[None]],
+        *,
+        at: datetime | None,
+    ) -> PaymentResult:
+        """Credits a receipt to the one who claims it (flow.md 26), once: out of suspense, or new
+        when M-Pesa or an admin (`evidence`) confirmed it. Whoever calls has made sure that it is
+        his. He becomes the buyer of `receipt.escrow_code` if that deal has none and can be paid;
+        else it goes to his wallet. `close` marks the claim in the same unit. `at`: when it was
+        paid, where the provider said so.
+
+        A receipt that is booked already gives its first answer, and `close` is not called.
+        `NotAllowed`: it may be the money of a prompt whose number is not known (`maybe_prompt`),
+        or lies under another deal's code (`other_deal`); an admin's word passes both.
+        """
+        trace = Trace(_LOG, receipt.escrow_code or "-", receipt.reference or "-")
+        trace("received", claimant=claimant)
+
+        async def work(conn: Connection) -> PaymentResult:
+            return await self._post_claim(conn, receipt, evidence, claimant, close, at, trace)
+
+        return await self._bounded(receipt, work, trace)
+
     # -- the transaction -----------------------------------------------------------------------
+
+    async def _post_claim(
+        self,
+        conn: Connection,
+        receipt: Receipt,
+        evidence: Evidence,
+        claimant: int,
+        close: Callable[[Connection, PaymentResult], Awaitable[None]],
+        at: datetime | None,
+        trace: Trace,
+    ) -> PaymentResult:
+        code = await _lock(conn, receipt)
+        if code is not None:  # its own key too: the same receipt may come without a deal
+            await receipts.lock_key(conn, credit_key(receipt))
+        context = await receipts.context(conn, code, receipt)
+        trace("locked")
+        known, by_admin = context.by_number, evidence is Evidence.ADMIN
+        if known is not None and not claimable(known):
+            trace("duplicate")
+            return answer_again(known)
+        if known is not None and known.state is ReceiptState.SUSPENSE:
+            if not by_admin and known.attempt_id is not None:
+                raise NotAllowed("maybe_prompt")
+            if not by_admin and known.escrow_id not in (None, code):
+                raise NotAllowed("other_deal")
+            evidence = evidence if by_admin else known.evidence or evidence
+            receipt = replace(receipt, amount=known.amount, happened_at=known.happened_at)
+        else:
+            prompts = [
+                prompt
+                for prompt in await claims.prompts_without_number(conn, receipt.amount, at)
+                if phone.may_be(receipt.payer_shown, prompt.phone)
+            ]
+            own = [one for one in prompts if (one.escrow_id, one.telegram_id) == (code, claimant)]
+            if own and at is not None:
+                # his own prompt's money: with its part of the wallet, or credited before
+                result = await self._post(conn, receipt, evidence, trace)
+                await close(conn, result)
+                return result
+            if prompts and not by_admin:
+                raise NotAllowed("maybe_prompt")
+            if known is not None and known.attempt_id is not None:
+                await receipts.detach(conn, known.id)
+        result = await self._credit(
+            conn,
+            receipt,
+            evidence,
+            context.escrow,
+            context,
+            None,
+            known,
+            trace,
+            target=target_of_claim(context.escrow, claimant, receipt),
+        )
+        await close(conn, result)
+        return result
 
     async def _post(
         self, conn: Connection, receipt: Receipt, evidence: Evidence, trace: Trace

@@ -15,7 +15,9 @@ from typing import Final
 
 from escrow.domain.errors import DatabaseDown, OutcomeUnknown, TimedOut
 from escrow.domain.model import Notice
+from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
+from escrow.services.payouts import Payouts
 from escrow.services.ports import Clock, Rail, UnreadableError
 from escrow.store import inbox, outbox, payments
 from escrow.store.database import Database
@@ -31,6 +33,9 @@ _BACK_OFF: Final = (
     timedelta(minutes=5),
 )
 STK, PAYBILL, STATUS, STATUS_TIMEOUT = "stk", "paybill", "status", "status_timeout"
+CLAIM, CLAIM_TIMEOUT = "claim", "claim_timeout"
+PAYOUT, PAYOUT_TIMEOUT = "payout", "payout_timeout"
+PAYOUT_ASKED, ASKED_TIMEOUT = "payout_asked", "payout_asked_timeout"
 
 
 class Intake:
@@ -44,6 +49,9 @@ class Intake:
         confirmations: Confirmations,
         admins: Sequence[int],
         path_secret: str,
+        *,
+        claims: Claims | None = None,
+        payouts: Payouts | None = None,
     ) -> None:
         self._db = database
         self._clock = clock
@@ -51,6 +59,8 @@ class Intake:
         self._confirmations = confirmations
         self._admins = tuple(admins)
         self._path_secret = path_secret
+        self._claims = claims
+        self._payouts = payouts
         self._wake = asyncio.Event()
 
     def knows(self, secret: str) -> bool:
@@ -64,7 +74,11 @@ class Intake:
             self._rail.read_stk_callback(body)
         elif route == PAYBILL:
             self._rail.read_paybill(body)
-        elif route == STATUS:
+        elif route == PAYOUT and self._payouts is not None:
+            self._payouts.check(body)
+        elif route == PAYOUT_ASKED and self._payouts is not None:
+            self._payouts.check(body, asked=True)
+        elif route in (STATUS, CLAIM):
             self._rail.read_status_result(body)
 
     async def store(
@@ -178,6 +192,15 @@ class Intake:
         if request.route == STATUS:
             result = self._rail.read_status_result(request.body)
             return await self._confirmations.on_status_result(request.token, result)
+        if request.route == CLAIM and self._claims is not None:
+            result = self._rail.read_status_result(request.body)
+            return await self._claims.on_status_result(request.token, result)
+        if self._payouts is not None and request.route == PAYOUT:
+            return await self._payouts.on_result(request.token, request.body)
+        if self._payouts is not None and request.route == PAYOUT_ASKED:
+            return await self._payouts.on_asked(request.token, request.body)
+        if self._payouts is not None and request.route == PAYOUT_TIMEOUT:
+            return await self._payouts.on_timeout(request.token)
         return "noted"  # a queue time-out says nothing; the sweep asks again
 
     async def _retry(self, request: StoredRequest, why: str, *, park: bool) -> None:

@@ -78,6 +78,28 @@ def target_of(
     return Target(decide=True, buyer=payer, joins=True)
 
 
+def claimable(known: StoredReceipt) -> bool:
+    """Whether a known receipt can be claimed: it lies in suspense, or was denied before and is
+    proved now.
+    """
+    return known.state in (ReceiptState.SUSPENSE, ReceiptState.IGNORED)
+
+
+def target_of_claim(escrow: Escrow | None, claimant: int, receipt: Receipt) -> Target:
+    """Where a proved claim goes: to the deal if it can be paid and has no other buyer, else to the
+    claimant's wallet (flow.md 26).
+    """
+    if (
+        escrow is None
+        or not escrow.can_be_paid
+        or receipt.amount.currency is not escrow.currency
+        or escrow.seller_telegram_id == claimant
+        or escrow.buyer_telegram_id not in (None, claimant)
+    ):
+        return Target(buyer=claimant)
+    return Target(decide=True, buyer=claimant, joins=escrow.buyer_telegram_id is None)
+
+
 def _holds_reservation(context: Context, receipt: Receipt) -> bool:
     """Whether money by hand is the reserver's: in his time, and not from another number."""
     if context.reserver is None or context.reserved_until is None:

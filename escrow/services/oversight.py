@@ -12,8 +12,9 @@ from typing import Any, Final
 from escrow.domain.errors import DatabaseDown, TimedOut
 from escrow.domain.model import Notice
 from escrow.services.ports import Clock
-from escrow.store import inbox, ledger, outbox, receipts
+from escrow.store import inbox, ledger, outbox, payouts, receipts
 from escrow.store.database import Connection, Database
+from escrow.store.payouts import OpenCount
 
 _FIRST_ROWS: Final = 5000
 """How far the first look of a process goes back; the full proof does the rest."""
@@ -38,6 +39,7 @@ class Health:
     clock_steady: bool
     held: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     jobs: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    payouts: OpenCount | None = None
 
 
 class Oversight:
@@ -74,10 +76,11 @@ class Oversight:
             breaks = await self._prove_new(conn)
             held = await ledger.held_totals(conn)
             jobs = await inbox.last_runs(conn)
+            leaving = await payouts.open_count(conn)
         now = self._clock.now()
         late = oldest is not None and (now - oldest).total_seconds() > 300
         word = "OK"
-        if parked or late or unconfirmed or any(job["error"] for job in jobs):
+        if leaving.by_hand or leaving.unknown or parked or late or unconfirmed or any(job["error"] for job in jobs):
             word = "WATCH"
         if breaks or not self._clock.steady:
             word = "BROKEN"
@@ -94,6 +97,7 @@ class Oversight:
             clock_steady=self._clock.steady,
             held=held,
             jobs=jobs,
+            payouts=leaving,
         )
         return self.last
 

@@ -1,13 +1,23 @@
-"""Decides and books money that leaves a wallet: wallet → payable, and the row of the payout."""
+"""Decides and books money that leaves a wallet: wallet → payable, and the row of the payout.
+
+The destination is frozen here. Nothing is sent from here: `services/payouts` does that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from escrow.domain.money import Money
+from escrow.domain import phone
+from escrow.domain.errors import Conflict, LimitReached, NotFound
+from escrow.domain.model import Notice
+from escrow.domain.money import Currency, Money
+from escrow.domain.payouts import COOL_OFF, LEAST, MOST, Payout, PayoutState, sendable
+from escrow.services import postings
+from escrow.store import ledger, outbox, payouts
 from escrow.store.database import Connection
+from escrow.store.payouts import Facts, NewPayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +42,24 @@ class BookedPayout:
 
 
 class PayoutBooking:
-    """Books payouts inside the unit that settles a deal."""
+    """Books payouts inside the unit that makes the money available.
+
+    `auto`: settled money goes to the phone by itself (AUTO_PAYOUT). `can_pay_out`: whether the
+    program can send at all; otherwise an admin pays by hand.
+    """
+
+    def __init__(
+        self,
+        *,
+        auto: bool = False,
+        can_pay_out: Callable[[], bool] = lambda: False,
+        admins: Sequence[int] = (),
+        most: Money = MOST,
+    ) -> None:
+        self._auto = auto
+        self._can_pay_out = can_pay_out
+        self._admins = tuple(admins)
+        self._most = most
 
     async def book_settled(
         self, conn: Connection, legs: Sequence[SettledLeg], now: datetime
@@ -40,4 +67,131 @@ class PayoutBooking:
         """Settled money goes to the phone by itself (flow.md 16). What stays in the wallet is
         simply not in the answer.
         """
-        return []
+        if not self._auto or not legs:
+            return []
+        facts = await payouts.settled_facts(
+            conn, [(leg.escrow_id, leg.telegram_id) for leg in legs]
+        )
+        new = []
+        for place, known in facts:
+            leg = legs[place]
+            amount = sendable(leg.amount)
+            to = _settled_to(leg, known)
+            if amount is None or to is None or not known.auto_payout:
+                continue
+            cause = f"settlement:{leg.escrow_id}:{leg.leg}"
+            new.append(self._new(cause, leg.telegram_id, amount, to, known, leg=leg, now=now))
+        return await self._book(conn, new, now)
+
+    async def book_withdrawal(
+        self, conn: Connection, telegram_id: int, amount: Money, cause: str, now: datetime
+    ) -> BookedPayout:
+        """A person sends (a part of) his wallet to his phone. The same cause again gives the first
+        answer.
+
+        `LimitReached`: dollars, cents, too little, too much, more than there is; `NotFound`
+        (`no_own_number`); `Conflict` when the cause was used for another amount.
+        """
+        cause = f"withdraw:{cause}"
+        available = await ledger.lock_wallet(conn, telegram_id, amount.currency)
+        before = await payouts.by_cause(conn, cause)
+        if before is not None:
+            if (before.telegram_id, before.amount) != (telegram_id, amount):
+                raise Conflict(f"{cause} was used for another withdrawal")
+            return _booked(before)
+        if amount.currency is not Currency.KES:
+            raise LimitReached("withdraw_dollars", amount=available)
+        if not amount.is_whole_step():
+            raise LimitReached("withdraw_cents")
+        if amount > available:
+            raise LimitReached("withdraw_short", wallet=available)
+        if amount < LEAST:
+            raise LimitReached("withdraw_small", minimum=LEAST, wallet=available)
+        if amount > self._most:
+            raise LimitReached("withdraw_large", maximum=self._most)
+        known = await payouts.person_facts(conn, telegram_id)
+        to = _own_number(known) if known else None
+        if known is None or to is None:
+            raise NotFound("no_own_number")
+        new = self._new(cause, telegram_id, amount, to, known, leg=None, now=now)
+        (booked,) = await self._book(conn, [new], now)
+        return booked
+
+    def _new(
+        self,
+        cause: str,
+        telegram_id: int,
+        amount: Money,
+        to: str,
+        known: Facts,
+        *,
+        leg: SettledLeg | None,
+        now: datetime,
+    ) -> NewPayout:
+        suspended = known.suspended and (leg is None or leg.leg == "seller")
+        note = "suspended" if suspended else "" if self._can_pay_out() else "no_keys"
+        waits = None
+        if to == known.payout_phone and known.payout_phone_since is not None:
+            waits = known.payout_phone_since + COOL_OFF
+        return NewPayout(
+            cause=cause,
+            telegram_id=telegram_id,
+            amount=amount,
+            destination=to,
+            state=PayoutState.MANUAL if note else PayoutState.READY,
+            note=note,
+            not_before=waits if waits is not None and waits > now else None,
+            escrow_id=leg.escrow_id if leg else None,
+            leg=leg.leg if leg else None,
+        )
+
+    async def _book(
+        self, conn: Connection, new: Sequence[NewPayout], now: datetime
+    ) -> list[BookedPayout]:
+        if not new:
+            return []
+        made = await payouts.insert(conn, new, now)
+        await ledger.post(conn, [postings.payout_booked(one, now) for one in made])
+        by_hand = [one for one in made if one.state is PayoutState.MANUAL]
+        await outbox.queue(conn, manual_cards(by_hand, self._admins), now)
+        return [_booked(one) for one in made]
+
+
+def manual_cards(waiting: Sequence[Payout], admins: Sequence[int]) -> list[Notice]:
+    """Every admin's card of a payout that a person has to make. It names the full number."""
+    return [
+        Notice(
+            f"payout:{one.id}:{one.note}",
+            "payout_manual",
+            admin,
+            {
+                "payout": one.id,
+                "amount": str(one.amount),
+                "number": one.destination,
+                "code": one.escrow_id,
+                "why": one.note,
+                "not_before": one.not_before.isoformat() if one.not_before else None,
+            },
+            one.escrow_id,
+        )
+        for one in waiting
+        for admin in admins
+    ]
+
+
+def _booked(one: Payout) -> BookedPayout:
+    return BookedPayout(one.id, one.escrow_id, one.leg, one.amount, phone.mask(one.destination))
+
+
+def _settled_to(leg: SettledLeg, known: Facts) -> str | None:
+    """A release goes to the payout number; a refund to where the money came from, else to the
+    buyer's own number.
+    """
+    if leg.leg == "seller":
+        return known.payout_phone
+    return known.funding_phone or (known.phone if known.phone_is_contact else None)
+
+
+def _own_number(known: Facts) -> str | None:
+    """A seller's payout number, else the number that Telegram vouches for."""
+    return known.payout_phone or (known.phone if known.phone_is_contact else None)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from escrow.domain.errors import InvalidInput, NotAllowed, NotFound
 from escrow.domain.flow import Actor
 from escrow.domain.model import By, Notice, Person, Seller, SellerStatus
+from escrow.domain.phone import is_msisdn, mask
 from escrow.services.ports import Clock
 from escrow.store import escrows, outbox, people
-from escrow.store.database import Database
+from escrow.store.database import Connection, Database
 
 SHOP_NAME_CHARS: Final = 60
+REASON_CHARS: Final = 500
 
 
 class People:
@@ -45,6 +48,18 @@ class People:
         async with self._db.unit() as conn:
             await people.set_phone(conn, telegram_id, msisdn, is_contact=is_contact)
 
+    async def set_language(self, telegram_id: int, language: str) -> None:
+        """`en` or `sw`, from now on. `InvalidInput`."""
+        if language not in ("en", "sw"):
+            raise InvalidInput("language")
+        async with self._db.unit() as conn:
+            await people.set_language(conn, telegram_id, language)
+
+    async def person(self, telegram_id: int) -> Person | None:
+        """Whoever wrote to the bot before, or None."""
+        async with self._db.reading() as conn:
+            return await people.person(conn, telegram_id)
+
     async def blocked(self, telegram_id: int) -> None:
         """Telegram says that he blocked the bot; his next message undoes it."""
         async with self._db.unit() as conn:
@@ -73,71 +88,150 @@ class People:
         """A new seller waits for an admin; the admins hear of it. The same person again gets his
         account as it is.
         """
-        name = " ".join(shop_name.split())
-        if not 2 <= len(name) <= SHOP_NAME_CHARS:
-            raise InvalidInput("shop_name", maximum=SHOP_NAME_CHARS)
+        name = _shop_name(shop_name)
         now = self._clock.now()
         async with self._db.unit() as conn:
             row = await people.insert_seller(conn, telegram_id, name, msisdn, now)
             seller = await people.seller_of(conn, telegram_id)
             assert seller is not None  # noqa: S101 inserted now or before
             if row is not None:
-                by = str(By(Actor.SELLER, telegram_id))
-                await people.add_seller_history(
-                    conn, row, SellerStatus.PENDING, by, "registered", now
-                )
-                await outbox.queue(
-                    conn,
-                    [
-                        Notice(
-                            f"seller:{row}",
-                            "seller_waits",
-                            admin,
-                            {"id": row, "shop": name, "telegram_id": telegram_id},
-                        )
-                        for admin in self._admins
-                    ],
-                    now,
-                )
+                await _history(conn, seller, By(Actor.SELLER, telegram_id), "registered", now)
+                await self._tell_admins(conn, seller, f"seller:{row}", now)
         return seller
+
+    async def rename_shop(self, telegram_id: int, shop_name: str) -> Seller:
+        """Another name for one's shop, while it waits for an admin; the admins hear of it. What
+        was verified keeps its name: `NotAllowed`. `NotFound`, `InvalidInput`.
+        """
+        name = _shop_name(shop_name)
+        now = self._clock.now()
+        async with self._db.unit() as conn:
+            seller = await _own_shop(conn, telegram_id)
+            if seller.shop_name != name and seller.status is not SellerStatus.PENDING:
+                raise NotAllowed("shop_name_fixed", shop=seller.shop_name)
+            if await people.rename_shop(conn, seller.id, name):
+                seller = await _own_shop(conn, telegram_id)
+                await _history(conn, seller, By(Actor.SELLER, telegram_id), "renamed", now)
+                cause = f"seller:{seller.id}:{now.isoformat()}"
+                await self._tell_admins(conn, seller, cause, now)
+        return seller
+
+    async def _tell_admins(
+        self, conn: Connection, seller: Seller, cause: str, now: datetime
+    ) -> None:
+        values = {"id": seller.id, "shop": seller.shop_name, "telegram_id": seller.telegram_id}
+        notices = [Notice(cause, "seller_waits", admin, values) for admin in self._admins]
+        await outbox.queue(conn, notices, now)
+
+    async def change_payout_phone(self, telegram_id: int, msisdn: str) -> tuple[Seller, bool]:
+        """Another number for payouts, which then rest for a day (`payout_phone_since`); told to
+        the seller's chat, in case it was not he. (seller, whether it changed). `NotFound`,
+        `InvalidInput`.
+        """
+        if not is_msisdn(msisdn):
+            raise InvalidInput("phone")
+        now = self._clock.now()
+        async with self._db.unit() as conn:
+            before = await _own_shop(conn, telegram_id)
+            changed = await people.change_payout_phone(conn, before.id, msisdn, now)
+            seller = await _own_shop(conn, telegram_id)
+            if changed:
+                old, new = mask(before.payout_phone), mask(msisdn)
+                reason = f"payout number {old} -> {new}"
+                await _history(conn, seller, By(Actor.SELLER, telegram_id), reason, now)
+                cause = f"payout_phone:{seller.id}:{now.isoformat()}"
+                values = {"shop": seller.shop_name, "old": old, "new": new}
+                notice = Notice(cause, "payout_number_changed", telegram_id, values)
+                await outbox.queue(conn, [notice], now)
+        return seller, changed
 
     async def seller_of(self, telegram_id: int) -> Seller | None:
         async with self._db.reading() as conn:
             return await people.seller_of(conn, telegram_id)
 
+    async def seller(self, seller_id: int) -> Seller:
+        """`NotFound`."""
+        async with self._db.reading() as conn:
+            found = await people.seller(conn, seller_id)
+        if found is None:
+            raise NotFound("no_seller", number=seller_id)
+        return found
+
     async def verify_seller(self, number: int, admin: int) -> tuple[Seller, bool]:
         """Verifies a seller, by row id or Telegram id, lifts a suspension, and makes his waiting
-        deals payable. (seller, whether anything changed). `NotFound`.
+        deals payable. (seller, whether anything changed). `NotFound`, `NotAllowed`.
         """
         now = self._clock.now()
         async with self._db.unit() as conn:
-            found = await people.seller(conn, number) or await people.seller_of(conn, number)
-            if found is None:
-                raise NotFound("no_seller", number=number)
-            if found.telegram_id == admin:
-                raise NotAllowed("own_seller")
-            locked = await people.seller(conn, found.id, lock=True)
-            assert locked is not None  # noqa: S101 sellers are never deleted
-            changed = await people.verify_seller(conn, found.id, admin, now)
-            if changed:
-                reason = "lifted" if locked.status is SellerStatus.SUSPENDED else "verified"
-                by = str(By(Actor.ADMIN, admin))
-                await people.add_seller_history(
-                    conn, found.id, SellerStatus.VERIFIED, by, reason, now
-                )
-                opened = await escrows.start_paying(conn, found.id, now)
-                await outbox.queue(
-                    conn,
-                    [
-                        Notice(
-                            f"verified:{found.id}:{now.isoformat()}",
-                            "seller_verified",
-                            found.telegram_id,
-                            {"shop": found.shop_name, "codes": opened},
-                        )
-                    ],
-                    now,
-                )
-            seller = await people.seller(conn, found.id)
+            before = await _judged(conn, number, admin)
+            changed = await people.verify_seller(conn, before.id, admin, now)
+            seller = await people.seller(conn, before.id)
             assert seller is not None  # noqa: S101 sellers are never deleted
+            if changed:
+                lifted = before.status is SellerStatus.SUSPENDED
+                reason = "lifted" if lifted else "verified"
+                await _history(conn, seller, By(Actor.ADMIN, admin), reason, now)
+                opened = await escrows.start_paying(conn, seller.id, now)
+                notice = Notice(
+                    f"verified:{seller.id}:{now.isoformat()}",
+                    "seller_restored" if lifted else "seller_verified",
+                    seller.telegram_id,
+                    {"shop": seller.shop_name, "codes": opened},
+                )
+                await outbox.queue(conn, [notice], now)
         return seller, changed
+
+    async def suspend_seller(self, number: int, admin: int, reason: str) -> tuple[Seller, bool]:
+        """Suspends a seller, by row id or Telegram id: no new deals, unpaid ones can't be paid,
+        funded ones go on, payouts wait. He is told the reason. (seller, whether anything
+        changed). `NotFound`, `NotAllowed`, `InvalidInput` without a reason.
+        """
+        why = " ".join(reason.split())
+        if not 1 <= len(why) <= REASON_CHARS:
+            raise InvalidInput("suspension_reason", maximum=REASON_CHARS)
+        now = self._clock.now()
+        async with self._db.unit() as conn:
+            before = await _judged(conn, number, admin)
+            changed = await people.suspend_seller(conn, before.id, admin, why, now)
+            seller = await people.seller(conn, before.id)
+            assert seller is not None  # noqa: S101 sellers are never deleted
+            if changed:
+                await _history(conn, seller, By(Actor.ADMIN, admin), why, now)
+                cause = f"suspended:{seller.id}:{now.isoformat()}"
+                values = {"shop": seller.shop_name, "reason": why}
+                notice = Notice(cause, "seller_suspended", seller.telegram_id, values)
+                await outbox.queue(conn, [notice], now)
+        return seller, changed
+
+
+def _shop_name(typed: str) -> str:
+    name = " ".join(typed.split())
+    if not 2 <= len(name) <= SHOP_NAME_CHARS:
+        raise InvalidInput("shop_name", maximum=SHOP_NAME_CHARS)
+    return name
+
+
+async def _own_shop(conn: Connection, telegram_id: int) -> Seller:
+    """One's own account, locked. `NotFound`."""
+    found = await people.seller_of(conn, telegram_id)
+    if found is None:
+        raise NotFound("not_a_seller")
+    locked = await people.seller(conn, found.id, lock=True)
+    assert locked is not None  # noqa: S101 sellers are never deleted
+    return locked
+
+
+async def _judged(conn: Connection, number: int, admin: int) -> Seller:
+    """The seller that an admin names, locked; nobody judges himself. `NotFound`, `NotAllowed`."""
+    found = await people.seller(conn, number) or await people.seller_of(conn, number)
+    if found is None:
+        raise NotFound("no_seller", number=number)
+    if found.telegram_id == admin:
+        raise NotAllowed("own_seller")
+    locked = await people.seller(conn, found.id, lock=True)
+    assert locked is not None  # noqa: S101 sellers are never deleted
+    return locked
+
+
+async def _history(conn: Connection, seller: Seller, by: By, reason: str, now: datetime) -> None:
+    await people.add_seller_history(conn, seller.id, seller.status, str(by), reason, now)

@@ -88,13 +88,17 @@ class PaybillPayment:
 @dataclass(frozen=True, slots=True)
 class StatusResult:
     """What TransactionStatus says of a receipt. PAID: completed. UNKNOWN: the question failed,
-    which says nothing about the payment.
+    which says nothing about the payment. `parties` are all who are named, `payers` and `receivers`
+    those named as such; M-Pesa names us among the payers of our own receipts, too.
     """
 
     answer: Answer
     reference: str = ""
     amount: Money | None = None
     parties: Sequence[str] = ()
+    payers: Sequence[str] = ()
+    receivers: Sequence[str] = ()
+    happened_at: datetime | None = None
 
 
 class UnreadableError(Exception):
@@ -129,6 +133,62 @@ class Rail(Protocol):
     def read_status_result(self, body: bytes) -> StatusResult: ...
 
 
+class Blame(StrEnum):
+    """Whose a refusal of a payout is, which decides what follows."""
+
+    PAYEE = "payee"  # his number can't take it: back to his wallet
+    OURS = "ours"  # float, pace, set-up: the money stays on its way, sent again later
+    STOP = "stop"  # our API user is refused: trying on would lock it
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutAnswer:
+    """What M-Pesa says of a payout. PENDING: accepted, a result will come. `blame` is set when it
+    is DECLINED; only then nothing was paid for certain.
+    """
+
+    verdict: Verdict
+    code: str = ""
+    reason: str = ""
+    blame: Blame | None = None
+    conversation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutResult:
+    """A result about a payout, asked for or not. `ocid`: the request it is about, as we named it.
+    Receipt and amount are only set when it says paid; `receiver` is whom it was paid to, as shown.
+    """
+
+    answer: PayoutAnswer
+    ocid: str
+    reference: str = ""
+    amount: Money | None = None
+    receiver: str = ""
+
+
+class PayoutRail(Protocol):
+    """The paying-out half of M-Pesa (`rails/mpesa_payouts.py`)."""
+
+    @property
+    def can_pay(self) -> bool:
+        """Whether its keys are set."""
+
+    @property
+    def credential(self) -> str:
+        """A digest that names the API user and his secret, in hex."""
+
+    async def pay(
+        self, *, ocid: str, phone: str, amount: Money, result_url: str, timeout_url: str
+    ) -> PayoutAnswer: ...
+
+    async def ask(self, *, ocid: str, result_url: str, timeout_url: str) -> PayoutAnswer: ...
+
+    def read_result(self, body: bytes) -> PayoutResult: ...
+
+    def read_asked(self, body: bytes) -> PayoutResult: ...
+
+
 class Sent(StrEnum):
     """What became of a message."""
 
@@ -154,3 +214,22 @@ class Messenger(Protocol):
     async def send(
         self, chat_id: int, kind: str, params: Mapping[str, Any], language: str
     ) -> SendResult: ...
+
+
+class FileTooLarge(Exception):
+    """More than a bot may fetch; it will not become less."""
+
+
+class FileGone(Exception):
+    """The provider does not give it; mostly it is gone for good."""
+
+
+class FetchLater(Exception):
+    """Nobody can say now: ask again later."""
+
+
+class Files(Protocol):
+    """Fetches what people sent."""
+
+    async def fetch(self, file_id: str) -> bytes:
+        """The bytes. `FileTooLarge`, `FileGone`, `FetchLater`."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from escrow.domain.model import Entry, Journal
 from escrow.domain.money import Money
+from escrow.domain.payouts import Payout
 from escrow.domain.terms import Division
 
 EXTERNAL: Final = {"mpesa": "mpesa:utility"}
@@ -163,3 +164,34 @@ def settled(
     divided = "split" if seller[1] or fee else "refund"
     kind = divided if buyer[1] else "release"
     return Journal(kind, f"settlement:{escrow_id}", holding.currency, tuple(entries), at, escrow_id)
+
+
+def _payout(
+    kind: str, key: str, payout: Payout, source: Source, target: Source, at: datetime
+) -> Journal:
+    return Journal(
+        kind,
+        f"{key}:{payout.id}",
+        payout.amount.currency,
+        (Entry(*source, -payout.amount.minor), Entry(*target, payout.amount.minor)),
+        at,
+        payout.escrow_id,
+    )
+
+
+def payout_booked(payout: Payout, at: datetime) -> Journal:
+    """Money is on its way out: wallet → payable."""
+    source = ("wallet", str(payout.telegram_id))
+    return _payout("payout", "payout", payout, source, ("payable", str(payout.id)), at)
+
+
+def payout_paid(payout: Payout, at: datetime) -> Journal:
+    """It arrived: payable → external."""
+    source = ("payable", str(payout.id))
+    return _payout("payout_paid", "payout_paid", payout, source, external("mpesa"), at)
+
+
+def payout_failed(payout: Payout, at: datetime) -> Journal:
+    """It can't be paid: payable → wallet."""
+    source, target = ("payable", str(payout.id)), ("wallet", str(payout.telegram_id))
+    return _payout("payout_returned", "payout_failed", payout, source, target, at)

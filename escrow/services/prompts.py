@@ -146,13 +146,14 @@ class Prompts:
                 raise EscrowMoved
         asked = (missing - part).up_to_step()
         if not asked:
-            raise LimitReached("wallet_is_enough")
+            raise LimitReached("wallet_is_enough", deal=escrow.id)
         if escrow.buyer_telegram_id is None:
             await self._reserve(conn, escrow.id, telegram_id, now)
         asking = await payments.open_attempt(conn, escrow.id)
         if asking is not None:
             raise LimitReached(
                 "prompt_open",
+                deal=escrow.id,
                 phone=mask(asking.phone),
                 rings=asking.checkout_request_id is not None,
             )
@@ -194,7 +195,7 @@ class Prompts:
         if escrow.buyer_telegram_id not in (None, telegram_id):
             raise NotFound("no_deal", code=code)
         if not escrow.can_be_paid:
-            raise NotAllowed("not_payable", status=str(escrow.status))
+            raise NotAllowed("not_payable", status=str(escrow.status), deal=code)
         return escrow
 
     async def _caps(
@@ -213,19 +214,21 @@ class Prompts:
         again = self._terms.repeat_prompt_after
         if recent.same_amount_at is not None and now < recent.same_amount_at + again:
             wait = recent.same_amount_at + again - now
-            raise LimitReached("same_amount_too_soon", seconds=int(wait.total_seconds()) + 1)
+            raise LimitReached(
+                "same_amount_too_soon", seconds=int(wait.total_seconds()) + 1, deal=deal
+            )
 
     async def _reserve(
         self, conn: Connection, escrow_id: str, telegram_id: int, now: datetime
     ) -> None:
         held = await payments.reservation(conn, escrow_id, now)
         if held is not None and held[0] != telegram_id:
-            raise NotAllowed("reserved", until=held[1])
+            raise NotAllowed("reserved", until=held[1], deal=escrow_id)
         if held is not None:
             return  # paying again prolongs nothing, or it could be held for ever
         made = await payments.count_reservation(conn, escrow_id, telegram_id)
         if made > self._terms.reservations_per_user:
-            raise LimitReached("too_many_reservations")
+            raise LimitReached("too_many_reservations", deal=escrow_id)
         if not await payments.reserve(
             conn, escrow_id, telegram_id, now + self._terms.reservation, now
         ):

@@ -11,7 +11,7 @@ from datetime import datetime
 from escrow.domain import codes
 from escrow.domain.errors import NotFound
 from escrow.domain.flow import Actor
-from escrow.domain.model import By, Escrow
+from escrow.domain.model import By, Dispute, Escrow
 from escrow.domain.money import Money
 from escrow.domain.terms import Terms
 from escrow.services.payout_booking import PayoutBooking
@@ -22,7 +22,9 @@ from escrow.store.database import Connection, Database
 
 @dataclass(frozen=True, slots=True)
 class DealView:
-    """A deal as one person sees it: `role` is buyer, seller or guest."""
+    """A deal as one person sees it: `role` is buyer, seller or guest, `phone` his own number,
+    `dispute` the open one, `withdrawn` whether one was withdrawn before.
+    """
 
     escrow: Escrow
     role: str
@@ -30,6 +32,9 @@ class DealView:
     reserved_by_other: bool
     choice_open_until: datetime | None = None
     choice_id: int | None = None
+    phone: str | None = None
+    dispute: Dispute | None = None
+    withdrawn: bool = False
 
 
 class DealWork:

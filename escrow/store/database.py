@@ -68,6 +68,7 @@ CONSTRAINTS: Final[dict[str, Callable[[str], AmanaError]]] = {
     "deal_money_matches": BooksBroken,
     "deal_settled_once": BooksBroken,
     "settlement_whole": BooksBroken,
+    "payout_reference_once": lambda detail: NotAllowed("receipt_used"),
     "settlements_pkey": lambda detail: EscrowMoved(),
 }
 """Constraint name → the error it means. Anything else is a `Fault`."""

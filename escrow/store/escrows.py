@@ -158,6 +158,15 @@ async def get(conn: Connection, escrow_id: str) -> Escrow:
     return from_row(row)
 
 
+async def get_many(conn: Connection, codes: Sequence[str]) -> list[Escrow]:
+    """Reads deals, in the order of their codes' list. `NotFound` when one is missing."""
+    found = {row["id"]: from_row(row) for row in await conn.fetch(_SQL["read_many"], list(codes))}
+    for code in codes:
+        if code not in found:
+            raise NotFound("no_deal", code=code)
+    return [found[code] for code in codes]
+
+
 async def deals_of(conn: Connection, telegram_id: int, limit: int = 20) -> list[Escrow]:
     """A person's deals as buyer or seller, newest first."""
     return [from_row(row) for row in await conn.fetch(_SQL["deals_of"], telegram_id, limit)]
@@ -235,9 +244,43 @@ async def due_to_cancel(
     return [row["id"] for row in rows]
 
 
+async def due_to_release(
+    conn: Connection,
+    now: datetime,
+    limit: int,
+    only: Sequence[str] | None = None,
+    but: Sequence[str] = (),
+) -> list[str]:
+    """Locks and returns deals whose buyer's time is over, without those named in `but`."""
+    rows = await conn.fetch(_SQL["due_to_release"], now, limit, only, list(but))
+    return [row["id"] for row in rows]
+
+
+async def due_to_refund(
+    conn: Connection,
+    now: datetime,
+    limit: int,
+    only: Sequence[str] | None = None,
+    but: Sequence[str] = (),
+) -> list[str]:
+    """Locks and returns deals that were not sent in time, without those named in `but`."""
+    rows = await conn.fetch(_SQL["due_to_refund"], now, limit, only, list(but))
+    return [row["id"] for row in rows]
+
+
 async def start_paying(conn: Connection, seller_id: int, now: datetime) -> list[str]:
     """Makes a verified seller's waiting deals payable; returns their codes."""
     return [row["id"] for row in await conn.fetch(_SQL["start_paying"], seller_id, now)]
+
+
+async def start_paying_deal(conn: Connection, escrow_id: str, now: datetime) -> None:
+    """Makes a deal payable that its seller has accepted."""
+    await conn.execute(_SQL["start_paying_deal"], escrow_id, now)
+
+
+async def open_proposals_of_buyer(conn: Connection, telegram_id: int) -> int:
+    """How many deals of a buyer wait for their seller's word."""
+    return int(await conn.fetchval(_SQL["open_proposals_of_buyer"], telegram_id))
 
 
 async def open_deals_of_seller(conn: Connection, seller_id: int) -> int:
@@ -248,6 +291,11 @@ async def open_deals_of_seller(conn: Connection, seller_id: int) -> int:
 async def timeline(conn: Connection, escrow_id: str) -> list[Mapping[str, Any]]:
     """Every event of a deal, oldest first."""
     return [dict(row) for row in await conn.fetch(_SQL["timeline"], escrow_id)]
+
+
+async def caused(conn: Connection, escrow_id: str, event: str, cause: str) -> bool:
+    """Whether that event of a deal came of this cause."""
+    return bool(await conn.fetchval(_SQL["caused"], escrow_id, event, cause))
 
 
 async def tolerated_shortages(conn: Connection, telegram_id: int, since: datetime) -> int:

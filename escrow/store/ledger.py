@@ -73,13 +73,6 @@ async def wallets(conn: Connection, telegram_id: int) -> list[Money]:
     ]
 
 
-async def wallet_entries(
-    conn: Connection, telegram_id: int, limit: int = 5
-) -> list[Mapping[str, Any]]:
-    """The last movements of a person's wallets, newest first."""
-    return [dict(row) for row in await conn.fetch(_SQL["wallet_entries"], str(telegram_id), limit)]
-
-
 async def held_in_deals(conn: Connection, telegram_id: int) -> list[Mapping[str, Any]]:
     """Per currency: paid into open deals as buyer, coming from open deals as seller."""
     return [dict(row) for row in await conn.fetch(_SQL["held_in_deals"], telegram_id)]

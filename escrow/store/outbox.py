@@ -27,6 +27,15 @@ class DueNotice:
     language: str
 
 
+@dataclass(frozen=True, slots=True)
+class SentNotice:
+    """A notice that somebody has before him."""
+
+    kind: str
+    params: Mapping[str, Any]
+    escrow_id: str | None
+
+
 async def queue(conn: Connection, notices: Sequence[Notice], now: datetime) -> None:
     """Queues notices; one that was queued before for the same cause is left alone."""
     if not notices:
@@ -73,3 +82,9 @@ async def backlog(conn: Connection) -> tuple[int, datetime | None]:
     row = await conn.fetchrow(_SQL["backlog"])
     assert row is not None  # noqa: S101 a count always comes
     return row["waiting"], row["oldest"]
+
+
+async def message(conn: Connection, chat_id: int, message_id: int) -> SentNotice | None:
+    """The notice that became this message; None when it was none."""
+    row = await conn.fetchrow(_SQL["message"], chat_id, message_id)
+    return SentNotice(**dict(row)) if row else None

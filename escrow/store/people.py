@@ -32,6 +32,8 @@ def _seller(row: Row) -> Seller:
         shop_name=row["shop_name"],
         status=SellerStatus(row["status"]),
         payout_phone=row["payout_phone"],
+        payout_phone_since=row["payout_phone_since"],
+        suspension_reason=row["suspension_reason"],
     )
 
 
@@ -50,6 +52,11 @@ async def seen(
 async def person(conn: Connection, telegram_id: int) -> Person | None:
     row = await conn.fetchrow(_SQL["person"], telegram_id)
     return _person(row) if row else None
+
+
+async def lock_person(conn: Connection, telegram_id: int) -> None:
+    """What one person may do so many times is counted one after the other."""
+    await conn.execute(_SQL["lock_person"], telegram_id)
 
 
 async def set_phone(conn: Connection, telegram_id: int, phone: str, *, is_contact: bool) -> None:
@@ -95,6 +102,30 @@ async def seller(conn: Connection, seller_id: int, *, lock: bool = False) -> Sel
 async def verify_seller(conn: Connection, seller_id: int, admin: int, now: datetime) -> bool:
     """Verifies a pending or suspended seller; False when he is verified already."""
     return await conn.fetchval(_SQL["verify_seller"], seller_id, now, admin) is not None
+
+
+async def suspend_seller(
+    conn: Connection, seller_id: int, admin: int, reason: str, now: datetime
+) -> bool:
+    """Suspends a seller; False when he is suspended already."""
+    return await conn.fetchval(_SQL["suspend_seller"], seller_id, now, admin, reason) is not None
+
+
+async def rename_shop(conn: Connection, seller_id: int, shop_name: str) -> bool:
+    """Another name for a shop that waits for an admin; False when that is over, or it is the
+    same.
+    """
+    return await conn.fetchval(_SQL["rename_shop"], seller_id, shop_name) is not None
+
+
+async def change_payout_phone(conn: Connection, seller_id: int, phone: str, now: datetime) -> bool:
+    """Another payout number from now on; False when it is the same."""
+    return await conn.fetchval(_SQL["change_payout_phone"], seller_id, phone, now) is not None
+
+
+async def owns_number_of(conn: Connection, telegram_id: int, seller_id: int) -> bool:
+    """Whether a person's number is the seller's, for payouts or as a buyer."""
+    return bool(await conn.fetchval(_SQL["owns_number_of"], telegram_id, seller_id))
 
 
 async def add_seller_history(

@@ -31,6 +31,12 @@ _ROUTES: Final = {
     "c": (intake.PAYBILL, False, {"ResultCode": 0, "ResultDesc": "Success"}),
     "r": (intake.STATUS, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
     "t": (intake.STATUS_TIMEOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
+    "q": (intake.CLAIM, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
+    "p": (intake.PAYOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
+    "o": (intake.PAYOUT_TIMEOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
+    "a": (intake.PAYOUT_ASKED, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
+    "b": (intake.ASKED_TIMEOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
+    "u": (intake.CLAIM_TIMEOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
 }
 """Letter in the path → (route, whether a token follows, what M-Pesa is answered)."""
 

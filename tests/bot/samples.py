@@ -3,38 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
-from escrow.bot import admin_texts, deal_texts, texts
+from escrow.bot import (
+    admin_texts,
+    deal_texts,
+    dispute_texts,
+    paid_texts,
+    ruling_texts,
+    settle_texts,
+    shipping_texts,
+    talk_texts,
+    texts,
+    wallet_texts,
+)
 from escrow.bot.commands import USER_COMMANDS
 from escrow.bot.notices import NOTICES
-from escrow.bot.page import Page
+from escrow.bot.page import Page, speaking
 from escrow.bot.prompt_words import REASONS
 from escrow.bot.refusals import REFUSALS
+from escrow.domain.claims import Claim, ClaimState
 from escrow.domain.flow import Status
 from escrow.domain.model import (
     Attempt,
     AttemptState,
     Channel,
     Choice,
+    DealRecord,
+    Dispute,
+    DisputeStatus,
     Escrow,
     Evidence,
+    Media,
+    MediaKind,
+    Offer,
+    OfferKind,
+    Purpose,
     ReceiptState,
     Seller,
     SellerStatus,
     StoredReceipt,
 )
 from escrow.domain.money import Currency, Money
-from escrow.domain.terms import FeePayer, Terms
+from escrow.domain.terms import FeePayer, Terms, divide_split
 from escrow.services.choice_tokens import Action
 from escrow.services.choices import Pressed
+from escrow.services.dividing import Ended
 from escrow.services.oversight import Health
+from escrow.services.payout_booking import BookedPayout
 from escrow.services.ports import Answer, Verdict
 from escrow.services.prompts import Started
+from escrow.services.records import DealRecords
+from escrow.services.wallets import Withdrawal
 from escrow_service import DealView
 
 NOW: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -52,8 +77,8 @@ CHOICE: Final = Choice(
 HEADS: Final = ("said by a person",)
 
 
-def page(*, sandbox: bool = True) -> Page:
-    return Page("en", ZoneInfo("Africa/Nairobi"), NOW, sandbox, "AMANA LTD", "174379", "AmanaBot")
+def page(*, sandbox: bool = True, language: str = "en") -> Page:
+    return Page(language, ZoneInfo("Africa/Nairobi"), NOW, sandbox, "AMANA LTD", "174379", "AmanaBot")
 
 
 def kes(amount: int) -> Money:
@@ -95,11 +120,25 @@ def escrow(said: str, status: Status = Status.PENDING, **changes: Any) -> Escrow
 def view(said: str, role: str = "buyer", **changes: Any) -> DealView:
     extra = {
         key: changes.pop(key)
-        for key in ("wallet", "reserved_by_other", "choice_open_until", "choice_id")
+        for key in (
+            "wallet",
+            "reserved_by_other",
+            "choice_open_until",
+            "choice_id",
+            "dispute",
+            "withdrawn",
+        )
         if key in changes
     }
     values = {"wallet": kes(0), "reserved_by_other": False, **extra}
     return DealView(escrow=escrow(said, **changes), role=role, **values)
+
+
+def dispute(said: str, raised: str) -> Dispute:
+    by = {"buyer": 3001, "seller": 2001}[raised]
+    return Dispute(
+        4, CODE, by, raised, Status.SHIPPED, said, DisputeStatus.OPEN, NOW, NOW + timedelta(hours=48)
+    )
 
 
 def seller(said: str, status: SellerStatus = SellerStatus.PENDING) -> Seller:
@@ -145,6 +184,25 @@ def receipt(said: str, state: ReceiptState) -> StoredReceipt:
     )
 
 
+def claim(state: ClaimState, why: str = "") -> Claim:
+    return Claim(
+        id=9,
+        token="0" * 32,
+        telegram_id=3001,
+        escrow_id=CODE,
+        reference="SG632NMUAB",
+        receipt_id=None,
+        state=state,
+        why=why,
+        claimed=None,
+        amount=None,
+        payer_shown="",
+        happened_at=None,
+        created_at=NOW,
+        checks=0,
+    )
+
+
 def health(said: str, word: str = "BROKEN") -> Health:
     return Health(
         word=word,
@@ -175,6 +233,7 @@ def notice_values(said: str) -> dict[str, dict[str, Any]]:
         "waived": "KES 100",
         "ship_by": LATER,
     }
+    on_its_way = {"amount": "KES 10,000", "to": "0712***678"}
     held = {**deal, "gets": "KES 9,333.33", "expected": "KES 10,000", "ship_by": LATER}
     short = {
         **deal,
@@ -198,6 +257,22 @@ def notice_values(said: str) -> dict[str, dict[str, Any]]:
         "cancelled": {**deal, "by": "buyer", "returned": "KES 9,800"},
         "cancelled_refund": {**deal, "by": "buyer", "returned": "KES 9,800"},
         "declined": {**deal, "returned": "KES 10,500"},
+        "shipped": {
+            **deal,
+            "amount": "KES 10,500",
+            "tracking": said,
+            "shipped_at": NOW.isoformat(),
+            "release_at": LATER,
+            "media": {"kind": "photo", "file_id": "file-1"},
+        },
+        "delivered": {**deal, "gets": "KES 10,000", "release_at": LATER},
+        "released": {**deal, "gets": "KES 10,000", "payout": on_its_way},
+        "auto_released": {**deal, "gets": "KES 10,000", "payout": on_its_way},
+        "auto_released_buyer": {**deal, "gets": "KES 10,000"},
+        "auto_refunded": {**deal, "returned": "KES 10,500", "payout": None},
+        "auto_refunded_seller": {**deal, "returned": "KES 10,500"},
+        "remind_ship": {**deal, "gets": "KES 10,000", "ship_by": LATER},
+        "remind_confirm": {**deal, "amount": "KES 10,500", "release_at": LATER},
         "prompt_failed": {
             "code": CODE,
             "amount": "KES 10,500",
@@ -220,7 +295,57 @@ def notice_values(said: str) -> dict[str, dict[str, Any]]:
         "request_parked": {"row": 4, "route": "stk", "why": said},
         "books_broken": {"breaks": [said] * 30},
         "clock_jumped": {"seconds": -7_200},
+        "claim_card": {
+            **admin,
+            "claim": 9,
+            "person": 3001,
+            "payer": said,
+            "why": said,
+            "proved": False,
+        },
+        "claim_denied": {"reference": "SG632NMUAB", "why": "unknown"},
+        "claim_person": {"reference": "SG632NMUAB", "why": "no_number", "contact": True},
+        "relayed": {**deal, "role": "seller", "words": said},
+        "evidence_added": {**deal, "role": "buyer"},
+        "help_asked": {
+            **deal,
+            "help": 7,
+            "name": said,
+            "telegram_id": 3001,
+            "words": said,
+            "role": "buyer",
+            "status": "HELD",
+            "price": "KES 10,000",
+        },
+        "help_answer": {"help": 7, "code": CODE, "question": said, "words": said},
+        **ruled_notices(deal, said),
         "notice_dead": {"row": 4, "kind": "held", "code": CODE},
+    }
+
+
+def ruled_notices(deal: Mapping[str, Any], said: str) -> dict[str, dict[str, Any]]:
+    """Notices of disputes, offers and rulings."""
+    raised = {**deal, "role": "buyer", "reason": said, "by": "seller", "answer_by": LATER}
+    parts = {"seller": "KES 3,000", "buyer": "KES 7,350", "fee": "KES 150"}
+    payout = {"amount": "KES 3,000", "to": "0712***678"}
+    ended = {**deal, **parts, "role": "seller", "payout": payout, "reason": said}
+    moved = {**deal, "role": "buyer", "by": "seller", "status": "SHIPPED", "until": LATER}
+    offered = {**deal, **parts, "role": "buyer", "by": "seller", "offer": 7}
+    return {
+        "disputed": raised,
+        "dispute_raised": raised,
+        "dispute_admin": {**raised, "role": "admin", "amount": "KES 10,500"},
+        "dispute_withdrawn": moved,
+        "resolved": {**ended, "decision": "split", "percent": 70, "notes": said},
+        "admin_released": ended,
+        "admin_refunded": {**ended, "role": "buyer", "payout": None},
+        "frozen": {**raised},
+        "unfrozen": moved,
+        "settle_offered": offered,
+        "settled": ended,
+        "extend_offered": {**moved, "hours": 48, "offer": 8},
+        "extended": {**moved, "hours": 48},
+        "offer_declined": {**moved, "kind": "settle", "offer": 7},
     }
 
 
@@ -236,10 +361,13 @@ REFUSAL_VALUES: Final[Callable[[str], Mapping[str, Any]]] = lambda said: {  # no
     "wallet": kes(9_800),
     "seconds": 65,
     "limit": 3,
+    "amount": kes(500),
     "until": NOW + timedelta(minutes=20),
     "currency": "USD",
     "status": "HELD",
     "by": said,
+    "days": 30,
+    "length": 5000,
 }
 
 
@@ -275,6 +403,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
             }
         ]
         * 5,
+        "on_the_way": [(kes(500), "254712345678"), (kes(500), "a wallet address")],
     }
     d, t, a = deal_texts, texts, admin_texts
     found = {
@@ -296,13 +425,18 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "ask_own_number": t.ask_own_number(on),
         "ask_change_number": t.ask_change_number("254712345678", "254711003001", on),
         "number_kept": t.number_kept(on),
-        "no_receipts": t.no_receipts(on),
         "done_already": escape(t.done_already()),
         "number_saved": t.number_saved("254712345678", on),
         "ask_shop_name": t.ask_shop_name(on),
         "lead_to_selling": t.lead_to_selling(on),
-        "wallet": t.wallet(wallet, on),
-        "wallet:empty": t.wallet({"available": [], "held": [], "entries": []}, on),
+        "wallet": wallet_texts.wallet(wallet, on),
+        "wallet:empty": wallet_texts.wallet(
+            {"available": [], "held": [], "entries": [], "on_the_way": []}, on
+        ),
+        "withdraw": wallet_texts.preview(Withdrawal(kes(500), "0712***678", kes(1)), on),
+        "withdraw:sent": wallet_texts.sent(kes(500), "0712***678", on),
+        "withdraw:number": wallet_texts.ask_own_number(on),
+        "claim:number": paid_texts.ask_own_number(on),
         "deals": d.deals(rows, on),
         "deals:none": d.deals([], on),
         "which_deal": d.which_deal(),
@@ -340,7 +474,39 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
             view(said, received=kes(9_800), choice_open_until=NOW, choice_id=3), on
         ),
         "deal_card:waits": d.deal_card(view(said, pay_by=None), on),
+        "ask_proof": shipping_texts.ask_proof(escrow(said, Status.HELD), on),
+        "ask_received": shipping_texts.ask_received(escrow(said, Status.HELD), on),
+        "ask_received:sent": shipping_texts.ask_received(
+            escrow(said, Status.SHIPPED, shipped_at=NOW), on
+        ),
+        "paid_out": shipping_texts.paid_out(escrow(said, Status.COMPLETED), on),
+        "looking": shipping_texts.looking(escrow(said, Status.DELIVERED, release_at=NOW), on),
+        "ask_decline": shipping_texts.ask_decline(escrow(said, Status.HELD), on),
+        "ask_cancel": shipping_texts.ask_cancel(escrow(said), on),
     }
+    for role in ("buyer", "seller"):
+        proposed = view(said, role, opened_by=3001, pay_by=None)
+        found[f"deal_card:proposal:{role}"] = d.deal_card(proposed, on)
+        for raised in ("buyer", "seller"):
+            disputed = view(said, role, status=Status.DISPUTED, dispute=dispute(said, raised))
+            found[f"deal_card:dispute:{role}:{raised}"] = d.deal_card(disputed, on)
+        for status in (Status.SHIPPED, Status.DELIVERED):
+            going = view(
+                said,
+                role,
+                status=status,
+                release_at=NOW + timedelta(days=7),
+                shipped_at=NOW,
+                tracking=said,
+            )
+            found[f"deal_card:running:{status}:{role}"] = d.deal_card(going, on)
+    for claim_state in ClaimState:
+        found[f"claim:{claim_state}"] = paid_texts.outcome(claim(claim_state), on)
+        found[f"claim_decided:{claim_state}"] = paid_texts.decided(claim(claim_state), on)
+    for why in ("counted", "used", "unknown", "admin"):
+        found[f"claim:denied:{why}"] = paid_texts.outcome(claim(ClaimState.DENIED, why), on)
+    found |= talk_answers(said, on)
+    found |= ruled_answers(said, on)
     for seller_status in SellerStatus:
         found[f"registered:{seller_status}"] = t.registered(seller(said, seller_status), on)
     for status in Status:
@@ -352,9 +518,89 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
     return found
 
 
-def everything(said: str) -> dict[str, Markup]:
-    """Every text there is, by name."""
-    on = page()
+def ruled_answers(said: str, on: Page) -> dict[str, Markup]:
+    """What the bot says around disputes, offers and rulings."""
+    d, t, r = dispute_texts, settle_texts, ruling_texts
+    held = escrow(said, Status.SHIPPED, release_at=NOW + timedelta(days=7))
+    shares = divide_split(kes(10_000), kes(500), 70)
+    offer = Offer(
+        7, CODE, OfferKind.SETTLE, 3, 3001, NOW, shares.seller, shares.buyer, shares.fee, 70
+    )
+    more = Offer(8, CODE, OfferKind.EXTEND, 3, 3001, NOW, hours=48)
+    dispute = Dispute(
+        1, CODE, 3001, "buyer", Status.SHIPPED, said, DisputeStatus.OPEN, NOW, NOW, taken_by=1001
+    )
+    silent = replace(dispute, answer_by=NOW - timedelta(hours=1))
+    payout = BookedPayout(1, CODE, "seller", kes(3_000), "0712***678")
+    done = Ended(escrow(said, Status.COMPLETED), shares, {(CODE, "seller"): payout})
+    found = {
+        "ask_reason": d.ask_reason(held, on),
+        "ask_words": d.ask_words(d.reasons("buyer")[1], on, needed=False),
+        "ask_words:needed": d.ask_words("", on, needed=True),
+        "dispute_opened": d.opened(CODE, on),
+        "dispute_withdrawn": d.withdrawn(held, on),
+        "ask_division": t.ask_division(held, on),
+        "ask_other": t.ask_other(held, on),
+        "offer_sent": t.sent(offer, "buyer", on),
+        "ask_hours": t.ask_hours(held, on),
+        "ask_hours:held": t.ask_hours(escrow(said, Status.HELD), on),
+        "extension_sent": t.extension_sent(more, on),
+        "taken_back": t.taken_back(offer, on),
+        "declined_by_me": t.declined_by_me(offer, on),
+        "accepted": t.accepted(held, on),
+        "disputes": r.disputes([(dispute, held), (silent, held)] * 9, 18, on),
+        "disputes:none": r.disputes([], 0, on),
+        "taken": r.taken(dispute, on),
+        "ended": r.ended(done, on),
+        "frozen": r.frozen(escrow(said, Status.FROZEN), on),
+        "unfrozen": r.unfrozen(held, on),
+        "suspended": r.suspended(seller(said, SellerStatus.SUSPENDED), on, changed=True),
+        "suspended:before": r.suspended(seller(said), on, changed=False),
+    }
+    for role in ("buyer", "seller"):
+        found[f"division:{role}"] = t.preview(held, shares, role, on)
+    return found
+
+
+def talk_answers(said: str, on: Page) -> dict[str, Markup]:
+    """What the bot says around messages, evidence and help."""
+    w = talk_texts
+    found = {
+        "evidence_done": w.evidence_done(CODE),
+        "ask_evidence": w.ask_evidence(CODE),
+        "ask_evidence:some": w.ask_evidence(CODE, 3),
+        "nothing_to_see": w.nothing_to_see(CODE),
+        "file_missing": w.file_missing(),
+        "ask_question": w.ask_question(CODE),
+        "ask_question:no deal": w.ask_question(""),
+        "question_sent": w.question_sent(),
+        "words_for_question": w.words_for_question(),
+        "stray_file": w.stray_file(),
+    }
+    for to in ("seller", "buyer"):
+        found[f"ask_message:{to}"] = w.ask_message(CODE, to)
+        for reachable in (True, False):
+            found[f"message_sent:{to}:{reachable}"] = w.message_sent(to, reachable=reachable)
+            found[f"answer_sent:{reachable}"] = w.answer_sent(said, reachable=reachable)
+    media = Media(MediaKind.PHOTO, "f", "u")
+    for purpose in Purpose:
+        for who in (2001, 3001):
+            one = DealRecord(1, CODE, purpose, who, said, media, NOW)
+            all_of_them = DealRecords(escrow(said), [one])
+            found[f"record:{purpose}:{who}"] = w.record(one, all_of_them, 1, on)
+    for note, digest in (("", b"x" * 32), ("too_large", None), ("gone", None)):
+        one = DealRecord(1, CODE, Purpose.EVIDENCE, 3001, said, media, NOW, 1, digest, note)
+        found[f"record:{note}"] = w.record(one, DealRecords(escrow(said), [one]), 1, on)
+    return found
+
+
+def everything(said: str, language: str = "en") -> dict[str, Markup]:
+    """Every text there is, by name, as somebody with that language reads it."""
+    with speaking(language):
+        return _everything(said, page(language=language))
+
+
+def _everything(said: str, on: Page) -> dict[str, Markup]:
     found = {f"answer {name}": text for name, text in answers(said, on).items()}
     for kind, values in notice_values(said).items():
         found[f"notice {kind}"] = NOTICES[kind](values, on)

@@ -54,8 +54,8 @@ async def test_a_deal_is_sold_paid_by_prompt_and_held(town: Town) -> None:
 async def test_a_number_can_be_typed_twice_instead(town: Town) -> None:
     await town.says(SELLER, "/sell Jane Shop")
     assert "once more" in (await town.says(SELLER, "0712345678"))[-1].text
-    saved, waiting = await town.says(SELLER, "0712345678")
-    assert "0712***678" in saved.text
+    (waiting,) = await town.says(SELLER, "0712345678")
+    assert "0712***678" in waiting.text
     assert "An admin will verify you" in waiting.text
     await town.says(ADMIN, f"/verify_seller {SELLER}")
     code = await town.deal()
@@ -104,7 +104,7 @@ async def test_proceed_tells_the_seller_that_he_gets_less(town: Town) -> None:
     assert "The deal goes on with KES 9,500" in answers[-1].text
     assert town.telegram.messages[message.id].keyboard == []
     assert "is held for you, not KES 10,000." in town.last(SELLER).text
-    assert "/decline ES" in town.last(SELLER).text
+    assert "Can't send it" in town.last(SELLER).labels
 
 
 async def test_cancel_and_refund_puts_all_into_the_wallet(town: Town) -> None:

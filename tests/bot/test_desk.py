@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from markupsafe import Markup
-from telegram import Message, Update
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Message, Update
 
 from escrow.bot import desk
 from escrow.bot.desk import Desk
+from escrow.bot.page import Plain, say
 from tests.bot.conftest import BUYER, Town
 
 
@@ -93,3 +94,25 @@ async def test_an_error_keeps_the_person_and_the_progress_of_its_own_update(town
 
 def test_the_cause_is_the_updates_number(town: Town) -> None:
     assert desk.cause(_update(town)) == "update:7"
+
+
+async def test_a_caption_is_replaced_like_words(town: Town, context: Desk) -> None:
+    photo = await context.bot.send_photo(BUYER, b"\x89PNG\r\n\x1a\n" + bytes(9), caption="one")
+    await desk.edit(context, photo, Markup("<b>two</b>"))
+    assert [shown.text for shown in town.telegram.from_bot(BUYER)] == ["two"]
+    assert "photo" in town.telegram.messages[photo.message_id].media
+
+
+async def test_a_pressed_photo_gets_other_words_and_buttons(town: Town, context: Desk) -> None:
+    keys = InlineKeyboardMarkup([[InlineKeyboardButton("Yes", callback_data="x")]])
+    photo = await context.bot.send_photo(
+        BUYER, b"\x89PNG\r\n\x1a\n" + bytes(9), caption="one", reply_markup=keys
+    )
+    town.telegram.user_taps(BUYER, photo.message_id, "Yes")
+    update = Update.de_json(town.telegram.updates.pending[-1], town.application.bot)
+    other = InlineKeyboardMarkup([[InlineKeyboardButton("No", callback_data="y")]])
+    await desk.replace_pressed(update, context, Markup("two"), other)
+    shown = town.telegram.messages[photo.message_id]
+    assert (shown.text, shown.labels) == ("two", ["No"])
+    await desk.replace_pressed(update, context, say("{long}", long=Plain("x" * 1025)), other)
+    assert town.last(BUYER).text == "x" * 1025  # too long for a caption: said below

@@ -18,6 +18,11 @@ ROWS = [(samples.escrow("x", status), role) for status in Status for role in ("b
         (Verb.PAY, {(Status.PENDING, "buyer")}),
         (Verb.CANCEL, {(Status.PENDING, "buyer"), (Status.PENDING, "seller")}),
         (Verb.DECLINE, {(Status.HELD, "seller")}),
+        (Verb.SENT, {(Status.HELD, "seller")}),
+        (
+            Verb.RECEIVED,
+            {(Status.HELD, "buyer"), (Status.SHIPPED, "buyer"), (Status.DELIVERED, "buyer")},
+        ),
     ],
 )
 def test_only_deals_that_allow_it_fit(verb: Verb, fits: set[tuple[Status, str]]) -> None:

@@ -136,3 +136,62 @@ async def test_a_bot_in_trouble_never_raises(
     monkeypatch.setattr(module, "NOTICES", {**NOTICES})
     messenger = TelegramMessenger(quiet.application.bot, quiet.office)
     assert (await messenger.send(BUYER, "held", HELD, "en")).sent is Sent.LATER
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
+
+
+def _file(town: Town, kind: str = "photo", type: str = "Photo") -> dict[str, str]:
+    file = town.telegram.store_file(PNG, "photos", "photo.jpg", "image/jpeg", type=type)
+    return {"kind": kind, "file_id": file.file_id}
+
+
+@pytest.mark.parametrize(
+    ("kind", "type"),
+    [
+        ("photo", "Photo"),
+        ("document", "Document"),
+        ("voice", "VoiceNote"),
+        ("audio", "Audio"),
+        ("video", "Video"),
+    ],
+)
+async def test_a_notice_with_a_file_is_the_file_with_the_words_below(
+    quiet: Town, kind: str, type: str
+) -> None:
+    result = await _send(quiet, kind="relayed", media=_file(quiet, kind, type))
+    assert result.sent is Sent.DELIVERED
+    message = quiet.telegram.messages[result.message_id or 0]
+    assert kind in message.media
+    assert message.text.startswith("The seller writes to you:")
+    assert message.button("Reply") is not None
+
+
+async def test_words_too_long_for_a_caption_follow_their_file(quiet: Town) -> None:
+    since = quiet.telegram.mark()
+    result = await _send(quiet, kind="relayed", media=_file(quiet), words="💰" * 500)
+    photo, words = quiet.telegram.from_bot(BUYER, since=since)
+    assert (photo.text, photo.keyboard) == ("", [])
+    assert words.id == result.message_id
+    assert words.button("Reply") is not None
+    assert words.text.count("💰") == 500
+
+
+async def test_a_file_telegram_refuses_leaves_the_words(quiet: Town) -> None:
+    result = await _send(quiet, kind="relayed", media={"kind": "photo", "file_id": "gone"})
+    assert result.sent is Sent.DELIVERED
+    message = quiet.telegram.messages[result.message_id or 0]
+    assert message.media == {}
+    assert message.text.startswith("The seller writes to you:")
+    assert "can't be shown" in message.text
+
+
+async def test_a_file_for_somebody_who_blocked_is_undeliverable(quiet: Town) -> None:
+    quiet.telegram.user_blocks(BUYER)
+    result = await _send(quiet, kind="relayed", media=_file(quiet))
+    assert result.sent is Sent.UNREACHABLE
+    quiet.telegram.user_unblocks(BUYER)
+    quiet.telegram.fail("sendPhoto", status=502)
+    assert (await _send(quiet, kind="relayed", media=_file(quiet))).sent is Sent.LATER

@@ -86,5 +86,5 @@ def test_a_language_without_texts_reads_the_first_one() -> None:
         zone, sandbox = samples.page().zone, False
         rail, clock = _Rail(), _Clock()
 
-    page = Page.of(_Office(), "sw", "AmanaBot")  # type: ignore[arg-type]
+    page = Page.of(_Office(), "fr", "AmanaBot")  # type: ignore[arg-type]
     assert dataclasses.replace(samples.page(sandbox=False), business="AMANA") == page

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from escrow.domain.phone import is_msisdn, keep, mask, mask_shown, may_be
+from escrow.domain.phone import is_msisdn, keep, mask, mask_shown, may_be, proves
 
 NUMBER = "254722000222"
 HASH = hashlib.sha256(NUMBER.encode()).hexdigest()
@@ -137,3 +137,26 @@ def test_any_text_is_taken_without_an_error(shown: str, number: str) -> None:
     assert may_be(shown, number) in (True, False)
     assert len(keep(shown)) <= 64
     mask_shown(shown)
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_proof"),
+    [
+        ("254722000222", True),
+        ("0722000222", False),  # M-Pesa never writes it like that
+        ("2547 ***** 222", True),
+        ("254722***222", True),
+        (hashlib.sha256(b"254722000222").hexdigest(), True),
+        (hashlib.sha256(b"254722000223").hexdigest(), False),
+        ("254722000223", False),
+        ("2547 ***** 223", False),
+        ("254***222", False),
+        ("254722***22", False),
+        ("254722***", False),
+        ("***", False),
+        ("", False),
+        ("John Doe 222", False),
+    ],
+)
+def test_only_a_number_that_shows_enough_is_proof(shown: str, is_proof: bool) -> None:
+    assert proves(shown, "254722000222") is is_proof

@@ -1,6 +1,7 @@
 """Terms: fees, quotes and divisions, exact to the minor unit, with parts that sum to the whole."""
 
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from escrow.domain.terms import (
     DEFAULT_TIERS,
     FeePayer,
     FeeRule,
+    Level,
     Terms,
     choice_expires,
     divide_accepted,
     divide_partial,
+    level,
     tiers_from_json,
     tiers_to_json,
 )
@@ -322,3 +325,29 @@ def test_a_deal_keeps_its_windows_in_seconds() -> None:
 def test_a_choice_ends_ten_minutes_after_the_first_money() -> None:
     start = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
     assert choice_expires(start, Terms().choice_window) == start + timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("sales", "stars", "lost", "expected"),
+    [
+        (0, None, 0, Level.NEW),
+        (4, 5, 0, Level.NEW),
+        (5, None, 1, Level.BRONZE),
+        (19, 5, 0, Level.BRONZE),
+        (20, "3.99", 0, Level.BRONZE),
+        (20, None, 0, Level.BRONZE),
+        (20, 4, 1, Level.SILVER),
+        (50, "4.49", 0, Level.SILVER),
+        (50, "4.5", 1, Level.GOLD),
+        (99, 5, 0, Level.GOLD),
+        (100, "4.79", 0, Level.GOLD),
+        (100, "4.8", "0.05", Level.GOLD),
+        (100, "4.8", "0.0499", Level.DIAMOND),
+        (1000, 5, 0, Level.DIAMOND),
+    ],
+)
+def test_levels_begin_exactly_where_flow_says(
+    sales: int, stars: str | int | None, lost: str | int, expected: Level
+) -> None:
+    average = None if stars is None else Fraction(stars)
+    assert level(sales, average, Fraction(lost)) is expected

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,20 @@ import asyncpg
 import httpx
 import pytest
 
+from escrow.store import embedded
 from sandbox import persona
 from sandbox.server import Sandbox
+from tests.conftest import own_database
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN, SELLER, BUYER, STRANGER = (one.id for one in persona.EVERYBODY)
 PHONE = persona.BUYER.phone
+B2C = {
+    "MPESA_B2C_SHORTCODE": persona.SHORTCODE,
+    "MPESA_B2C_CONSUMER_KEY": persona.CONSUMER_KEY,
+    "MPESA_B2C_CONSUMER_SECRET": persona.CONSUMER_SECRET,
+}
+"""Payouts by themselves, over the stand-in."""
 
 
 def free_port() -> int:
@@ -54,6 +63,8 @@ class Running:
             "FEE_PERCENT": "5",
             "NEW_SELLER_OPEN_DEALS": "0",
             "SWEEP_SECONDS": "1",
+            "AUTO_RELEASE_SECONDS": "1",
+            "AUTO_REFUND_SECONDS": "1",
             "MPESA_BASE_URL": sandbox.daraja_url,
             "MPESA_CONSUMER_KEY": persona.CONSUMER_KEY,
             "MPESA_CONSUMER_SECRET": persona.CONSUMER_SECRET,
@@ -180,3 +191,34 @@ async def running(sandbox: Sandbox, dsn: str, tmp_path: Path) -> AsyncIterator[R
     yield program
     if program.process is not None and program.process.returncode is None:
         await program.stop()
+
+
+@asynccontextmanager
+async def started(
+    cluster: embedded.Cluster, template: str, folder: Path, **settings: str
+) -> AsyncIterator[Running]:
+    """A program with those settings on a database of its own, for all the stories of a module."""
+    async with own_database(cluster, template) as dsn, Sandbox() as world:
+        program = Running(world, dsn, folder, **settings)
+        await program.start()
+        await register_c2b(program)
+        try:
+            yield program
+        finally:
+            if program.process is not None and program.process.returncode is None:
+                await program.stop()
+
+
+async def register_c2b(program: Running) -> None:
+    """`python main.py --register-c2b`, as an operator would."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "main.py"),
+        "--register-c2b",
+        env=program.environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, out.decode()
+    assert "✔ Registered" in out.decode()

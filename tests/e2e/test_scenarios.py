@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-
 import pytest
 
 from tests.e2e import walk
-from tests.e2e.conftest import ADMIN, BUYER, PHONE, ROOT, SELLER, STRANGER, Running
+from tests.e2e.conftest import (
+    ADMIN,
+    BUYER,
+    PHONE,
+    SELLER,
+    STRANGER,
+    Running,
+    register_c2b,
+)
 
 DUE = 10_500
 
@@ -24,25 +29,10 @@ async def _paybill(running: Running, code: str, amount: int, *, typed: str | Non
     await running.daraja.cancel(PHONE)
     await running.until("SELECT count(*) FROM payment_attempts WHERE state = 'DECLINED'", 1)
     if not running.daraja.registrations:
-        await _register(running)
+        await register_c2b(running)
     payment = await running.daraja.pay_paybill(PHONE, typed or code, amount)
     assert payment.accepted
     await running.until("SELECT count(*) FROM receipts WHERE state <> 'WAITING'", 1)
-
-
-async def _register(running: Running) -> None:
-    """`python main.py --register-c2b`, as an operator would."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(ROOT / "main.py"),
-        "--register-c2b",
-        env=running.environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await asyncio.wait_for(process.communicate(), 30)
-    assert process.returncode == 0, out.decode()
-    assert "✔ Registered" in out.decode()
 
 
 async def test_an_exact_payment_by_prompt_is_held(running: Running) -> None:
@@ -314,7 +304,7 @@ async def test_the_same_receipt_by_prompt_and_by_paybill_row_is_one_credit(
     running: Running,
 ) -> None:
     code = await _deal(running)
-    await _register(running)
+    await register_c2b(running)
     running.daraja.c2b_for_stk = "before"
     await walk.ask_to_pay(running, code)
     await running.daraja.enter_pin(PHONE)
@@ -329,7 +319,7 @@ async def test_money_for_an_unknown_code_waits_in_suspense_and_the_admin_hears(
     running: Running,
 ) -> None:
     await walk.become_seller(running)
-    await _register(running)
+    await register_c2b(running)
     since = running.telegram.mark()
     await running.daraja.pay_paybill(PHONE, "rent march", 1_000)
     await running.until("SELECT state FROM receipts", "SUSPENSE")

@@ -381,6 +381,28 @@ def test_transaction_status_result():
     assert read.parties == ("600310 - Safaricom333", "254708374149 - John Doe")
 
 
+def test_who_was_paid_is_told_from_who_paid():
+    """Of our own receipts we stand among the payers, of our own payouts too: only the receiver
+    says whose money it is.
+    """
+    names = [("DebitPartyName", "600310 - Us"), ("DebitPartyName", "254708374149 - John")]
+    names.append(("CreditPartyName", "600310 - Us"))
+    times = [("InitiatedTime", "20180223054110"), ("FinalisedTime", "20180223054112")]
+    kept = [("TransactionStatus", "Completed"), ("Amount", "300"), ("ReceiptNo", "MBN31H462N")]
+    items = [{"Key": key, "Value": value} for key, value in names + times + kept]
+    read = mpesa_parse.status_result(status(items))
+    assert read.payers == ("600310 - Us", "254708374149 - John")
+    assert read.receivers == ("600310 - Us",)
+    assert read.happened_at == datetime(2018, 2, 23, 2, 41, 12, tzinfo=UTC)
+    bare = mpesa_parse.status_result(status(items[5:]))
+    assert (bare.payers, bare.receivers, bare.happened_at) == ((), (), None)
+
+
+def test_a_receipt_that_mpesa_does_not_know_is_said_to_be_so():
+    read = mpesa_parse.status_result(status(code=2032))
+    assert (read.answer.verdict, read.answer.reason) == (Verdict.UNKNOWN, "no_such_receipt")
+
+
 def test_real_transaction_status_result_2001_2018():
     """The question failed: nothing is known of the payment, least of all by its TransactionID."""
     read = mpesa_parse.status_result(

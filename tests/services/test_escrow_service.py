@@ -16,16 +16,14 @@ from escrow.domain.errors import (
     NotAllowed,
     NotFound,
 )
-from escrow.domain.model import Escrow, PaymentOutcome, SellerStatus
+from escrow.domain.model import Escrow, PaymentOutcome
 from escrow.domain.terms import FeePayer
 from tests.world import (
     ADMIN,
-    ADMINS,
     BRIAN,
     JANE,
     OTIENO,
     PAID,
-    SECOND_ADMIN,
     World,
     kes,
     new_reference,
@@ -147,76 +145,6 @@ async def test_ten_deals_opened_at_once_stay_within_the_new_sellers_limit(world:
         *(_open(limited, f"update:{number}") for number in range(10)), return_exceptions=True
     )
     assert sum(isinstance(result, Escrow) for result in results) == 3
-
-
-# -- sellers -------------------------------------------------------------------------------------
-
-
-async def test_a_new_seller_waits_and_every_admin_hears_of_him_once(world: World) -> None:
-    await _mary(world)
-    again = await world.people.register_seller(MARY, "Another name", "254711222333")
-    assert (again.shop_name, again.status) == ("Mary Shop", SellerStatus.PENDING)
-    assert [await world.told(admin) for admin in ADMINS] == [["seller_waits"]] * 2
-
-
-@pytest.mark.parametrize("name", ["", " x ", "x" * 61])
-async def test_a_shops_name_has_two_to_sixty_characters(world: World, name: str) -> None:
-    with pytest.raises(InvalidInput):
-        await world.people.register_seller(BRIAN, name, "254722000222")
-
-
-async def test_verifying_a_seller_makes_his_waiting_deals_payable_from_that_moment(
-    world: World,
-) -> None:
-    await _mary(world)
-    deal = await _open(world, telegram_id=MARY)
-    assert (deal.can_be_paid, deal.pay_by) == (False, None)
-    with pytest.raises(NotAllowed):
-        await world.prompts.reserve(deal.id, BRIAN)
-    world.clock.tick(days=3)
-    seller, changed = await world.people.verify_seller(MARY, ADMIN)
-    assert (seller.status, changed) == (SellerStatus.VERIFIED, True)
-    after = await world.escrow(deal.id)
-    assert after.can_be_paid
-    assert after.pay_by == world.clock.now() + world.terms.pay_window
-    assert (await world.notice(MARY, "seller_verified"))["codes"] == [deal.id]
-
-
-async def test_a_deal_that_nobody_can_pay_yet_is_never_cancelled_for_its_time(
-    world: World,
-) -> None:
-    await _mary(world)
-    deal = await _open(world, telegram_id=MARY)
-    world.clock.tick(days=30)
-    assert await world.escrows.cancel_overdue() == (0, 0)
-    assert await world.status_of(deal) == "PENDING"
-
-
-async def test_a_seller_is_verified_once_by_row_or_telegram_id(world: World) -> None:
-    await _mary(world)
-    row = await world.value("SELECT id FROM escrow_sellers WHERE telegram_id = $1", MARY)
-    assert (await world.people.verify_seller(row, ADMIN))[1]
-    assert not (await world.people.verify_seller(MARY, SECOND_ADMIN))[1]
-    assert await world.told(MARY) == ["seller_verified"]
-    with pytest.raises(NotFound):
-        await world.people.verify_seller(999_999, ADMIN)
-
-
-async def test_verifying_lifts_a_suspension_and_leaves_a_row_of_history(world: World) -> None:
-    deal = await _open(world)
-    await world.suspend()
-    assert not (await world.escrow(deal.id)).can_be_paid
-    assert (await world.people.verify_seller(JANE, ADMIN))[1]
-    assert (await world.escrow(deal.id)).can_be_paid
-    history = await world.sql("SELECT status, reason, actor FROM seller_history ORDER BY id")
-    assert [row["reason"] for row in history] == ["registered", "verified", "lifted"]
-    assert history[-1]["actor"] == f"admin:{ADMIN}"
-
-
-async def test_an_admin_does_not_verify_himself(world: World) -> None:
-    await world.people.register_seller(ADMIN, "Amina Shop", "254700000001")
-    with pytest.raises(NotAllowed):
-        await world.people.verify_seller(ADMIN, ADMIN)
 
 
 # -- seeing --------------------------------------------------------------------------------------

@@ -98,18 +98,19 @@ async def test_late_money_goes_to_the_wallet_in_every_later_status(
 
 
 async def _walk(world: World, code: str, status: str) -> None:
-    """Takes a held deal to that status, by the events that later services will cause."""
+    """Takes a held deal to that status."""
+    if status == "DISPUTED":
+        await world.escrows.dispute(code, BRIAN, "It never came", f"test:{code}")
+        return
     steps = {
         "SHIPPED": ["ship"],
         "DELIVERED": ["deliver"],
-        "DISPUTED": ["dispute"],
         "FROZEN": ["freeze"],
         "COMPLETED": ["deliver", "release"],
     }
     events = {
         "ship": ("SHIPPED", f"seller:{JANE}", "shipped_at"),
         "deliver": ("DELIVERED", f"buyer:{BRIAN}", "delivered_at"),
-        "dispute": ("DISPUTED", f"buyer:{BRIAN}", "disputed_at"),
         "freeze": ("FROZEN", f"admin:{ADMIN}", "frozen_at"),
         "release": ("COMPLETED", f"buyer:{BRIAN}", "completed_at"),
     }
@@ -140,6 +141,14 @@ async def _walk(world: World, code: str, status: str) -> None:
                             ],
                         }
                     ],
+                )
+            if event == "dispute":
+                await conn.execute(
+                    "INSERT INTO escrow_disputes (escrow_id, raised_by, raised_role, disputed_from,"
+                    " reason, opened_at, answer_by) VALUES ($1, $2, 'buyer', 'HELD', 'x', $3, $3)",
+                    code,
+                    BRIAN,
+                    world.clock.now(),
                 )
             await conn.execute(
                 f"UPDATE escrow_transactions SET status = $2, {stamp} = $4, updated_at = $4,"  # noqa: S608

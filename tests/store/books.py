@@ -133,6 +133,18 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "opened_at": NOW,
         "answer_by": LATER,
     },
+    "offers": {
+        "cause": "test:offer",
+        "escrow_id": DISPUTED,
+        "kind": "settle",
+        "version": 4,
+        "offered_by": BUYER,
+        "buyer_percent": 50,
+        "seller_minor": 50_00,
+        "buyer_minor": 52_50,
+        "fee_minor": 2_50,
+        "created_at": NOW,
+    },
     "seller_ratings": {
         "escrow_id": REFUNDED,
         "seller_id": 1,
@@ -170,6 +182,15 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "happened_at": NOW,
         "received_at": NOW,
     },
+    "payment_claims": {
+        "cause": "test:claim",
+        "token": _TOKEN,
+        "telegram_id": BUYER,
+        "escrow_id": PENDING,
+        "reference": "SGCLAIMED1",
+        "state": "ASKED",
+        "created_at": NOW,
+    },
     "status_queries": {"token": _TOKEN, "receipt_id": 1, "asked_at": NOW},
     "underpayment_choices": {
         "escrow_id": PENDING,
@@ -192,8 +213,10 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
     "payout_attempts": {
         "payout_id": 2,
         "originator_conversation_id": "test-conversation",
+        "token": "e" * 32,
         "sent_at": NOW,
     },
+    "payout_stops": {"credential": "c" * 32, "code": "2001", "stopped_at": NOW},
     "provider_tokens": {"provider": "mpesa:new"},
     "inbox": {
         "digest": b"n" * 32,
@@ -360,6 +383,22 @@ def booked(reference: str, amount: int = DUE, *, provider: str = "mpesa") -> Ste
     )
 
 
+def booked_payout(number: int, person: int = SELLER) -> Step:
+    """The journal of a payout's beginning: his wallet → payable."""
+    return post(
+        f"payout:{number}", ("wallet", str(person), -PRICE), ("payable", str(number), PRICE)
+    )
+
+
+def paid_payout(number: int) -> Step:
+    """The journal of a payout that arrived: payable → outside."""
+    return post(
+        f"payout_paid:{number}",
+        ("payable", str(number), -PRICE),
+        ("external", "mpesa:utility", PRICE),
+    )
+
+
 def posted(reference: str, state: str, *, amount: int = DUE, **changes: Any) -> list[Step]:
     """A receipt that was posted, with its journal: to suspense, else to the stranger's wallet."""
     to = ("suspense", "") if state == "SUSPENSE" else ("wallet", str(STRANGER))
@@ -504,6 +543,8 @@ async def world(conn: asyncpg.Connection) -> None:
                 "receipt:mpesa:SGEARLY008", ("external", "mpesa:utility", -DUE), ("owner", "", DUE)
             ),
             insert("seller_ratings", escrow_id=COMPLETED),
+            # offer 1 stands
+            insert("offers", cause="update:5", escrow_id=SHIPPED, version=3),
             insert("fraud_flags", telegram_id=BUYER),
             insert("fraud_flags", telegram_id=BUYER, flag_type="unshipped_order", escrow_id=HELD),
             # choice 1 is open, 2 was used
@@ -571,8 +612,24 @@ async def world(conn: asyncpg.Connection) -> None:
             insert("payouts", cause="settlement:1", escrow_id=COMPLETED, leg="seller"),
             insert("payouts", cause="withdraw:2", telegram_id=BUYER),
             insert("payouts", cause="withdraw:3"),
-            insert("payout_attempts", payout_id=1, originator_conversation_id="out-1"),
-            insert("payout_attempts", payout_id=3, originator_conversation_id="out-3"),
+            post("float", ("external", "mpesa:utility", -PRICE), ("wallet", str(SELLER), PRICE)),
+            booked_payout(1),
+            booked_payout(2, BUYER),
+            booked_payout(3),
+            insert(
+                "payout_attempts",
+                payout_id=1,
+                originator_conversation_id="out-1",
+                token="a" * 32,
+            ),
+            insert(
+                "payout_attempts",
+                payout_id=3,
+                originator_conversation_id="out-3",
+                token="b" * 32,
+            ),
+            paid_payout(3),
+            insert("payout_stops"),
             "UPDATE payouts SET state = 'SENDING' WHERE id IN (1, 3)",
             "UPDATE payout_attempts SET state = 'PAID' WHERE payout_id = 3",
             "UPDATE payouts SET state = 'PAID', provider_reference = 'SGPAID0003',"

@@ -2,6 +2,8 @@
 event and actor tried by SQL.
 """
 
+import itertools
+
 import asyncpg
 import pytest
 
@@ -26,6 +28,17 @@ LANGUAGE plpgsql AS $$
 DECLARE
     name text;
 BEGIN
+    INSERT INTO offers (cause, escrow_id, kind, version, offered_by, seller_minor, buyer_minor,
+                        fee_minor, hours, created_at)
+    SELECT 'tried', id, word, version, seller_telegram_id,
+           CASE word WHEN 'settle' THEN held_price_minor END,
+           CASE word WHEN 'settle' THEN 0 END,
+           CASE word WHEN 'settle' THEN held_fee_minor END,
+           CASE word WHEN 'extend' THEN 1 END, now()
+      FROM escrow_transactions
+     WHERE id = deal AND word IN ('settle', 'extend') AND held_price_minor IS NOT NULL;
+    UPDATE offers o SET closed_at = now(), closed_as = 'accepted', closed_by = e.buyer_telegram_id
+      FROM escrow_transactions e WHERE o.cause = 'tried' AND e.id = o.escrow_id;
     UPDATE escrow_transactions SET
         status = goes_to, last_event = word, last_actor = who, last_data = '{}',
         updated_at = now(),
@@ -71,6 +84,21 @@ def _actor(actor: Actor) -> str:
     return ACTS.get(actor, str(actor))
 
 
+RAISED: dict[Actor, dict[Status, str]] = {Actor.SELLER: {}, Actor.BUYER: {}}
+"""Who raised a dispute, and from where → the deal of this transaction."""
+
+
+def _deal(deals: dict[tuple[Status, Status | None], str], triple: Triple) -> str:
+    """The deal that an event is tried on: only whoever raised a dispute withdraws it."""
+    source, event, actor, target = triple
+    assert source is not None
+    if source is Status.DISPUTED and event is Event.WITHDRAW_DISPUTE:
+        found = RAISED.get(actor, {}).get(target)
+        if found is not None:
+            return found
+    return deals.get((source, target), deals[source, None])
+
+
 async def _deals(conn: asyncpg.Connection) -> dict[tuple[Status, Status | None], str]:
     """(status, where it goes back to) → a deal that stands there, this transaction's own."""
     made: dict[tuple[Status, Status | None], str] = {}
@@ -85,14 +113,11 @@ async def _deals(conn: asyncpg.Connection) -> dict[tuple[Status, Status | None],
 
     for status in Status:
         await make(status, None, via=status)
-    for back in (Status.HELD, Status.SHIPPED, Status.DELIVERED):
+    for who, back in itertools.product(RAISED, (Status.HELD, Status.SHIPPED, Status.DELIVERED)):
         await make(Status.DISPUTED, back, via=back)
-        await books.run(
-            conn,
-            *books.event(
-                made[Status.DISPUTED, back], "dispute", "DISPUTED", f"buyer:{BUYER}", back
-            ),
-        )
+        dispute = books.event(made[Status.DISPUTED, back], "dispute", "DISPUTED", _actor(who), back)
+        await books.run(conn, *dispute)
+        RAISED[who][back] = made[Status.DISPUTED, back]
     for back in (Status.HELD, Status.SHIPPED, Status.DELIVERED, Status.DISPUTED):
         await make(Status.FROZEN, back, via=back)
         await books.run(
@@ -131,7 +156,7 @@ async def test_postgresql_takes_exactly_the_triples_of_the_flow(
             "SELECT pg_temp.tried(deal, word, goes_to, who) AS refused FROM"
             " unnest($1::text[], $2::text[], $3::text[], $4::text[])"
             " AS t (deal, word, goes_to, who)",
-            [deals.get((source, triple[3]), deals[source, None]) for triple in triples],
+            [_deal(deals, triple) for triple in triples],
             [str(triple[1]) for triple in triples],
             [str(triple[3]) for triple in triples],
             [_actor(triple[2]) for triple in triples],

@@ -10,12 +10,15 @@ import pytest
 from escrow.store import database, migrate
 from tests.store import (
     books,
+    test_attacks_claims,
     test_attacks_deals,
     test_attacks_edges,
     test_attacks_forged,
     test_attacks_ledger,
+    test_attacks_life,
     test_attacks_payments,
     test_attacks_people,
+    test_attacks_records,
     test_attacks_role,
 )
 from tests.store.books import APP
@@ -23,11 +26,14 @@ from tests.store.books import APP
 ATTACKS = (
     *test_attacks_ledger.ATTACKS,
     *test_attacks_deals.ATTACKS,
+    *test_attacks_life.ATTACKS,
     *test_attacks_payments.ATTACKS,
     *test_attacks_people.ATTACKS,
     *test_attacks_edges.ATTACKS,
     *test_attacks_forged.ATTACKS,
     *test_attacks_role.ATTACKS,
+    *test_attacks_records.ATTACKS,
+    *test_attacks_claims.ATTACKS,
 )
 
 GUARDS = """
@@ -43,6 +49,7 @@ SELECT tgrelid::regclass || '.' || tgname FROM pg_trigger WHERE NOT tgisinternal
 
 NOT_GOOD_ALONE = {
     "settlements",  # only with the event that ends the deal
+    "escrow_disputes",  # only with the event that opens it
     "flow_edges",  # filled by its migration, then closed
     "instance",  # holds its one row already
 }
@@ -62,6 +69,7 @@ MAY_BE_EMPTY = {
     "seller_ratings": "replaced_at",
     "fraud_flags": "escrow_id reviewed_at reviewed_by review_notes",
     "flow_edges": "",
+    "offers": "buyer_percent seller_minor buyer_minor fee_minor hours closed_at closed_as closed_by",
     "ledger_accounts": "",
     "ledger_journals": "escrow_id",
     "ledger_entries": "balance_after account_seq",
@@ -71,6 +79,8 @@ MAY_BE_EMPTY = {
     "receipts": "reference attempt_id escrow_id telegram_id evidence posted_at inbox_id"
     " next_check_at",
     "status_queries": "answered_at answer",
+    "payment_claims": "escrow_id receipt_id claimed_minor amount_minor happened_at decided_at"
+    " decided_by next_check_at",
     "underpayment_choices": "used_at used_action voided_at",
     "reservations": "",
     "reservation_counts": "",
@@ -99,6 +109,7 @@ RIGHTS = {
     "seller_ratings": KEEP,
     "fraud_flags": ALL,
     "flow_edges": READ,
+    "offers": KEEP,
     "ledger_accounts": READ,
     "ledger_journals": READ,
     "ledger_entries": READ,
@@ -106,6 +117,7 @@ RIGHTS = {
     "payment_attempts": KEEP,
     "receipts": KEEP,
     "status_queries": KEEP,
+    "payment_claims": KEEP,
     "underpayment_choices": KEEP,
     "reservations": ALL,
     "reservation_counts": ALL,

@@ -54,7 +54,7 @@ MALFORMED = {
 
 
 async def test_a_wrong_secret_is_an_unknown_path_and_stores_nothing(door: Door) -> None:
-    for rest in (f"s/{TOKEN}", "c", "v", f"r/{TOKEN}", f"t/{TOKEN}"):
+    for rest in (f"s/{TOKEN}", "c", "v", f"r/{TOKEN}", f"t/{TOKEN}", f"q/{TOKEN}"):
         for secret in ("0" * 32, "x", "%2e%2e"):
             answer = await door.http.post(door.path(rest, secret), json=FAILED)
             assert answer.status_code == 404
@@ -195,3 +195,12 @@ async def test_forged_callbacks_move_nothing_and_never_break_the_server(door: Do
     async with door.database.reading() as conn:
         assert await conn.fetchval("SELECT count(*) FROM receipts") == 0
         assert await conn.fetchval("SELECT count(*) FROM ledger_journals") == 0
+
+
+async def test_answers_about_claimed_receipts_have_a_door_of_their_own(door: Door) -> None:
+    body = {"Result": {"ResultType": 0, "ResultCode": 2032, "ResultDesc": "no such receipt"}}
+    answer = await door.http.post(door.path(f"q/{TOKEN}"), json=body)
+    assert answer.status_code == 200
+    late = await door.http.post(door.path(f"u/{TOKEN}"), content=b"anything at all")
+    assert late.status_code == 200
+    assert await door.rows() == [("claim", "NEW", ""), ("claim_timeout", "NEW", "")]

@@ -24,6 +24,14 @@ SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0)
   LEFT JOIN ledger_accounts r ON r.kind = 'received' AND r.owner = e.id AND r.currency = e.currency
  WHERE e.id = $1
 
+-- read_many --
+-- As `read`, for many.
+SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0) AS received_minor
+  FROM escrow_transactions e
+  JOIN escrow_sellers s ON s.id = e.seller_id
+  LEFT JOIN ledger_accounts r ON r.kind = 'received' AND r.owner = e.id AND r.currency = e.currency
+ WHERE e.id = ANY ($1)
+
 -- deals_of --
 -- A person's deals that are not archived, newest first.
 SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0) AS received_minor
@@ -103,21 +111,58 @@ SELECT e.id
  LIMIT $2
    FOR UPDATE OF e SKIP LOCKED
 
+-- due_to_release --
+-- Deals whose buyer's time is over, the longest over first, locked; one that somebody else works on
+-- is left out. $3: only these, NULL for all; $4: without these.
+SELECT id FROM escrow_transactions
+ WHERE status IN ('SHIPPED', 'DELIVERED') AND release_at <= $1
+   AND ($3::text[] IS NULL OR id = ANY ($3)) AND id <> ALL ($4::text[])
+ ORDER BY release_at
+ LIMIT $2
+   FOR UPDATE SKIP LOCKED
+
+-- due_to_refund --
+-- Deals that were not sent in time, as above.
+SELECT id FROM escrow_transactions
+ WHERE status = 'HELD' AND ship_by <= $1
+   AND ($3::text[] IS NULL OR id = ANY ($3)) AND id <> ALL ($4::text[])
+ ORDER BY ship_by
+ LIMIT $2
+   FOR UPDATE SKIP LOCKED
+
 -- start_paying --
--- A verified seller's waiting deals become payable now.
+-- A verified seller's waiting deals become payable now; not what buyers propose, until he accepts.
 UPDATE escrow_transactions SET pay_by = $2::timestamptz + make_interval(secs => (terms ->> 'pay_seconds')::int)
  WHERE seller_id = $1 AND status = 'PENDING' AND pay_by IS NULL
+   AND (opened_by = seller_telegram_id OR joined_at IS NOT NULL)
 RETURNING id
 
+-- start_paying_deal --
+-- The seller has accepted: the deal can be paid from now on.
+UPDATE escrow_transactions SET pay_by = $2::timestamptz + make_interval(secs => (terms ->> 'pay_seconds')::int)
+ WHERE id = $1 AND status = 'PENDING' AND pay_by IS NULL
+
+-- open_proposals_of_buyer --
+-- How many deals of a buyer wait for their seller's word.
+SELECT count(*) FROM escrow_transactions
+ WHERE buyer_telegram_id = $1 AND archived_at IS NULL AND status = 'PENDING'
+   AND opened_by = buyer_telegram_id AND joined_at IS NULL
+
 -- open_deals_of_seller --
--- How many deals of a seller are under way.
+-- How many deals of a seller are under way; what buyers propose counts once he accepted.
 SELECT count(*) FROM escrow_transactions
  WHERE seller_id = $1 AND archived_at IS NULL
    AND status IN ('PENDING', 'HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
+   AND (opened_by = seller_telegram_id OR joined_at IS NOT NULL)
 
 -- timeline --
 SELECT event, from_status, to_status, actor, at, data FROM escrow_timeline
  WHERE escrow_id = $1 ORDER BY id
+
+-- caused --
+-- Whether that event of a deal came of this cause.
+SELECT EXISTS (SELECT FROM escrow_timeline
+                WHERE escrow_id = $1 AND event = $2 AND data ->> 'cause' = $3)
 
 -- tolerated_shortages --
 -- How many of a buyer's deals were funded short within the tolerance since a time.

@@ -21,15 +21,6 @@ SELECT ledger_lock_wallet($1, $2)
 SELECT a.currency, a.balance_minor AS available_minor FROM ledger_accounts a
  WHERE a.kind = 'wallet' AND a.owner = $1 AND a.balance_minor > 0 ORDER BY a.currency
 
--- wallet_entries --
--- The last movements of a wallet, newest first.
-SELECT j.kind, j.escrow_id, j.happened_at, e.amount_minor, e.balance_after, a.currency
-  FROM ledger_accounts a
-  JOIN ledger_entries e ON e.account_id = a.id
-  JOIN ledger_journals j ON j.id = e.journal_id
- WHERE a.kind = 'wallet' AND a.owner = $1
- ORDER BY e.id DESC LIMIT $2
-
 -- held_in_deals --
 -- What is held in a person's open deals, by role.
 SELECT e.currency,

@@ -28,3 +28,10 @@ UPDATE outbox SET next_try_at = $2, error = $3, tries = tries + $4 WHERE id = $1
 -- backlog --
 -- How many notices wait, and since when the oldest one is due.
 SELECT count(*) AS waiting, min(next_try_at) AS oldest FROM outbox WHERE state = 'QUEUED'
+
+-- message --
+-- What one of our messages was about, for a reply to it.
+SELECT kind, params, escrow_id FROM outbox
+ WHERE chat_id = $1 AND message_id = $2
+ ORDER BY id DESC
+ LIMIT 1

@@ -10,6 +10,9 @@ ON CONFLICT (telegram_id) DO UPDATE
 -- person --
 SELECT * FROM people WHERE telegram_id = $1
 
+-- lock_person --
+SELECT telegram_id FROM people WHERE telegram_id = $1 FOR UPDATE
+
 -- set_phone --
 -- The same number typed again keeps what Telegram vouched for.
 UPDATE people
@@ -46,6 +49,30 @@ UPDATE escrow_sellers SET status = 'VERIFIED', verified_at = $2, verified_by = $
        suspended_at = NULL, suspended_by = NULL, suspension_reason = NULL
  WHERE id = $1 AND status <> 'VERIFIED'
 RETURNING id
+
+-- suspend_seller --
+UPDATE escrow_sellers SET status = 'SUSPENDED', suspended_at = $2, suspended_by = $3,
+       suspension_reason = $4
+ WHERE id = $1 AND status <> 'SUSPENDED'
+RETURNING id
+
+-- rename_shop --
+-- While he waits for an admin: what an admin verified keeps its name.
+UPDATE escrow_sellers SET shop_name = $2
+ WHERE id = $1 AND status = 'PENDING' AND shop_name <> $2
+RETURNING id
+
+-- change_payout_phone --
+UPDATE escrow_sellers SET payout_phone = $2, payout_phone_since = $3
+ WHERE id = $1 AND payout_phone <> $2
+RETURNING id
+
+-- owns_number_of --
+-- Whether a person's number is the seller's own: his payout number, or what he pays with.
+SELECT EXISTS (SELECT FROM people p
+                 JOIN escrow_sellers s ON s.id = $2
+                 JOIN people o ON o.telegram_id = s.telegram_id
+                WHERE p.telegram_id = $1 AND p.phone IN (s.payout_phone, o.phone))
 
 -- add_seller_history --
 INSERT INTO seller_history (seller_id, status, actor, reason, at) VALUES ($1, $2, $3, $4, $5)

@@ -1,0 +1,381 @@
+"""Everything that is said about payouts: to those who wait for them and to admins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from markupsafe import Markup
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup
+
+from escrow.bot.buttons import Button, Verb, pack
+from escrow.bot.page import Page, Plain, card, code, moment, say, when, words
+from escrow.domain.payouts import Payout, PayoutState
+
+Values = Mapping[str, Any]
+_SHOWN: Final = 15
+
+
+def _deal(v: Values) -> Markup | None:
+    return say("Deal {code}", code=code(v["code"])) if v.get("code") else None
+
+
+# -- people --------------------------------------------------------------------------------------
+
+
+def payout_paid(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>{amount} sent to {to}.</b>", amount=Plain(v["amount"]), to=Plain(v["to"])),
+        say("M-Pesa receipt {reference}", reference=Plain(v["reference"])),
+        _deal(v),
+    )
+
+
+def payout_failed(v: Values, page: Page) -> Markup:
+    why = {
+        "unregistered": say("That number has no M-Pesa account."),
+        "no_such_number": say("That number does not exist."),
+        "payee_limit": say("Your M-Pesa account can't take that much now: its limit is reached."),
+        "payee_account": say("M-Pesa says that your account can't receive money now."),
+        "below_minimum": say("M-Pesa does not send so little."),
+        "above_maximum": say("M-Pesa does not send so much at once."),
+    }.get(str(v["why"]), say("M-Pesa could not send it."))
+    if v.get("words"):
+        why = say("An admin says: {words}", words=str(v["words"]))
+    return card(
+        page,
+        say(
+            "<b>{amount} could not be sent to {to}. It is in your wallet.</b>",
+            amount=Plain(v["amount"]),
+            to=Plain(v["to"]),
+        ),
+        why,
+        _deal(v),
+        say("To send it again: /withdraw"),
+    )
+
+
+def payout_waits(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say(
+            "<b>{amount} to {to} takes longer than usual.</b>",
+            amount=Plain(v["amount"]),
+            to=Plain(v["to"]),
+        ),
+        say("The money is safe. We look after it and tell you when it is sent."),
+        _deal(v),
+    )
+
+
+# -- admins --------------------------------------------------------------------------------------
+
+
+def _why(v: Values) -> Markup:
+    return {
+        "no_keys": say("No keys for payouts are set: payouts are made by hand."),
+        "suspended": say("The seller is suspended: it waits for your decision."),
+        "unknown": say("M-Pesa does not say whether it was paid."),
+        "not_completed": say("M-Pesa was asked and says it was not completed."),
+        "reversed": say("M-Pesa was asked and says it was reversed."),
+        "float": say("Our M-Pesa account has too little money."),
+        "mpesa_busy": say("M-Pesa is busy."),
+        "mpesa_unreachable": say("M-Pesa can't be reached."),
+        "rule_limited": say("M-Pesa refuses the same amount to the same number so soon."),
+        "our_account": say("M-Pesa says that our account is in no good state."),
+        "misconfigured": say("M-Pesa refuses our set-up: check the keys and the API user's roles."),
+    }.get(str(v["why"]), say("Reason: {why}", why=str(v["why"])))
+
+
+def _number(v: Values) -> Markup:
+    return say("Number <code>{number}</code>", number=Plain(v["number"]))
+
+
+def payout_manual(v: Values, page: Page) -> Markup:
+    since = moment(v.get("not_before"))
+    return card(
+        page,
+        say(
+            "<b>Please pay {amount} by hand (payout {payout}).</b>",
+            amount=Plain(v["amount"]),
+            payout=v["payout"],
+        ),
+        _number(v),
+        _deal(v),
+        _why(v),
+        say("The number was changed: not before {when}.", when=when(page, since))
+        if since
+        else None,
+        say("Pay it in the M-Pesa portal, press Paid and type the receipt number."),
+    )
+
+
+def payout_unknown(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say(
+            "<b>Was {amount} paid? Nobody can say (payout {payout}).</b>",
+            amount=Plain(v["amount"]),
+            payout=v["payout"],
+        ),
+        _number(v),
+        say("Our id for it: <code>{ocid}</code>", ocid=Plain(v["ocid"])),
+        _deal(v),
+        _why(v),
+        say(
+            "It is not sent again by itself. Look it up in the M-Pesa portal: Paid if it is there, "
+            "the other button if it is not."
+        ),
+    )
+
+
+def payout_late(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say(
+            "<b>{amount} waits for more than an hour (payout {payout}).</b>",
+            amount=Plain(v["amount"]),
+            payout=v["payout"],
+        ),
+        _deal(v),
+        say("It is {state}. All of them: /payouts", state=Plain(v["state"])),
+    )
+
+
+def payout_trouble(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>M-Pesa refuses payouts for a reason of ours.</b>"),
+        _why(v),
+        say("Code {code}. They are tried again by themselves: /payouts", code=Plain(v["code"])),
+    )
+
+
+def payouts_stopped(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>All payouts are stopped: M-Pesa refuses our API user (code {code}).</b>",
+            code=Plain(v["code"])),
+        say("Trying on would lock it. Nothing is lost: what is ready waits."),
+        say(
+            "Put the API user right in the M-Pesa portal. With another credential in the settings "
+            "payouts go on after a restart; with the same one, type <code>/payouts resume</code>"
+        ),
+    )
+
+
+def payout_mismatch(v: Values, page: Page) -> Markup:
+    why = {
+        "other_id": say("It names another request than ours."),
+        "other_amount": say("It names another amount: {claimed}", claimed=Plain(v["claimed"])),
+        "other_receiver": say("It names another receiver."),
+    }.get(str(v["why"]), say("Reason: {why}", why=str(v["why"])))
+    return card(
+        page,
+        say(
+            "<b>A result does not fit payout {payout} ({amount}).</b>",
+            payout=v["payout"],
+            amount=Plain(v["amount"]),
+        ),
+        why,
+        _deal(v),
+        say("It was kept and changed nothing."),
+    )
+
+
+def payout_contradiction(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say(
+            "<b>CRITICAL: two answers about payout {payout} ({amount}) differ.</b>",
+            payout=v["payout"],
+            amount=Plain(v["amount"]),
+        ),
+        say("It is {state}.", state=Plain(v["state"])),
+        say(
+            "Now M-Pesa says {says}, code {code_said}.",
+            says=Plain(v["says"]),
+            code_said=Plain(v["code_said"]),
+        ),
+        say("Receipt {reference}", reference=Plain(v["reference"])) if v.get("reference") else None,
+        _deal(v),
+        say("The first answer stands. Look in the M-Pesa portal now: it may be paid twice."),
+    )
+
+
+NOTICES: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
+    "payout_paid": payout_paid,
+    "payout_failed": payout_failed,
+    "payout_waits": payout_waits,
+    "payout_manual": payout_manual,
+    "payout_unknown": payout_unknown,
+    "payout_late": payout_late,
+    "payout_trouble": payout_trouble,
+    "payouts_stopped": payouts_stopped,
+    "payout_mismatch": payout_mismatch,
+    "payout_contradiction": payout_contradiction,
+}
+
+
+def keyboard(kind: str, values: Values) -> InlineKeyboardMarkup | None:
+    """What an admin can answer to a payout that waits for him."""
+    if kind not in ("payout_manual", "payout_unknown"):
+        return None
+    number = int(values["payout"])
+    other = words("It did not go out") if kind == "payout_unknown" else words("Can't be paid")
+    return InlineKeyboardMarkup(
+        [
+            [_button(words("Paid"), Verb.PAYOUT_PAID, number)],
+            [_button(other, Verb.PAYOUT_FAILED, number)],
+        ]
+    )
+
+
+def _button(label: str, verb: Verb, number: int) -> InlineKeyboardButton:
+    return InlineKeyboardButton(label, callback_data=pack(Button(verb, number=number)))
+
+
+# -- the admin's dialogue ------------------------------------------------------------------------
+
+
+def ask_receipt(payout: Payout) -> Markup:
+    return say(
+        "Payout {payout}, {amount}: please type M-Pesa's receipt number. /cancel stops.",
+        payout=payout.id,
+        amount=payout.amount,
+    )
+
+
+def ask_reason(payout: Payout, *, may_be_out: bool) -> Markup:
+    if may_be_out:
+        return say(
+            "<b>Payout {payout}, {amount} may have been paid.</b> Only if the M-Pesa portal shows "
+            "that it was not, type <code>not sent</code> and why. It goes back to the wallet. "
+            "/cancel stops.",
+            payout=payout.id,
+            amount=payout.amount,
+        )
+    return say(
+        "Payout {payout}, {amount}: why can't it be paid? The person reads your words, and the "
+        "money goes back to the wallet. /cancel stops.",
+        payout=payout.id,
+        amount=payout.amount,
+    )
+
+
+def closed(payout: Payout) -> Markup:
+    if payout.state is PayoutState.PAID:
+        return say(
+            "<b>Payout {payout} is paid</b>, receipt {reference}.",
+            payout=payout.id,
+            reference=Plain(payout.provider_reference or ""),
+        )
+    return say(
+        "<b>Payout {payout} is closed:</b> {amount} is back in the wallet.",
+        payout=payout.id,
+        amount=payout.amount,
+    )
+
+
+def resumed(*, changed: bool) -> Markup:
+    return say("Payouts go on.") if changed else say("Payouts were not stopped.")
+
+
+def listed(found: Sequence[Payout], stopped: str | None, page: Page) -> Markup:
+    """Everything that is not over."""
+    head = (
+        say("<b>No payout waits.</b>")
+        if not found
+        else say("<b>Payouts that are not over: {count}</b>", count=len(found))
+    )
+    stop = (
+        say(
+            "<b>Stopped (code {code}).</b> When the API user works again: "
+            "<code>/payouts resume</code>",
+            code=Plain(stopped),
+        )
+        if stopped
+        else None
+    )
+    more = len(found) - _SHOWN
+    return card(
+        page,
+        head,
+        stop,
+        *(_line(one, page) for one in found[:_SHOWN]),
+        say("and {more} more", more=more) if more > 0 else None,
+    )
+
+
+def _line(one: Payout, page: Page) -> Markup:
+    return say(
+        "• {payout}: {amount}, {state}, since {when}. {why}",
+        payout=one.id,
+        amount=one.amount,
+        state=Plain(one.state),
+        when=when(page, one.created_at),
+        why=_why({"why": one.note}) if one.note else Markup(""),
+    )
+
+
+def tasks(found: Sequence[Payout]) -> InlineKeyboardMarkup | None:
+    """One row for each of the first that wait for a person."""
+    rows = [
+        [
+            _button(words("{number}: paid", number=one.id), Verb.PAYOUT_PAID, one.id),
+            _button(words("{number}: not", number=one.id), Verb.PAYOUT_FAILED, one.id),
+        ]
+        for one in found[:_SHOWN]
+        if one.state is PayoutState.MANUAL
+    ]
+    return InlineKeyboardMarkup(rows) if rows else None
+
+
+# -- refusals ------------------------------------------------------------------------------------
+
+
+def no_payout(v: Values, page: Page) -> Markup:
+    return say("There is no payout {payout}.", payout=v["payout"])
+
+
+def payout_not_yours(v: Values, page: Page) -> Markup:
+    return say(
+        "Payout {payout} is {state}: it does not wait for a person. Nothing changed.",
+        payout=v["payout"],
+        state=Plain(v["state"]),
+    )
+
+
+def payout_may_be_out(v: Values, page: Page) -> Markup:
+    return say(
+        "Payout {payout} may have been paid. Look in the M-Pesa portal; only if it is not there, "
+        "type <code>not sent</code> and why.",
+        payout=v["payout"],
+    )
+
+
+def not_a_receipt(v: Values, page: Page) -> Markup:
+    return say("That is no receipt number: it has ten letters and digits, like SG632NMUAB.")
+
+
+def receipt_used(v: Values, page: Page) -> Markup:
+    return say("That receipt belongs to another payout. Nothing changed.")
+
+
+def withdraw_large(v: Values, page: Page) -> Markup:
+    return say("M-Pesa sends at most {maximum} at once.", maximum=v["maximum"])
+
+
+REFUSALS: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
+    words_.__name__: words_
+    for words_ in (
+        no_payout,
+        payout_not_yours,
+        payout_may_be_out,
+        not_a_receipt,
+        receipt_used,
+        withdraw_large,
+    )
+}
+"""The reason is the function's name."""

@@ -1,0 +1,79 @@
+"""Admins and payouts: the list, and the two buttons of one that waits for a person."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from telegram import Update
+
+from escrow.bot import asking, desk, payout_texts
+from escrow.bot.desk import Desk
+from escrow.domain.errors import NotAllowed
+
+_NOT_SENT: Final = re.compile(r"\s*not\s+sent\b[\s:,.–-]*", re.IGNORECASE)
+
+
+async def payouts(update: Update, context: Desk) -> None:
+    """/payouts lists what is not over; /payouts resume ends a stop"""
+    office = desk.office(context)
+    if desk.words(context).lower() == "resume":
+        changed = await office.payouts.resume(desk.user(update).id)
+        await desk.answer(update, context, payout_texts.resumed(changed=changed))
+        return
+    found = await office.payouts.open_ones()
+    stopped = await office.payouts.stopped()
+    text = payout_texts.listed(found, stopped, desk.page(context))
+    await desk.answer(update, context, text, payout_texts.tasks(found))
+
+
+async def paid_pressed(update: Update, context: Desk) -> None:
+    """[Paid]: which receipt?"""
+    await _ask(update, context, asking.PAYOUT_RECEIPT)
+
+
+async def failed_pressed(update: Update, context: Desk) -> None:
+    """[Can't be paid], [It did not go out]: why?"""
+    await _ask(update, context, asking.PAYOUT_REASON)
+
+
+async def _ask(update: Update, context: Desk, step: str) -> None:
+    office, me = desk.office(context), desk.user(update).id
+    payout = await office.payouts.task(desk.button(update).number)
+    await office.people.set_conversation(me, step, {"payout": payout.id})
+    if step == asking.PAYOUT_RECEIPT:
+        text = payout_texts.ask_receipt(payout)
+    else:
+        may_be_out = await office.payouts.may_be_out(payout.id)
+        text = payout_texts.ask_reason(payout, may_be_out=may_be_out)
+    await desk.answer(update, context, text)
+
+
+async def receipt_typed(
+    update: Update, context: Desk, text: str, said: Mapping[str, Any]
+) -> None:
+    """The receipt of a payment that an admin made."""
+    office, me = _admin(update, context)
+    done = await office.payouts.mark_paid(int(said["payout"]), me, text)
+    await office.people.set_conversation(me, None)
+    await desk.answer(update, context, payout_texts.closed(done))
+
+
+async def reason_typed(update: Update, context: Desk, text: str, said: Mapping[str, Any]) -> None:
+    """Why it can't be paid; `not sent` before it states what the portal shows."""
+    office, me = _admin(update, context)
+    stated = _NOT_SENT.match(text)
+    done = await office.payouts.mark_failed(
+        int(said["payout"]), me, _NOT_SENT.sub("", text, count=1), not_sent=stated is not None
+    )
+    await office.people.set_conversation(me, None)
+    await desk.answer(update, context, payout_texts.closed(done))
+
+
+def _admin(update: Update, context: Desk) -> tuple[Any, int]:
+    """Who answers is an admin still. `NotAllowed`."""
+    office, me = desk.office(context), desk.user(update).id
+    if me not in office.admins:
+        raise NotAllowed
+    return office, me

@@ -1,0 +1,70 @@
+"""Money on its way out: what a payout is, and the limits of the rail that carries it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from escrow.domain.money import Currency, Money
+
+LEAST: Final = Money(10_00, Currency.KES)
+MOST: Final = Money(250_000_00, Currency.KES)
+"""What M-Pesa sends in one payment (rails.md 1.7)."""
+COOL_OFF: Final = timedelta(hours=24)
+"""Nothing is sent to a changed number before its owner had a day to notice the change."""
+
+
+class PayoutState(StrEnum):
+    """READY → SENDING → PAID | FAILED | UNKNOWN; MANUAL: a person pays it, or finds out."""
+
+    READY = "READY"
+    SENDING = "SENDING"
+    PAID = "PAID"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+    MANUAL = "MANUAL"
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """A payout. `note` is a key of the words that say why it waits or how it ended."""
+
+    id: int
+    telegram_id: int
+    escrow_id: str | None
+    leg: str | None
+    amount: Money
+    destination: str
+    state: PayoutState
+    note: str
+    provider_reference: str | None
+    looks: int
+    created_at: datetime
+    not_before: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.state not in (PayoutState.PAID, PayoutState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutAttempt:
+    """One request to the rail. `ocid` is our name for it, kept for its life."""
+
+    id: int
+    payout_id: int
+    ocid: str
+    token: str
+    state: PayoutState
+    conversation_id: str | None
+    result_code: str | None
+
+
+def sendable(amount: Money) -> Money | None:
+    """The whole shillings of it that M-Pesa can send; None when it can't."""
+    if amount.currency is not Currency.KES:
+        return None
+    whole = Money(amount.minor - amount.minor % amount.currency.step_minor, amount.currency)
+    return min(whole, MOST) if whole >= LEAST else None

@@ -1,0 +1,582 @@
+"""The path by which money leaves: claim → send → settle, and find out what nobody told us.
+
+What is to be sent is committed before a byte leaves; an answer that does not come is unknown, and
+an unknown one is never sent again: M-Pesa is asked by our own id, twice, then a person looks. Only
+a definite no makes room for another attempt. No network call stands inside a transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from escrow.domain import phone
+from escrow.domain.errors import InvalidInput, NotAllowed, NotFound
+from escrow.domain.flow import Actor
+from escrow.domain.model import By, Notice
+from escrow.domain.money import Money
+from escrow.domain.payouts import Payout, PayoutAttempt, PayoutState
+from escrow.services import postings
+from escrow.services.payout_booking import BookedPayout, PayoutBooking, manual_cards
+from escrow.services.ports import (
+    Blame,
+    Clock,
+    PayoutAnswer,
+    PayoutRail,
+    PayoutResult,
+    Verdict,
+)
+from escrow.store import escrows, ledger, outbox, payouts
+from escrow.store.database import Connection, Database
+from escrow.store.payouts import OpenCount
+
+_LOG: Final = logging.getLogger(__name__)
+BATCH: Final = 20
+RESULT_GRACE: Final = timedelta(minutes=3)
+"""How long the result of an accepted payment may take before M-Pesa is asked."""
+ASK_GRACE: Final = timedelta(minutes=1)
+BETWEEN_ASKS: Final = timedelta(minutes=5)
+ASKS: Final = 2
+LATE: Final = timedelta(hours=1)
+LISTED: Final = 30
+_BACK_OFF: Final = tuple(timedelta(minutes=n) for n in (5, 10, 20, 40, 60))
+_PATIENT: Final = frozenset({"float", "mpesa_busy", "mpesa_unreachable", "rule_limited"})
+"""Refusals that pass by themselves; after another one's third a person looks."""
+_TRIES: Final = 3
+_RECEIPT: Final = re.compile(r"[A-Z0-9]{10}", re.ASCII)
+
+OPEN: Final = (PayoutState.SENDING, PayoutState.UNKNOWN, PayoutState.MANUAL)
+
+
+class Payouts:
+    """Sends what was booked, settles what is known, and shows the rest to the admins.
+
+    `sound` says whether the books are whole: a break stops sending at once.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        rail: PayoutRail,
+        booking: PayoutBooking,
+        admins: Sequence[int],
+        *,
+        callback_base: str,
+        sound: Callable[[], bool] = lambda: True,
+        look: Callable[[str], None] = lambda step: None,
+    ) -> None:
+        self._db = database
+        self._clock = clock
+        self._rail = rail
+        self._booking = booking
+        self._admins = tuple(admins)
+        self._base = callback_base
+        self._sound = sound
+        self._look = look
+
+    # -- people --------------------------------------------------------------------------------
+
+    async def book_withdrawal(self, telegram_id: int, amount: Money, cause: str) -> BookedPayout:
+        """See `PayoutBooking.book_withdrawal`."""
+
+        async def work(conn: Connection) -> BookedPayout:
+            now = self._clock.now()
+            return await self._booking.book_withdrawal(conn, telegram_id, amount, cause, now)
+
+        return await self._db.run(work)
+
+    async def of_person(self, telegram_id: int) -> list[Payout]:
+        """What is on its way to somebody, newest first."""
+        async with self._db.reading() as conn:
+            return await payouts.of_person(conn, telegram_id)
+
+    # -- sending -------------------------------------------------------------------------------
+
+    async def send_due(self) -> tuple[int, int]:
+        """Sends what is ready. (looked at, failed). What can't be sent by the program becomes a
+        person's task; a stop or a break in the books holds everything where it is.
+        """
+        can_pay = self._rail.can_pay
+        await self._db.run(lambda conn: self._hold(conn, all_of_them=not can_pay))
+        if not can_pay or not self._sound():
+            return 0, 0
+        claimed = await self._db.run(self._claim)
+        self._look("claimed")
+        done = await asyncio.gather(
+            *(self._send(payout, attempt) for payout, attempt in claimed), return_exceptions=True
+        )
+        failed = [error for error in done if isinstance(error, BaseException)]
+        for error in failed:  # the attempt is there: it is looked at when its grace is over
+            if not isinstance(error, Exception):
+                raise error
+            _LOG.error("sending a payout failed", exc_info=error, extra={"action": "send_failed"})
+        return len(claimed), len(failed)
+
+    async def _hold(self, conn: Connection, *, all_of_them: bool) -> None:
+        held = await payouts.hold_by_hand(conn, all_of_them=all_of_them)
+        await outbox.queue(conn, manual_cards(held, self._admins), self._clock.now())
+
+    async def _claim(self, conn: Connection) -> list[tuple[Payout, PayoutAttempt]]:
+        """The intent of each payment, committed before anything is sent."""
+        now = self._clock.now()
+        if await payouts.stopped(conn, self._rail.credential) is not None:
+            return []
+        due = {one.id: one for one in await payouts.claim_ready(conn, now, BATCH)}
+        new = [(number, _new_id(number), secrets.token_hex(16)) for number in due]
+        made = await payouts.start_attempts(conn, new, now, now + RESULT_GRACE) if new else []
+        return [(due[one.payout_id], one) for one in made]
+
+    async def _send(self, payout: Payout, attempt: PayoutAttempt) -> None:
+        answer = await self._rail.pay(
+            ocid=attempt.ocid,
+            phone=payout.destination,
+            amount=payout.amount,
+            result_url=f"{self._base}/p/{attempt.token}",
+            timeout_url=f"{self._base}/o/{attempt.token}",
+        )
+        self._look("sent")
+        _LOG.info(
+            "a payout was sent",
+            extra={"action": "payout_sent", "payout": payout.id, "verdict": str(answer.verdict)},
+        )
+
+        async def work(conn: Connection) -> None:
+            await self._answered(conn, attempt.id, answer)
+
+        await self._db.run(work)
+        self._look("answered")
+
+    async def _answered(self, conn: Connection, attempt_id: int, answer: PayoutAnswer) -> None:
+        """The synchronous answer. A result that overtook it has decided already."""
+        payout, attempt = await _locked(conn, attempt_id)
+        if answer.verdict is Verdict.PENDING:
+            await payouts.attempt_accepted(conn, attempt.id, answer.conversation_id)
+        elif attempt.state is not PayoutState.SENDING:
+            return
+        elif answer.verdict is Verdict.DECLINED:
+            await self._declined(conn, payout, attempt, answer)
+        else:
+            await self._unknown(conn, payout, attempt, answer.code)
+
+    # -- what is known ---------------------------------------------------------------------------
+
+    def check(self, body: bytes, *, asked: bool = False) -> None:
+        """`UnreadableError` when it is no result, or (`asked`) no answer to a question."""
+        if asked:
+            self._rail.read_asked(body)
+        else:
+            self._rail.read_result(body)
+
+    async def on_result(self, token: str, body: bytes) -> str:
+        """A result came to an attempt's path; returns a word for the inbox row. Safe to repeat.
+
+        `LookupError` when no attempt has this path (yet); `UnreadableError`.
+        """
+        result = self._rail.read_result(body)
+        return await self._take(token, result, asked=False)
+
+    async def on_asked(self, token: str, body: bytes) -> str:
+        """TransactionStatus answered about an attempt. As `on_result`."""
+        result = self._rail.read_asked(body)
+        return await self._take(token, result, asked=True)
+
+    async def _take(self, token: str, result: PayoutResult, *, asked: bool) -> str:
+        attempt = await self._attempt(token)
+
+        async def work(conn: Connection) -> str:
+            return await self._settle(conn, attempt.id, result, asked=asked)
+
+        return await self._db.run(work)
+
+    async def on_timeout(self, token: str) -> str:
+        """M-Pesa's queue timed out, which says nothing about the payment: ask soon."""
+        attempt = await self._attempt(token)
+
+        async def work(conn: Connection) -> str:
+            payout, now = await _locked(conn, attempt.id)
+            if now.state is PayoutState.SENDING:
+                await self._unknown(conn, payout, now, "queue_timeout")
+            return "timeout"
+
+        return await self._db.run(work)
+
+    async def _attempt(self, token: str) -> PayoutAttempt:
+        async with self._db.reading() as conn:
+            attempt = await payouts.attempt_by_token(conn, token)
+        if attempt is None:
+            raise LookupError("no payout has this path")
+        return attempt
+
+    async def _settle(
+        self, conn: Connection, attempt_id: int, result: PayoutResult, *, asked: bool
+    ) -> str:
+        payout, attempt = await _locked(conn, attempt_id)
+        answer = result.answer
+        paid = answer.verdict is Verdict.PAID
+        if answer.blame is Blame.STOP:
+            await self._stop(conn, answer.code)
+        if (result.ocid or not asked or paid) and result.ocid != attempt.ocid:
+            return await self._mismatch(conn, payout, result, "other_id")
+        if paid and result.amount != payout.amount:
+            return await self._mismatch(conn, payout, result, "other_amount")
+        if paid and not _may_be(result.receiver, payout.destination):
+            return await self._mismatch(conn, payout, result, "other_receiver")
+        if attempt.state is PayoutState.PAID:
+            if paid and result.reference == payout.provider_reference:
+                return "repeated"
+            if answer.verdict is Verdict.UNKNOWN:
+                return "repeated"
+            return await self._contradiction(conn, payout, result)
+        if attempt.state is PayoutState.FAILED:
+            if answer.verdict is Verdict.DECLINED or answer.verdict is Verdict.UNKNOWN:
+                return "repeated"
+            return await self._contradiction(conn, payout, result)
+        if not payout.is_open:  # an admin ended it by his word, its attempt is still open
+            same = paid and result.reference == payout.provider_reference
+            if same or (payout.state is PayoutState.FAILED and not paid):
+                return "confirmed"
+            if not paid:
+                return "repeated"
+            return await self._contradiction(conn, payout, result)
+        if paid:
+            now = self._clock.now()
+            await payouts.close_attempt(conn, attempt.id, PayoutState.PAID, answer.code, now)
+            await self._paid(conn, payout, result.reference)
+            return "paid"
+        if answer.verdict is Verdict.DECLINED and answer.blame is not None:
+            await self._declined(conn, payout, attempt, answer)
+            return f"declined:{answer.code}"
+        if answer.verdict is Verdict.DECLINED:  # asked, and it was not completed: nobody says why
+            await self._to_person(conn, payout, attempt, answer.reason)
+            return f"asked:{answer.reason}"
+        if attempt.state is PayoutState.SENDING:
+            await self._unknown(conn, payout, attempt, answer.code)
+        return f"unknown:{answer.code}"
+
+    async def _paid(
+        self, conn: Connection, payout: Payout, reference: str, *, by: int | None = None
+    ) -> Payout:
+        now = self._clock.now()
+        await ledger.post(conn, [postings.payout_paid(payout, now)])
+        done = await payouts.finish(
+            conn, payout.id, PayoutState.PAID, now, reference=reference, closed_by=by
+        )
+        await self._tell(conn, done, "paid", "payout_paid", reference=reference)
+        await self._keep_word(conn, done, "payout_paid", by, reference=reference)
+        return done
+
+    async def _returned(
+        self, conn: Connection, payout: Payout, why: str, *, by: int | None = None, words: str = ""
+    ) -> Payout:
+        """It can't be paid: the money is his again."""
+        now = self._clock.now()
+        await ledger.post(conn, [postings.payout_failed(payout, now)])
+        done = await payouts.finish(
+            conn, payout.id, PayoutState.FAILED, now, note=why, closed_by=by
+        )
+        await self._tell(conn, done, "failed", "payout_failed", why=why, words=words)
+        await self._keep_word(conn, done, "payout_failed", by, reason=words)
+        return done
+
+    async def _declined(
+        self, conn: Connection, payout: Payout, attempt: PayoutAttempt, answer: PayoutAnswer
+    ) -> None:
+        """A definite no: nothing was paid for this request."""
+        now = self._clock.now()
+        await payouts.close_attempt(conn, attempt.id, PayoutState.FAILED, answer.code, now)
+        if answer.blame is Blame.PAYEE:
+            await self._returned(conn, payout, answer.reason)
+            return
+        if answer.blame is Blame.STOP:
+            await self._stop(conn, answer.code)
+        made = await payouts.attempts_made(conn, payout.id)
+        tired = made >= _TRIES and answer.reason not in _PATIENT and answer.blame is not Blame.STOP
+        if payout.state is not PayoutState.SENDING or tired:
+            await self._by_hand(conn, payout, answer.reason)
+            return
+        wait = _BACK_OFF[min(made, len(_BACK_OFF)) - 1]
+        await payouts.set_state(
+            conn, payout.id, PayoutState.READY, note=answer.reason, not_before=now + wait
+        )
+        if answer.blame is not Blame.STOP:
+            await self._trouble(conn, answer)
+
+    async def _unknown(
+        self, conn: Connection, payout: Payout, attempt: PayoutAttempt, code: str
+    ) -> None:
+        now = self._clock.now()
+        await payouts.close_attempt(conn, attempt.id, PayoutState.UNKNOWN, code, now)
+        if payout.state is PayoutState.SENDING:
+            await payouts.set_state(
+                conn, payout.id, PayoutState.UNKNOWN, note="unknown", next_look_at=now + ASK_GRACE
+            )
+
+    async def _to_person(
+        self, conn: Connection, payout: Payout, attempt: PayoutAttempt, why: str
+    ) -> None:
+        """Nobody can say whether it was paid: an admin looks it up. It is not sent again."""
+        now = self._clock.now()
+        if payout.state is PayoutState.MANUAL:
+            return
+        if attempt.state is PayoutState.SENDING:
+            await self._unknown(conn, payout, attempt, attempt.result_code or "")
+        waiting = await payouts.set_state(conn, payout.id, PayoutState.MANUAL, note=why)
+        values = _values(waiting, number=waiting.destination, ocid=attempt.ocid, why=why)
+        await self._alert(conn, f"payout:{payout.id}:unknown", "payout_unknown", values)
+        await outbox.queue(conn, [_waits(waiting)], now)
+
+    async def _by_hand(self, conn: Connection, payout: Payout, why: str) -> None:
+        if payout.state is not PayoutState.MANUAL:
+            if payout.state is PayoutState.SENDING:
+                # the steps of a payout know no other way to a person
+                payout = await payouts.set_state(conn, payout.id, PayoutState.READY)
+            payout = await payouts.set_state(conn, payout.id, PayoutState.MANUAL, note=why)
+        else:
+            payout = await payouts.set_state(conn, payout.id, PayoutState.MANUAL, note=why)
+        await outbox.queue(conn, manual_cards([payout], self._admins), self._clock.now())
+
+    async def _stop(self, conn: Connection, code: str) -> None:
+        """M-Pesa refuses our API user: nothing more is sent with it, and all admins know."""
+        if await payouts.stop(conn, self._rail.credential, code, self._clock.now()):
+            cause = f"payout-stop:{self._rail.credential[:16]}:{self._clock.now().isoformat()}"
+            await self._alert(conn, cause, "payouts_stopped", {"code": code})
+
+    # -- what nobody told us ---------------------------------------------------------------------
+
+    async def ask_due(self) -> tuple[int, int]:
+        """Asks about payments whose result did not come; after two questions a person looks. Tells
+        those who wait for long. (looked at, failed).
+        """
+        asked = await self._db.run(self._claim_looks)
+        self._look("asking")
+        failed = 0
+        for attempt in asked:
+            try:
+                await self._ask(attempt)
+            except Exception:  # noqa: BLE001 one bad row must not stop the others
+                failed += 1
+                _LOG.exception("asking about a payout failed", extra={"action": "ask_failed"})
+        await self._db.run(self._tell_late)
+        return len(asked), failed
+
+    async def _claim_looks(self, conn: Connection) -> list[PayoutAttempt]:
+        now = self._clock.now()
+        may_ask = self._rail.can_pay and await payouts.stopped(conn, self._rail.credential) is None
+        asking = []
+        for payout in await payouts.claim_looks(conn, now, BATCH):
+            attempt = await payouts.live_attempt(conn, payout.id)
+            assert attempt is not None  # noqa: S101 the database lets no payout wait without one
+            if payout.looks >= ASKS or not may_ask:
+                await self._to_person(conn, payout, attempt, "unknown")
+                continue
+            if payout.state is PayoutState.SENDING:  # its result, or its sender, is gone
+                await self._unknown(conn, payout, attempt, "")
+            await payouts.looked(conn, payout.id, now + BETWEEN_ASKS)
+            asking.append(attempt)
+        return asking
+
+    async def _ask(self, attempt: PayoutAttempt) -> None:
+        await self._rail.ask(
+            ocid=attempt.ocid,
+            result_url=f"{self._base}/a/{attempt.token}",
+            timeout_url=f"{self._base}/b/{attempt.token}",
+        )
+        self._look("asked")
+
+    async def _tell_late(self, conn: Connection) -> None:
+        now = self._clock.now()
+        for payout in await payouts.late(conn, now - LATE, BATCH):
+            await outbox.queue(conn, [_waits(payout)], now)
+            values = _values(payout, state=str(payout.state), why=payout.note)
+            await self._alert(conn, f"payout:{payout.id}:late", "payout_late", values)
+
+    # -- admins ------------------------------------------------------------------------------------
+
+    async def open_ones(self) -> list[Payout]:
+        """What is not over, a person's tasks first; at most 30."""
+        async with self._db.reading() as conn:
+            return await payouts.open_ones(conn, LISTED)
+
+    async def open_count(self) -> OpenCount:
+        async with self._db.reading() as conn:
+            return await payouts.open_count(conn)
+
+    async def stopped(self) -> str | None:
+        """The code for which nothing is sent now, or None."""
+        async with self._db.reading() as conn:
+            return await payouts.stopped(conn, self._rail.credential)
+
+    async def payout(self, payout_id: int) -> Payout:
+        """`NotFound`."""
+        async with self._db.reading() as conn:
+            found = await payouts.payout(conn, payout_id)
+        if found is None:
+            raise NotFound("no_payout", payout=payout_id)
+        return found
+
+    async def task(self, payout_id: int) -> Payout:
+        """One that waits for a person. `NotFound`, `NotAllowed`."""
+        payout = await self.payout(payout_id)
+        if payout.state is not PayoutState.MANUAL:
+            raise NotAllowed("payout_not_yours", payout=payout_id, state=str(payout.state))
+        return payout
+
+    async def may_be_out(self, payout_id: int) -> bool:
+        """Whether a payment was asked for that nobody knows the end of."""
+        async with self._db.reading() as conn:
+            return await payouts.live_attempt(conn, payout_id) is not None
+
+    async def resume(self, admin: int) -> bool:
+        """An admin says that the API user works again; False when nothing was stopped."""
+        now = self._clock.now()
+        async with self._db.unit() as conn:
+            return await payouts.lift(conn, self._rail.credential, admin, now)
+
+    async def mark_paid(self, payout_id: int, admin: int, receipt: str) -> Payout:
+        """An admin paid it by hand, and names M-Pesa's receipt. Repeating it changes nothing.
+
+        `InvalidInput` (`not_a_receipt`), `NotFound`, `NotAllowed`: it does not wait for a person,
+        or the receipt belongs to another payout.
+        """
+        number = receipt.strip().upper()
+        if not _RECEIPT.fullmatch(number):
+            raise InvalidInput("not_a_receipt")
+
+        async def work(conn: Connection) -> Payout:
+            payout = await self._task(conn, payout_id)
+            if payout.state is PayoutState.PAID and payout.provider_reference == number:
+                return payout
+            if payout.state is not PayoutState.MANUAL:
+                raise NotAllowed("payout_not_yours", payout=payout_id, state=str(payout.state))
+            return await self._paid(conn, payout, number, by=admin)
+
+        return await self._db.run(work)
+
+    async def mark_failed(
+        self, payout_id: int, admin: int, reason: str, *, not_sent: bool = False
+    ) -> Payout:
+        """It will not be paid: the money goes back to the wallet. Where a payment may have gone
+        out, only with `not_sent`: the admin saw in M-Pesa's portal that it did not.
+
+        `NotFound`, `NotAllowed`.
+        """
+
+        async def work(conn: Connection) -> Payout:
+            payout = await self._task(conn, payout_id)
+            if payout.state is PayoutState.FAILED:
+                return payout
+            if payout.state is not PayoutState.MANUAL:
+                raise NotAllowed("payout_not_yours", payout=payout_id, state=str(payout.state))
+            if not not_sent and await payouts.live_attempt(conn, payout_id) is not None:
+                raise NotAllowed("payout_may_be_out", payout=payout_id)
+            return await self._returned(conn, payout, "by_admin", by=admin, words=reason)
+
+        return await self._db.run(work)
+
+    async def _task(self, conn: Connection, payout_id: int) -> Payout:
+        payout = await payouts.payout(conn, payout_id, lock=True)
+        if payout is None:
+            raise NotFound("no_payout", payout=payout_id)
+        return payout
+
+    # -- who is told -------------------------------------------------------------------------------
+
+    async def _tell(
+        self, conn: Connection, payout: Payout, step: str, kind: str, **more: Any
+    ) -> None:
+        notice = Notice(
+            f"payout:{payout.id}:{step}",
+            kind,
+            payout.telegram_id,
+            _values(payout, to=phone.mask(payout.destination), leg=payout.leg, **more),
+            payout.escrow_id,
+        )
+        await outbox.queue(conn, [notice], self._clock.now())
+
+    async def _keep_word(
+        self, conn: Connection, payout: Payout, event: str, by: int | None, **data: Any
+    ) -> None:
+        """An admin's word stands on the deal's timeline."""
+        if by is not None and payout.escrow_id is not None:
+            now = self._clock.now()
+            who = By(Actor.ADMIN, by)
+            await escrows.note(conn, payout.escrow_id, event, who, now, payout=payout.id, **data)
+
+    async def _alert(self, conn: Connection, cause: str, kind: str, values: Any) -> None:
+        notices = [Notice(cause, kind, admin, values) for admin in self._admins]
+        await outbox.queue(conn, notices, self._clock.now())
+
+    async def _trouble(self, conn: Connection, answer: PayoutAnswer) -> None:
+        """Once an hour per reason: payouts wait for something of ours."""
+        hour = self._clock.now().strftime("%Y-%m-%dT%H")
+        values = {"why": answer.reason, "code": answer.code}
+        await self._alert(conn, f"payout-trouble:{answer.reason}:{hour}", "payout_trouble", values)
+
+    async def _mismatch(
+        self, conn: Connection, payout: Payout, result: PayoutResult, why: str
+    ) -> str:
+        """A result that is not about this payment: kept, told, without effect."""
+        claimed = str(result.amount) if result.amount is not None else ""
+        values = _values(payout, why=why, claimed=claimed, reference=result.reference)
+        cause = f"payout:{payout.id}:{why}:{result.ocid}:{result.reference}"
+        await self._alert(conn, cause[:200], "payout_mismatch", values)
+        return why
+
+    async def _contradiction(self, conn: Connection, payout: Payout, result: PayoutResult) -> str:
+        """Two definite answers that differ: the first stands, and every admin is woken."""
+        values = _values(
+            payout,
+            state=str(payout.state),
+            says=str(result.answer.verdict),
+            code_said=result.answer.code,
+            reference=result.reference,
+            kept=payout.provider_reference,
+        )
+        cause = f"payout:{payout.id}:contradiction:{result.answer.code}:{result.reference}"
+        await self._alert(conn, cause, "payout_contradiction", values)
+        _LOG.critical(
+            "results of a payout contradict each other",
+            extra={"action": "payout_contradiction", "payout": payout.id},
+        )
+        return "contradiction"
+
+
+async def _locked(conn: Connection, attempt_id: int) -> tuple[Payout, PayoutAttempt]:
+    """A payout and one of its attempts as they stand, the payout locked."""
+    attempt = await payouts.attempt(conn, attempt_id)
+    assert attempt is not None  # noqa: S101 attempts are never deleted
+    payout = await payouts.payout(conn, attempt.payout_id, lock=True)
+    attempt = await payouts.attempt(conn, attempt_id)
+    assert payout is not None  # noqa: S101 an attempt has one
+    assert attempt is not None  # noqa: S101
+    return payout, attempt
+
+
+def _new_id(payout_id: int) -> str:
+    """Our name for a request, for ever: a restored backup makes other ones."""
+    return f"P{payout_id}-{secrets.token_hex(8)}"
+
+
+def _may_be(shown: str, destination: str) -> bool:
+    """Whether the receiver, `254… - NAME` as M-Pesa shows him, may be this number."""
+    return phone.may_be(shown.partition(" - ")[0], destination)
+
+
+def _values(payout: Payout, **more: Any) -> dict[str, Any]:
+    return {"payout": payout.id, "amount": str(payout.amount), "code": payout.escrow_id, **more}
+
+
+def _waits(payout: Payout) -> Notice:
+    return Notice(
+        f"payout:{payout.id}:late",
+        "payout_waits",
+        payout.telegram_id,
+        _values(payout, to=phone.mask(payout.destination)),
+        payout.escrow_id,
+    )

@@ -1,0 +1,264 @@
+"""Payouts and the requests made for them. Only posting moves their money: `store/ledger`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from escrow.domain.money import Currency, Money
+from escrow.domain.payouts import Payout, PayoutAttempt, PayoutState
+from escrow.store import queries
+from escrow.store.database import Connection, Row
+
+_SQL: Final = queries.load("payouts")
+
+
+@dataclass(frozen=True, slots=True)
+class NewPayout:
+    """A payout to be made; `cause` makes it once."""
+
+    cause: str
+    telegram_id: int
+    amount: Money
+    destination: str
+    state: PayoutState
+    note: str = ""
+    not_before: datetime | None = None
+    escrow_id: str | None = None
+    leg: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Where a person's money may go. `funding_phone`: the one prompt that paid his deal."""
+
+    phone: str | None
+    phone_is_contact: bool
+    payout_phone: str | None
+    payout_phone_since: datetime | None
+    suspended: bool
+    auto_payout: bool = True
+    funding_phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCount:
+    """How many payouts are not over."""
+
+    by_hand: int
+    unknown: int
+    under_way: int
+    oldest: datetime | None
+
+
+def _payout(row: Row) -> Payout:
+    return Payout(
+        id=row["id"],
+        telegram_id=row["telegram_id"],
+        escrow_id=row["escrow_id"],
+        leg=row["leg"],
+        amount=Money(row["amount_minor"], Currency.of(row["currency"])),
+        destination=row["destination"],
+        state=PayoutState(row["state"]),
+        note=row["note"],
+        provider_reference=row["provider_reference"],
+        looks=row["looks"],
+        created_at=row["created_at"],
+        not_before=row["not_before"],
+    )
+
+
+def _attempt(row: Row) -> PayoutAttempt:
+    return PayoutAttempt(
+        id=row["id"],
+        payout_id=row["payout_id"],
+        ocid=row["originator_conversation_id"],
+        token=row["token"],
+        state=PayoutState(row["state"]),
+        conversation_id=row["conversation_id"],
+        result_code=row["result_code"],
+    )
+
+
+async def settled_facts(
+    conn: Connection, legs: Sequence[tuple[str, int]]
+) -> list[tuple[int, Facts]]:
+    """(place in the list, facts) for each (deal, person) who is known."""
+    rows = await conn.fetch(
+        _SQL["settled_facts"], [deal for deal, _ in legs], [person for _, person in legs]
+    )
+    return [(row["n"] - 1, _facts(row)) for row in rows]
+
+
+async def person_facts(conn: Connection, telegram_id: int) -> Facts | None:
+    row = await conn.fetchrow(_SQL["person_facts"], telegram_id)
+    return _facts(row) if row else None
+
+
+def _facts(row: Row) -> Facts:
+    return Facts(**{name: row[name] for name in row.keys() if name != "n"})  # noqa: SIM118 a Row
+
+
+async def insert(conn: Connection, new: Sequence[NewPayout], now: datetime) -> list[Payout]:
+    """Writes payouts; those whose cause was used before are left out of the answer."""
+    rows: list[Mapping[str, Any]] = [
+        {
+            "cause": one.cause,
+            "telegram_id": one.telegram_id,
+            "escrow_id": one.escrow_id,
+            "leg": one.leg,
+            "currency": one.amount.currency.code,
+            "amount_minor": one.amount.minor,
+            "destination": one.destination,
+            "state": one.state,
+            "note": one.note,
+            "not_before": one.not_before,
+        }
+        for one in new
+    ]
+    return [_payout(row) for row in await conn.fetch(_SQL["insert"], rows, now)]
+
+
+async def by_cause(conn: Connection, cause: str) -> Payout | None:
+    row = await conn.fetchrow(_SQL["by_cause"], cause)
+    return _payout(row) if row else None
+
+
+async def payout(conn: Connection, payout_id: int, *, lock: bool = False) -> Payout | None:
+    row = await conn.fetchrow(_SQL["lock" if lock else "one"], payout_id)
+    return _payout(row) if row else None
+
+
+async def claim_ready(conn: Connection, now: datetime, limit: int) -> list[Payout]:
+    """Locks payouts that are due; those of suspended sellers are not."""
+    return [_payout(row) for row in await conn.fetch(_SQL["claim_ready"], now, limit)]
+
+
+async def start_attempts(
+    conn: Connection, new: Sequence[tuple[int, str, str]], now: datetime, look_at: datetime
+) -> list[PayoutAttempt]:
+    """Writes (payout, our id, path token) and marks the payouts as being sent."""
+    ids, ocids, tokens = ([one[n] for one in new] for n in range(3))
+    rows = await conn.fetch(_SQL["start_attempts"], ids, ocids, tokens, now)
+    await conn.execute(_SQL["sending"], ids, look_at)
+    return [_attempt(row) for row in rows]
+
+
+async def hold_by_hand(conn: Connection, *, all_of_them: bool) -> list[Payout]:
+    """READY ones that nothing will send become a person's task."""
+    return [_payout(row) for row in await conn.fetch(_SQL["hold_by_hand"], all_of_them)]
+
+
+async def attempt_by_token(conn: Connection, token: str) -> PayoutAttempt | None:
+    row = await conn.fetchrow(_SQL["attempt_by_token"], token)
+    return _attempt(row) if row else None
+
+
+async def attempt(conn: Connection, attempt_id: int) -> PayoutAttempt | None:
+    row = await conn.fetchrow(_SQL["attempt"], attempt_id)
+    return _attempt(row) if row else None
+
+
+async def live_attempt(conn: Connection, payout_id: int) -> PayoutAttempt | None:
+    """The attempt that was not definitely refused."""
+    row = await conn.fetchrow(_SQL["live_attempt"], payout_id)
+    return _attempt(row) if row else None
+
+
+async def attempts_made(conn: Connection, payout_id: int) -> int:
+    return int(await conn.fetchval(_SQL["attempts_made"], payout_id))
+
+
+async def attempt_accepted(conn: Connection, attempt_id: int, conversation_id: str) -> None:
+    """M-Pesa took the request; its own id, where it named one."""
+    await conn.execute(_SQL["attempt_accepted"], attempt_id, conversation_id)
+
+
+async def close_attempt(
+    conn: Connection, attempt_id: int, state: PayoutState, code: str, now: datetime
+) -> None:
+    await conn.execute(_SQL["close_attempt"], attempt_id, state, code, now)
+
+
+async def set_state(
+    conn: Connection,
+    payout_id: int,
+    state: PayoutState,
+    *,
+    note: str = "",
+    not_before: datetime | None = None,
+    next_look_at: datetime | None = None,
+) -> Payout:
+    """Moves a locked payout that is not over yet."""
+    row = await conn.fetchrow(_SQL["set_state"], payout_id, state, note, not_before, next_look_at)
+    assert row is not None  # noqa: S101 it is locked
+    return _payout(row)
+
+
+async def finish(
+    conn: Connection,
+    payout_id: int,
+    state: PayoutState,
+    now: datetime,
+    *,
+    note: str = "",
+    reference: str | None = None,
+    closed_by: int | None = None,
+) -> Payout:
+    """Ends a locked payout: PAID with M-Pesa's receipt, or FAILED."""
+    row = await conn.fetchrow(_SQL["finish"], payout_id, state, note, reference, closed_by, now)
+    assert row is not None  # noqa: S101 it is locked
+    return _payout(row)
+
+
+async def claim_looks(conn: Connection, now: datetime, limit: int) -> list[Payout]:
+    """Locks payouts that nobody has answered for in time."""
+    return [_payout(row) for row in await conn.fetch(_SQL["claim_looks"], now, limit)]
+
+
+async def looked(conn: Connection, payout_id: int, again_at: datetime) -> None:
+    await conn.execute(_SQL["looked"], payout_id, again_at)
+
+
+async def look_at(conn: Connection, payout_id: int, at: datetime) -> None:
+    """Looks at one that is under way at that time."""
+    await conn.execute(_SQL["look_at"], payout_id, at)
+
+
+async def open_ones(conn: Connection, limit: int) -> list[Payout]:
+    """What is not over, a person's tasks first."""
+    return [_payout(row) for row in await conn.fetch(_SQL["open_ones"], limit)]
+
+
+async def open_count(conn: Connection) -> OpenCount:
+    row = await conn.fetchrow(_SQL["open_count"])
+    assert row is not None  # noqa: S101 counts always come
+    return OpenCount(**dict(row))
+
+
+async def of_person(conn: Connection, telegram_id: int) -> list[Payout]:
+    """What is on its way to somebody, newest first."""
+    return [_payout(row) for row in await conn.fetch(_SQL["of_person"], telegram_id)]
+
+
+async def late(conn: Connection, since: datetime, limit: int) -> list[Payout]:
+    """Open since before then, and nobody was told so yet."""
+    return [_payout(row) for row in await conn.fetch(_SQL["late"], since, limit)]
+
+
+async def stopped(conn: Connection, credential: str) -> str | None:
+    """The code that stopped everything sent with this credential, or None."""
+    code = await conn.fetchval(_SQL["stopped"], credential)
+    return None if code is None else str(code)
+
+
+async def stop(conn: Connection, credential: str, code: str, now: datetime) -> bool:
+    """Stops everything sent with this credential; False when it is stopped already."""
+    return await conn.fetchval(_SQL["stop"], credential, code, now) is not None
+
+
+async def lift(conn: Connection, credential: str, admin: int, now: datetime) -> bool:
+    """Lets it send again; False when it was not stopped."""
+    return await conn.fetchval(_SQL["lift"], credential, now, admin) is not None

@@ -1,0 +1,156 @@
+-- settled_facts --
+-- For each leg of a settlement, by its place in the list: whether his money goes by itself, and
+-- where it may go. `funding_phone` only where one prompt paid the whole deal.
+SELECT l.n, p.auto_payout, p.phone, p.phone_is_contact, s.payout_phone, s.payout_phone_since,
+       coalesce(s.status = 'SUSPENDED', false) AS suspended,
+       (SELECT min(a.phone) FROM receipts r LEFT JOIN payment_attempts a ON a.id = r.attempt_id
+         WHERE r.escrow_id = l.escrow_id AND r.state = 'CREDITED'
+        HAVING count(*) = 1 AND min(r.channel) = 'stk' AND min(a.telegram_id) = l.telegram_id)
+           AS funding_phone
+  FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS l (escrow_id, telegram_id, n)
+  JOIN people p ON p.telegram_id = l.telegram_id
+  LEFT JOIN escrow_sellers s ON s.telegram_id = l.telegram_id
+ ORDER BY l.n
+
+-- person_facts --
+-- Where a person's own money may go.
+SELECT p.phone, p.phone_is_contact, s.payout_phone, s.payout_phone_since,
+       coalesce(s.status = 'SUSPENDED', false) AS suspended
+  FROM people p LEFT JOIN escrow_sellers s ON s.telegram_id = p.telegram_id
+ WHERE p.telegram_id = $1
+
+-- insert --
+-- New payouts; one whose cause is there already is left out.
+INSERT INTO payouts (cause, telegram_id, escrow_id, leg, currency, amount_minor, destination, state,
+                     note, not_before, created_at)
+SELECT x.cause, x.telegram_id, x.escrow_id, x.leg, x.currency, x.amount_minor, x.destination,
+       x.state, x.note, x.not_before, $2
+  FROM jsonb_to_recordset($1) AS x (cause text, telegram_id bigint, escrow_id text, leg text,
+       currency text, amount_minor bigint, destination text, state text, note text,
+       not_before timestamptz)
+ON CONFLICT (cause) DO NOTHING
+RETURNING *
+
+-- by_cause --
+SELECT * FROM payouts WHERE cause = $1
+
+-- one --
+SELECT * FROM payouts WHERE id = $1
+
+-- lock --
+SELECT * FROM payouts WHERE id = $1 FOR UPDATE
+
+-- claim_ready --
+-- Locks payouts that are due, oldest first; those that somebody else is taking are left to him.
+SELECT p.* FROM payouts p
+ WHERE p.state = 'READY' AND (p.not_before IS NULL OR p.not_before <= $1)
+   AND (p.leg = 'buyer' OR NOT EXISTS (
+            SELECT FROM escrow_sellers s
+             WHERE s.telegram_id = p.telegram_id AND s.status = 'SUSPENDED'))
+ ORDER BY p.not_before NULLS FIRST, p.id LIMIT $2
+   FOR UPDATE OF p SKIP LOCKED
+
+-- start_attempts --
+-- The intent of each request, before a byte of it is sent.
+INSERT INTO payout_attempts (payout_id, originator_conversation_id, token, sent_at)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[]), (VALUES ($4::timestamptz)) AS t (at)
+RETURNING *
+
+-- sending --
+UPDATE payouts SET state = 'SENDING', next_look_at = $2, looks = 0, note = ''
+ WHERE id = ANY ($1::bigint[])
+
+-- hold_by_hand --
+-- What can't be sent by itself (nothing can: $1; a suspended seller's) becomes a person's task.
+UPDATE payouts p SET state = 'MANUAL', note = CASE WHEN s.id IS NULL THEN 'no_keys'
+                                                   ELSE 'suspended' END
+  FROM payouts q LEFT JOIN escrow_sellers s
+       ON s.telegram_id = q.telegram_id AND s.status = 'SUSPENDED'
+          AND q.leg IS DISTINCT FROM 'buyer'
+ WHERE q.id = p.id AND p.state = 'READY' AND ($1 OR s.id IS NOT NULL)
+RETURNING p.*
+
+-- attempt_by_token --
+SELECT * FROM payout_attempts WHERE token = $1
+
+-- live_attempt --
+SELECT * FROM payout_attempts WHERE payout_id = $1 AND state <> 'FAILED'
+
+-- attempt --
+SELECT * FROM payout_attempts WHERE id = $1
+
+-- attempts_made --
+SELECT count(*) FROM payout_attempts WHERE payout_id = $1
+
+-- attempt_accepted --
+UPDATE payout_attempts SET conversation_id = coalesce(conversation_id, nullif($2, ''))
+ WHERE id = $1
+
+-- close_attempt --
+UPDATE payout_attempts SET state = $2, result_code = $3,
+       closed_at = CASE WHEN $2 IN ('PAID', 'FAILED') THEN $4::timestamptz END
+ WHERE id = $1
+
+-- set_state --
+UPDATE payouts SET state = $2, note = $3, not_before = $4, next_look_at = $5 WHERE id = $1
+RETURNING *
+
+-- finish --
+UPDATE payouts SET state = $2, note = $3, provider_reference = $4, closed_by = $5,
+       finalized_at = $6, next_look_at = NULL
+ WHERE id = $1
+RETURNING *
+
+-- claim_looks --
+-- Locks what nobody has answered for in time.
+SELECT * FROM payouts
+ WHERE state IN ('SENDING', 'UNKNOWN') AND next_look_at <= $1
+ ORDER BY next_look_at LIMIT $2
+   FOR UPDATE SKIP LOCKED
+
+-- looked --
+UPDATE payouts SET looks = looks + 1, next_look_at = $2 WHERE id = $1
+
+-- look_at --
+UPDATE payouts SET next_look_at = $2 WHERE id = $1 AND state IN ('SENDING', 'UNKNOWN')
+
+-- open_ones --
+-- Everything that is not over, what waits for a person first.
+SELECT * FROM payouts WHERE state NOT IN ('PAID', 'FAILED')
+ ORDER BY (state = 'MANUAL') DESC, (state = 'UNKNOWN') DESC, id LIMIT $1
+
+-- open_count --
+SELECT count(*) FILTER (WHERE state = 'MANUAL') AS by_hand,
+       count(*) FILTER (WHERE state = 'UNKNOWN') AS unknown,
+       count(*) FILTER (WHERE state IN ('READY', 'SENDING')) AS under_way,
+       min(created_at) AS oldest
+  FROM payouts WHERE state NOT IN ('PAID', 'FAILED')
+
+-- of_person --
+-- What is on its way to somebody, newest first.
+SELECT * FROM payouts WHERE telegram_id = $1 AND state NOT IN ('PAID', 'FAILED')
+ ORDER BY id DESC
+
+-- late --
+-- Open for long, and nobody was told yet.
+SELECT p.* FROM payouts p
+ WHERE p.state NOT IN ('PAID', 'FAILED')
+   AND p.created_at <= $1
+   -- a changed number waits its day; a refusal for a reason of ours is no excuse
+   AND (p.not_before IS NULL OR p.not_before <= $1 OR (p.state = 'READY' AND p.note <> ''))
+   AND NOT EXISTS (SELECT FROM outbox o
+                    WHERE o.cause = 'payout:' || p.id || ':late' AND o.kind = 'payout_waits'
+                      AND o.chat_id = p.telegram_id)
+ ORDER BY p.id LIMIT $2
+
+-- stopped --
+SELECT code FROM payout_stops WHERE credential = $1 AND lifted_at IS NULL
+
+-- stop --
+INSERT INTO payout_stops (credential, code, stopped_at) VALUES ($1, $2, $3)
+ON CONFLICT (credential) WHERE lifted_at IS NULL DO NOTHING
+RETURNING id
+
+-- lift --
+UPDATE payout_stops SET lifted_at = $2, lifted_by = $3 WHERE credential = $1 AND lifted_at IS NULL
+RETURNING id
