@@ -101,11 +101,17 @@ ENVIRONMENT: dict[str, str] = {}
 HANDLERS = (
     "escrow.bot.buyer",
     "escrow.bot.seller",
+    "escrow.bot.newdeal",
+    "escrow.bot.shop",
+    "escrow.bot.ratings",
     "escrow.bot.wallet",
     "escrow.bot.paid",
     "escrow.bot.deals",
+    "escrow.bot.disputes",
+    "escrow.bot.settling",
     "escrow.bot.common",
     "escrow.bot.asking",
+    "escrow.bot.language",
     "escrow.bot.talk",
     "escrow_handlers_admin",
 )
@@ -128,17 +134,26 @@ TESTED_ELSEWHERE = {
     "escrow/store/embedded_home.py": "tests/store/test_embedded.py",
     "escrow/services/postings.py": "tests/test_escrow_fund_manager.py",
     "escrow/services/booking.py": "tests/test_escrow_fund_manager.py",
+    "escrow/services/dividing.py": "tests/services/test_rulings.py",
     "escrow/services/matching.py": "tests/faults/test_prompt_and_paybill.py",
     "escrow/services/trace.py": "tests/services/test_fund_manager.py",
     "escrow/bot/limiter.py": "tests/bot/test_messenger.py",
     "escrow/bot/desk.py": "tests/bot/test_common.py",
     "escrow/bot/asking.py": "tests/bot/test_buyer.py",
+    "escrow/bot/divisions.py": "tests/bot/test_settling.py",
     # words: every text of every module, in both languages
     "escrow/bot/admin_notices.py": "tests/bot/test_texts.py",
     "escrow/bot/admin_texts.py": "tests/bot/test_texts.py",
     "escrow/bot/deal_texts.py": "tests/bot/test_texts.py",
     "escrow/bot/labels.py": "tests/bot/test_texts.py",
+    "escrow/bot/dispute_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/settle_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/ruling_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/locales/__main__.py": "tests/bot/test_locales.py",
     "escrow/bot/paid_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/rating_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/selling_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/selling_keyboards.py": "tests/bot/test_newdeal.py",
     "escrow/bot/wallet_texts.py": "tests/bot/test_texts.py",
     # no logic: Protocols, and records
     "escrow/services/ports.py": "tests/world.py",
@@ -150,13 +165,16 @@ OF_THEIR_OWN = {
     "tests/test_escrow_fund_manager.py": "the seed's own name for its payment scenarios",
     "tests/test_house.py": "this file",
     "tests/store/test_attacks_claims.py": "the migrations, attacked",
+    "tests/bot/test_locales.py": "the catalogues and the command that renews them",
     "tests/store/test_attacks_deals.py": "the migrations, attacked",
     "tests/store/test_attacks_edges.py": "the migrations, attacked",
     "tests/store/test_attacks_forged.py": "the migrations, attacked",
     "tests/store/test_attacks_ledger.py": "the migrations, attacked",
+    "tests/store/test_attacks_life.py": "the migrations, attacked",
     "tests/store/test_attacks_payments.py": "the migrations, attacked",
     "tests/store/test_attacks_records.py": "the migrations, attacked",
     "tests/store/test_attacks_people.py": "the migrations, attacked",
+    "tests/store/test_attacks_ratings.py": "the migrations, attacked",
     "tests/store/test_attacks_role.py": "the migrations, attacked",
     "tests/store/test_flow_table.py": "the migrations, beside the flow",
     "tests/store/test_guards.py": "the migrations, guard by guard",
@@ -366,7 +384,8 @@ def test_every_module_is_imported_by_somebody() -> None:
         if not one.typing and one.target != module.name
     }
     packages = {m.name for m in OURS if m.path.name == "__init__.py"}
-    alone = NAMES - imported - packages - {"main"}
+    commands = {name for name in NAMES if name.endswith(".__main__")}  # run by their package's name
+    alone = NAMES - imported - packages - commands - {"main"}
     assert alone == set()
     for package in packages:
         assert any(name.startswith(package + ".") for name in NAMES), f"{package} is an empty room"

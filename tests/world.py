@@ -685,6 +685,9 @@ class World:
             "choices": "SELECT id, used_at, voided_at FROM underpayment_choices",
             "outbox": "SELECT id FROM outbox",
             "attempts": "SELECT id, state FROM payment_attempts",
+            "disputes": "SELECT id, status FROM escrow_disputes",
+            "offers": "SELECT id, closed_as FROM offers",
+            "records": "SELECT id FROM deal_records",
         }
         return {name: await self.sql(f"{sql} ORDER BY id") for name, sql in rows.items()}
 

@@ -21,7 +21,6 @@ from escrow.bot import (
     newdeal,
     paid,
     payouts,
-    payouts,
     ratings,
     seller,
     selling_keyboards,

@@ -11,10 +11,10 @@ from escrow.bot import prompt_words
 from escrow.bot.deal_steps import next_step
 from escrow.bot.page import Page, Plain, card, code, lines, say, typed_command, words
 from escrow.domain.flow import Status
-from escrow.domain.model import AttemptState, Escrow, SellerStatus
+from escrow.domain.model import AttemptState, Escrow
 from escrow.domain.money import Money
 from escrow.domain.phone import mask
-from escrow.domain.terms import Quote, Terms
+from escrow.domain.terms import Terms
 from escrow.services.choice_tokens import Action
 from escrow.services.choices import Pressed
 from escrow.services.prompts import Started
@@ -133,21 +133,6 @@ def declined(escrow: Escrow, page: Page) -> Markup:
 
 
 # -- opening -------------------------------------------------------------------------------------
-
-
-def preview(quote: Quote, description: str, page: Page, seller: SellerStatus) -> Markup:
-    return card(
-        page,
-        say(
-            "<b>The buyer pays {due}, you get {holding}.</b>", due=quote.due, holding=quote.holding
-        ),
-        say("{description}", description=description),
-        say("Price {price}, Amana's fee {fee}", price=quote.price, fee=quote.fee),
-        None
-        if seller is SellerStatus.VERIFIED
-        else say("It can be paid as soon as an admin has verified you."),
-        say("Is that right?"),
-    )
 
 
 def opened(escrow: Escrow, link: str, page: Page) -> Markup:

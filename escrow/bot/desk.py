@@ -63,7 +63,7 @@ class Desk(_Base):
         made.handled = update
         _CURRENT.set(made)
         writer = update.effective_user if isinstance(update, Update) else None
-        speak((writer.language_code if writer else None) or "")
+        speak((writer.language_code if writer else None) or "")  # until he is met
         return made
 
     @classmethod
@@ -76,10 +76,11 @@ class Desk(_Base):
         coroutine: Any = None,
     ) -> Desk:
         """The library makes a new context for an error; it goes on with what the old one knew."""
-        before = _CURRENT.get()
+        before, spoken = _CURRENT.get(), language()
         made = super().from_error(update, error, application, job, coroutine)
         if before is not None and before.handled is update:
             made.person, made.progress = before.person, before.progress
+            speak(spoken)
         return made
 
 

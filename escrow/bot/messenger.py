@@ -54,6 +54,7 @@ class TelegramMessenger:
             view = await self._deal_now(chat_id, kind, params)
             with speaking(language):
                 text = NOTICES[kind](values, page)
+                alone = lines(text, file_missing())
                 keyboard = keyboards.for_notice(kind, params, choice, view)
         except (DatabaseDown, TimedOut) as error:
             return SendResult(Sent.LATER, error=str(error))
@@ -65,7 +66,7 @@ class TelegramMessenger:
             return SendResult(Sent.REFUSED, error=f"{type(error).__name__}: {error}")
         media = params.get("media")
         if media:
-            return await self._deliver_file(chat_id, media, text, keyboard)
+            return await self._deliver_file(chat_id, media, text, alone, keyboard)
         return await self._deliver(chat_id, text, keyboard)
 
     async def _open_choice(
@@ -97,10 +98,11 @@ class TelegramMessenger:
         chat_id: int,
         media: Mapping[str, Any],
         text: Markup,
+        alone: Markup,
         keyboard: InlineKeyboardMarkup | None,
     ) -> SendResult:
-        """The file with the words below it; words too long for a caption, or whose file Telegram
-        does not take, are a message of their own.
+        """The file with the words below it; words too long for a caption follow it, and `alone`
+        stands in place of a file that Telegram does not take.
         """
         whole = fits_caption(plain(text))
         try:
@@ -118,7 +120,7 @@ class TelegramMessenger:
             if result.sent is not Sent.REFUSED:
                 return result
             _LOG.warning("a file was not taken: %s", error, extra={"action": "file_refused"})
-            return await self._deliver(chat_id, lines(text, file_missing()), keyboard)
+            return await self._deliver(chat_id, alone, keyboard)
         if whole:
             return SendResult(Sent.DELIVERED, message.message_id)
         return await self._deliver(chat_id, text, keyboard)

@@ -155,8 +155,10 @@ def payout_trouble(v: Values, page: Page) -> Markup:
 def payouts_stopped(v: Values, page: Page) -> Markup:
     return card(
         page,
-        say("<b>All payouts are stopped: M-Pesa refuses our API user (code {code}).</b>",
-            code=Plain(v["code"])),
+        say(
+            "<b>All payouts are stopped: M-Pesa refuses our API user (code {code}).</b>",
+            code=Plain(v["code"]),
+        ),
         say("Trying on would lock it. Nothing is lost: what is ready waits."),
         say(
             "Put the API user right in the M-Pesa portal. With another credential in the settings "

@@ -50,9 +50,7 @@ async def _ask(update: Update, context: Desk, step: str) -> None:
     await desk.answer(update, context, text)
 
 
-async def receipt_typed(
-    update: Update, context: Desk, text: str, said: Mapping[str, Any]
-) -> None:
+async def receipt_typed(update: Update, context: Desk, text: str, said: Mapping[str, Any]) -> None:
     """The receipt of a payment that an admin made."""
     office, me = _admin(update, context)
     done = await office.payouts.mark_paid(int(said["payout"]), me, text)

@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from escrow.bot.context import Command
 from escrow.bot.page import Page, Plain, card, lines, say, spoken, words
-from escrow.domain.model import Seller, SellerStatus
 from escrow.domain.phone import mask
 
 # -- everybody -----------------------------------------------------------------------------------
@@ -161,27 +160,3 @@ def number_saved(msisdn: str, page: Page) -> Markup:
 
 def ask_shop_name(page: Page) -> Markup:
     return say("What is your shop called? Send me its name, like: Jane Shop")
-
-
-def lead_to_selling(page: Page) -> Markup:
-    return say(
-        "To open deals, register first: send <code>/sell</code> and your shop's name, "
-        "like <code>/sell Jane Shop</code>"
-    )
-
-
-def registered(seller: Seller, page: Page) -> Markup:
-    """What a seller reads after /sell, now or before."""
-    head = say(
-        "<b>{shop}</b>, M-Pesa {phone}",
-        shop=seller.shop_name,
-        phone=Plain(mask(seller.payout_phone)),
-    )
-    words = {
-        SellerStatus.PENDING: say("An admin will verify you. I write as soon as it is done."),
-        SellerStatus.VERIFIED: say(
-            "You are verified. Open a deal: <code>/newdeal 1500 Blue phone case</code>"
-        ),
-        SellerStatus.SUSPENDED: say("Your shop is suspended: you can't open deals now."),
-    }[seller.status]
-    return card(page, head, words)

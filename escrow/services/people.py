@@ -51,7 +51,7 @@ class People:
     async def set_language(self, telegram_id: int, language: str) -> None:
         """`en` or `sw`, from now on. `InvalidInput`."""
         if language not in ("en", "sw"):
-            raise InvalidInput("language")
+            raise InvalidInput
         async with self._db.unit() as conn:
             await people.set_language(conn, telegram_id, language)
 

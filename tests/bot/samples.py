@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,9 @@ from escrow.bot import (
     deal_texts,
     dispute_texts,
     paid_texts,
+    rating_texts,
     ruling_texts,
+    selling_texts,
     settle_texts,
     shipping_texts,
     talk_texts,
@@ -50,7 +53,7 @@ from escrow.domain.model import (
     StoredReceipt,
 )
 from escrow.domain.money import Currency, Money
-from escrow.domain.terms import FeePayer, Terms, divide_split
+from escrow.domain.terms import FeePayer, Level, Terms, divide_split
 from escrow.services.choice_tokens import Action
 from escrow.services.choices import Pressed
 from escrow.services.dividing import Ended
@@ -58,6 +61,7 @@ from escrow.services.oversight import Health
 from escrow.services.payout_booking import BookedPayout
 from escrow.services.ports import Answer, Verdict
 from escrow.services.prompts import Started
+from escrow.services.ratings import Rated, SellerPage
 from escrow.services.records import DealRecords
 from escrow.services.wallets import Withdrawal
 from escrow_service import DealView
@@ -136,8 +140,9 @@ def view(said: str, role: str = "buyer", **changes: Any) -> DealView:
 
 def dispute(said: str, raised: str) -> Dispute:
     by = {"buyer": 3001, "seller": 2001}[raised]
+    until = NOW + timedelta(hours=48)
     return Dispute(
-        4, CODE, by, raised, Status.SHIPPED, said, DisputeStatus.OPEN, NOW, NOW + timedelta(hours=48)
+        4, CODE, by, raised, Status.SHIPPED, said, DisputeStatus.OPEN, NOW, until
     )
 
 
@@ -332,6 +337,7 @@ def ruled_notices(deal: Mapping[str, Any], said: str) -> dict[str, dict[str, Any
     moved = {**deal, "role": "buyer", "by": "seller", "status": "SHIPPED", "until": LATER}
     offered = {**deal, **parts, "role": "buyer", "by": "seller", "offer": 7}
     return {
+        **_selling_notices(said),
         "disputed": raised,
         "dispute_raised": raised,
         "dispute_admin": {**raised, "role": "admin", "amount": "KES 10,500"},
@@ -346,6 +352,18 @@ def ruled_notices(deal: Mapping[str, Any], said: str) -> dict[str, dict[str, Any
         "extend_offered": {**moved, "hours": 48, "offer": 8},
         "extended": {**moved, "hours": 48},
         "offer_declined": {**moved, "kind": "settle", "offer": 7},
+    }
+
+
+def _selling_notices(said: str) -> dict[str, dict[str, Any]]:
+    deal = {"code": CODE, "description": said, "shop": said}
+    asked = {**deal, "gets": "KES 10,000", "due": "KES 10,500"}
+    return {
+        "proposal": asked,
+        "proposal_accepted": {**asked, "pay_by": LATER},
+        "seller_suspended": {"shop": said, "reason": said},
+        "seller_restored": {"shop": said, "codes": [CODE]},
+        "payout_number_changed": {"shop": said, "old": "0712***678", "new": "0733***555"},
     }
 
 
@@ -368,6 +386,7 @@ REFUSAL_VALUES: Final[Callable[[str], Mapping[str, Any]]] = lambda said: {  # no
     "by": said,
     "days": 30,
     "length": 5000,
+    "shop": said,
 }
 
 
@@ -384,7 +403,6 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
     """What the bot answers, by the function that says it (and a variant after a colon)."""
     usd = {"currency": Currency.USD, "price": Money(100_00, Currency.USD)}
     usd |= {"fee": Money(1_00, Currency.USD), "due": Money(101_00, Currency.USD)}
-    quote = Terms().quote(kes(10_000), FeePayer.BUYER)
     started = Started(attempt(wallet_part=kes(300)), Answer(Verdict.PENDING))
     pending = Answer(Verdict.PENDING)
     refused = Started(attempt(), Answer(Verdict.DECLINED, "1037", "no_answer"))
@@ -428,7 +446,6 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "done_already": escape(t.done_already()),
         "number_saved": t.number_saved("254712345678", on),
         "ask_shop_name": t.ask_shop_name(on),
-        "lead_to_selling": t.lead_to_selling(on),
         "wallet": wallet_texts.wallet(wallet, on),
         "wallet:empty": wallet_texts.wallet(
             {"available": [], "held": [], "entries": [], "on_the_way": []}, on
@@ -445,8 +462,6 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
             escrow(said, received=kes(9_800)), escrow(said), on, rings=True
         ),
         "declined": d.declined(escrow(said), on),
-        "preview": d.preview(quote, said, on, SellerStatus.VERIFIED),
-        "preview:waits": d.preview(quote, said, on, SellerStatus.PENDING),
         "opened": d.opened(escrow(said), "https://t.me/AmanaBot?start=" + CODE, on),
         "opened:waits": d.opened(escrow(said, pay_by=None), "https://t.me/AmanaBot", on),
         "dropped": d.dropped(),
@@ -507,8 +522,6 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         found[f"claim:denied:{why}"] = paid_texts.outcome(claim(ClaimState.DENIED, why), on)
     found |= talk_answers(said, on)
     found |= ruled_answers(said, on)
-    for seller_status in SellerStatus:
-        found[f"registered:{seller_status}"] = t.registered(seller(said, seller_status), on)
     for status in Status:
         for role in ("buyer", "seller"):
             card = d.deal_card(view(said, role, status=status), on)
@@ -594,6 +607,61 @@ def talk_answers(said: str, on: Page) -> dict[str, Markup]:
     return found
 
 
+def selling(said: str, on: Page) -> dict[str, Markup]:
+    """What sellers read, and who looks at them."""
+    s, r = selling_texts, rating_texts
+    quote = Terms().quote(kes(10_000), FeePayer.BUYER)
+    page_of = SellerPage(
+        seller(said, SellerStatus.VERIFIED),
+        Level.GOLD,
+        Fraction(47, 10),
+        120,
+        80,
+        Fraction(97, 100),
+        1,
+        NOW,
+    )
+    nothing = replace(page_of, average=None, success=None, seller=seller(said))
+    rated = Rated(escrow(said), 5, said, LATEST)
+    found = {
+        "payout number": s.ask_payout_number(on),
+        "payout number same": s.payout_number_same(seller(said)),
+        "which number": s.which_number("254712345678"),
+        "number for deals": s.ask_number_for_deals(on),
+        "amount": s.ask_amount(None),
+        "amount:shop": s.ask_amount(said),
+        "description": s.ask_description(),
+        "fee payer": s.ask_fee_payer(kes(500)),
+        "photo": s.ask_photo(),
+        "proposal preview": s.proposal_preview(quote, said, said, on),
+        "proposal sent": s.proposal_sent(escrow(said), on),
+        "link": s.link(escrow(said), "https://t.me/AmanaBot?start=" + CODE, on),
+        "page": s.shop_page(page_of, on),
+        "page:waits": s.shop_page(nothing, on),
+        "page:closed": s.shop_page(replace(page_of, seller=seller(said, _CLOSED)), on),
+        "accepted": s.accepted(escrow(said), on),
+        "refused": s.refused(escrow(said), on),
+        "ask stars": r.ask_stars(escrow(said)),
+        "thanks": r.thanks(rated, on),
+        "thanks:final": r.thanks(replace(rated, words="", until=NOW), on),
+        "ask words": r.ask_words(CODE),
+    }
+    for payer in FeePayer:
+        found[f"preview:{payer}"] = s.preview(
+            quote, said, payer, seller(said), on, photo=payer is FeePayer.SELLER
+        )
+    for level in Level:
+        found[f"page:{level}"] = s.shop_page(replace(page_of, level=level), on)
+    for status in SellerStatus:
+        shop = replace(seller(said, status), suspension_reason=said)
+        found[f"shop:{status}"] = s.shop(shop, on)
+    return found
+
+
+LATEST: Final = NOW + timedelta(hours=24)
+_CLOSED: Final = SellerStatus.SUSPENDED
+
+
 def everything(said: str, language: str = "en") -> dict[str, Markup]:
     """Every text there is, by name, as somebody with that language reads it."""
     with speaking(language):
@@ -602,6 +670,7 @@ def everything(said: str, language: str = "en") -> dict[str, Markup]:
 
 def _everything(said: str, on: Page) -> dict[str, Markup]:
     found = {f"answer {name}": text for name, text in answers(said, on).items()}
+    found |= {f"selling {name}": text for name, text in selling(said, on).items()}
     for kind, values in notice_values(said).items():
         found[f"notice {kind}"] = NOTICES[kind](values, on)
     closed = {**notice_values(said)["underpaid"], "open": False}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from telegram.error import BadRequest, NetworkError
 
-from escrow.bot import application as module
+from escrow.bot import menus
 from escrow.bot.commands import USER_COMMANDS
 from escrow.domain.errors import DatabaseDown
 from escrow_handlers_admin import ADMIN_COMMANDS
@@ -119,11 +119,11 @@ async def test_a_forged_choice_gets_one_polite_line(town: Town, data: str) -> No
 
 
 async def test_menus_name_every_command_and_admins_see_more(town: Town) -> None:
-    await module.publish_menus(town.application)
-    menus = town.telegram.commands
-    everybody = [one["command"] for one in menus["default", 0, 0, ""]]
+    await menus.publish(town.application.bot, town.application.bot_data)
+    shown = town.telegram.commands
+    everybody = [one["command"] for one in shown["default", 0, 0, ""]]
     assert everybody == [command.name for command in USER_COMMANDS]
-    admin = [one["command"] for one in menus["chat", ADMIN, 0, ""]]
+    admin = [one["command"] for one in shown["chat", ADMIN, 0, ""]]
     assert admin == everybody + [command.name for command in ADMIN_COMMANDS]
 
 
@@ -132,7 +132,7 @@ async def test_a_menu_that_cannot_be_set_stops_nothing(
 ) -> None:
     sandbox.telegram.people[ADMIN].started = False
     with caplog.at_level(logging.WARNING):
-        await module.publish_menus(town.application)
+        await menus.publish(town.application.bot, town.application.bot_data)
     assert any(getattr(record, "action", "") == "menu_not_set" for record in caplog.records)
     assert ("default", 0, 0, "") in town.telegram.commands
 

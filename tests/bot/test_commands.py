@@ -27,7 +27,8 @@ async def test_a_deal_is_sold_paid_by_prompt_and_held(town: Town) -> None:
 
     preview = (await town.says(SELLER, "/newdeal 10000 Blue phone case"))[-1]
     assert "The buyer pays KES 10,100, you get KES 10,000." in preview.text
-    opened = (await town.taps(SELLER, preview, "Create"))[-1]
+    await town.taps(SELLER, preview, "Create")
+    opened = town.telegram.messages[preview.id]
     code = opened.text.split("Deal ")[1].split()[0]
     assert f"https://t.me/{persona.BOT_USERNAME}?start={code}" in opened.text
     assert opened.button("Share on WhatsApp")

@@ -23,7 +23,7 @@ async def test_the_greeting_is_short_and_says_play_money(town: Town) -> None:
     assert "/newdeal 1500" in (await town.taps(BUYER, message, "I want to sell"))[-1].text
 
 
-@pytest.mark.parametrize("payload", ["s_5", "hello", "-"])
+@pytest.mark.parametrize("payload", ["x_5", "hello", "-"])
 async def test_any_other_payload_greets(town: Town, payload: str) -> None:
     town.telegram.user_starts(BUYER, payload)
     await town.settle()

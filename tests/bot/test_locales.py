@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import io
 import logging
 import re
 import shutil
@@ -14,7 +13,6 @@ from pathlib import Path
 from string import Formatter
 
 import pytest
-from babel.messages.pofile import write_po
 
 from escrow.bot import locales, page
 from escrow.bot.locales import HERE, LANGUAGES, catalogue, fault, has_words
@@ -122,10 +120,8 @@ def test_a_catalogue_keeps_placeholders_and_tags(language: str) -> None:
 def test_a_catalogue_is_as_its_command_writes_it(language: str) -> None:
     """`python -m escrow.bot.locales` was run after the last change of a text."""
     path = HERE / f"{language}.po"
-    written = io.BytesIO()
     new = renewing.renewed(renewing.read(path, language), language, TEMPLATES)
-    write_po(written, new, width=renewing.WIDTH, include_lineno=False)
-    assert written.getvalue() == path.read_bytes()
+    assert renewing.content(path, new) == path.read_bytes()
 
 
 def test_english_is_what_the_code_says() -> None:
@@ -140,6 +136,7 @@ def test_labels_in_kiswahili_fit_a_small_phone() -> None:
         for call in renewing.calls(tree)
         if getattr(call.func, "id", "") == "words"
         and (template := renewing.literal(call)) is not None
+        and not template.endswith(":")  # goes with a shared link
         and len(text := catalogue("sw").get(template, template)) > max(34, len(template) + 4)
     }
     assert long == set()
@@ -292,7 +289,7 @@ def test_an_edit_that_could_break_a_message_is_left_out_and_logged(
     assert any(getattr(record, "action", "") == "text_unusable" for record in caplog.records)
 
 
-@pytest.mark.parametrize("content", [b"msgid \xff\xfe", b"msgid broken\nmsgstr", None])
+@pytest.mark.parametrize("content", [b"msgid \xff\xfe", b'msgid "a"\nnonsense\n', None])
 def test_a_catalogue_that_cannot_be_read_leaves_english(
     edited: Path, caplog: pytest.LogCaptureFixture, content: bytes | None
 ) -> None:

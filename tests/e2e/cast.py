@@ -173,6 +173,16 @@ class Stage:
             )
         )
 
+    async def told(self, who: Actor, code: str) -> list[str]:
+        """Which notices of that deal the person got, in order."""
+        rows = await self.sql(
+            "SELECT kind FROM outbox WHERE chat_id = $1 AND escrow_id = $2 AND state = 'SENT'"
+            " ORDER BY id",
+            who.id,
+            code,
+        )
+        return [str(row[0]) for row in rows]
+
     async def ask_now(self, who: Actor) -> None:
         """A payout whose result did not come is asked for now, not after its minutes."""
         await self.until(

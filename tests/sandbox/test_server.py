@@ -283,3 +283,24 @@ async def test_other_sites_cannot_post_forms(page: httpx.AsyncClient) -> None:
 async def test_a_sandbox_can_be_empty_of_people() -> None:
     async with Sandbox(people=False) as sandbox:
         assert sandbox.page.state()["people"] == []
+
+
+async def test_files_replies_and_reactions_are_shown(
+    page: httpx.AsyncClient, sandbox: Sandbox
+) -> None:
+    telegram = sandbox.telegram
+    first = telegram.user_sends(BUYER, "hello")
+    content = base64.b64encode(b"OggS").decode()
+    wish = {"user": BUYER, "content": content, "name": "a.ogg", "kind": "voice"}
+    assert (await act(page, "file", **wish, reply=first.id)).status_code == 200
+    await act(page, "file", user=BUYER, content=content, name="a.pdf")
+    assert (await act(page, "file", **{**wish, "kind": "hologram"})).status_code == 400
+    voice, document = telegram.chat(BUYER)[1:]
+    voice.reaction = "👍"
+    shown = sandbox.page.state()["messages"]
+    found = {one["id"]: one for one in shown}
+    assert (found[voice.id]["reply"], found[voice.id]["reaction"]) == ("hello", "👍")
+    assert found[document.id]["document"] == "a.pdf"
+    served = await page.get(f"/photo/{found[voice.id]['sound']}")
+    assert served.headers["content-type"] == "audio/ogg"
+    assert served.content == b"OggS"

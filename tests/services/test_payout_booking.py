@@ -70,9 +70,7 @@ async def test_without_a_number_of_his_own_it_stays_in_the_wallet(paying: World)
 async def test_only_whole_shillings_leave(paying: World) -> None:
     await paying.give(BRIAN, kes("9.50"))
     deal = await paying.deal(buyer=BRIAN)
-    await paying.funds.process_escrow_payment(
-        paying.by_hand(deal, kes(9_800)), Evidence.STATUS
-    )
+    await paying.funds.process_escrow_payment(paying.by_hand(deal, kes(9_800)), Evidence.STATUS)
     await paying.press(deal, Action.PROCEED)
     await paying.escrows.receive(deal.id, BRIAN, "test:receive")
     assert [row[2] for row in await rows(paying)] == [9_333_00]
@@ -185,4 +183,3 @@ async def test_one_update_raced_by_its_repeat_books_once(world: World) -> None:
     )
     assert len(set(answers)) == 1
     assert await world.wallet(BRIAN) == 600
-

@@ -629,7 +629,7 @@ async def world(conn: asyncpg.Connection) -> None:
                 token="b" * 32,
             ),
             paid_payout(3),
-            insert("payout_stops"),
+            insert("payout_stops", credential="d" * 32),
             "UPDATE payouts SET state = 'SENDING' WHERE id IN (1, 3)",
             "UPDATE payout_attempts SET state = 'PAID' WHERE payout_id = 3",
             "UPDATE payouts SET state = 'PAID', provider_reference = 'SGPAID0003',"

@@ -299,8 +299,9 @@ ACCOUNTS: tuple[Attack, ...] = (
     ),
     attack(
         "a payout that was not decided takes nothing",
-        post("attack", ("payable", "1", -1), ("external", OUT, 1)),
+        post("attack", ("payable", "1", -PRICE - 1), ("external", OUT, PRICE + 1)),
         by="account_not_negative",
+        behind=("ledger_accounts.payout_check",),
         roles=BOTH,
     ),
     attack(

@@ -6,6 +6,8 @@ Each attack is refused by name, and succeeds once its guard is gone: so no guard
 
 # ruff: noqa: S608 (the statements are made of this module's own constants)
 
+from dataclasses import replace
+
 import asyncpg
 import pytest
 
@@ -572,6 +574,21 @@ PAYOUTS: tuple[Attack, ...] = (
     ),
     *kept("payout_attempts", "payout_attempts_kept"),
 )
+# what else stands around them is attacked in test_attacks_payouts.py
+PAYOUTS = tuple(
+    replace(
+        one,
+        behind=(
+            *one.behind,
+            "payouts.payout_check",
+            "payout_attempts.payout_check",
+            "ledger_accounts.payout_check",
+            "payout_attempts.payout_may_be_sent",
+            "payout_closed_by_word",
+        ),
+    )
+    for one in PAYOUTS
+)
 
 
 ATTACKS = (*ATTEMPTS, *RECEIPTS, *CHOICES, *PAYOUTS)
@@ -643,18 +660,21 @@ LAWFUL = {
     ),
     "a payout that may have left becomes a person's task": (
         "UPDATE payouts SET state = 'UNKNOWN' WHERE id = 1",
+        "UPDATE payout_attempts SET state = 'UNKNOWN' WHERE payout_id = 1",
         "UPDATE payouts SET state = 'MANUAL' WHERE id = 1",
+        books.paid_payout(1),
         "UPDATE payouts SET state = 'PAID', provider_reference = 'SGPAID0001',"
-        " finalized_at = now() WHERE id = 1",
+        " finalized_at = now(), closed_by = 1001 WHERE id = 1",
     ),
     "a payout is sent again after a definite no": (
         "UPDATE payout_attempts SET state = 'FAILED' WHERE payout_id = 1",
-        insert("payout_attempts", payout_id=1, state="SENDING"),
+        insert("payout_attempts", payout_id=1),
     ),
     "an unknown payout turns out to be paid": (
         "UPDATE payout_attempts SET state = 'UNKNOWN' WHERE payout_id = 1",
         "UPDATE payout_attempts SET state = 'PAID' WHERE payout_id = 1",
         "UPDATE payouts SET state = 'UNKNOWN' WHERE id = 1",
+        books.paid_payout(1),
         "UPDATE payouts SET state = 'PAID', provider_reference = 'SGPAID0001',"
         " finalized_at = now() WHERE id = 1",
     ),

@@ -30,6 +30,7 @@ from tests.store.books import (
 BOTH = (OWNER, APP)
 DEALS = "escrow_transactions"
 TIMELINE_GUARD = "escrow_timeline.timeline_guard"
+RATING_GUARD = "seller_ratings.rating_guard"
 
 PEOPLE: tuple[Attack, ...] = (
     bad("people", "people_telegram_id_check", telegram_id=0),
@@ -261,9 +262,14 @@ OPINIONS: tuple[Attack, ...] = (
     bad("seller_ratings", "seller_ratings_words_check", words="x" * 501),
     bad("seller_ratings", "rating_one_per_deal", escrow_id=COMPLETED),
     bad("seller_ratings", "seller_ratings_pkey", id=1),
-    bad("seller_ratings", "seller_ratings_escrow_id_fkey", escrow_id=NEW),
-    bad("seller_ratings", "seller_ratings_seller_id_fkey", seller_id=99),
-    bad("seller_ratings", "seller_ratings_buyer_telegram_id_fkey", buyer_telegram_id=9009),
+    bad("seller_ratings", "seller_ratings_escrow_id_fkey", behind=(RATING_GUARD,), escrow_id=NEW),
+    bad("seller_ratings", "seller_ratings_seller_id_fkey", behind=(RATING_GUARD,), seller_id=99),
+    bad(
+        "seller_ratings",
+        "seller_ratings_buyer_telegram_id_fkey",
+        behind=(RATING_GUARD,),
+        buyer_telegram_id=9009,
+    ),
     bad("fraud_flags", "fraud_flags_user_type_check", user_type="admin"),
     bad("fraud_flags", "fraud_flags_flag_type_check", flag_type="Multiple Disputes"),
     bad("fraud_flags", "fraud_flags_severity_check", severity="FATAL"),

@@ -1,5 +1,5 @@
-"""Direct SQL against ratings: only the buyer of a paid deal that is over rates it, and what was said
-stays.
+"""Direct SQL against ratings: only the buyer of a paid deal that is over rates it, and what was
+said stays.
 
 Each attack is refused by name, and succeeds once its guard is gone: so no guard is idle.
 """

@@ -17,6 +17,7 @@ from tests.store import (
     test_attacks_ledger,
     test_attacks_life,
     test_attacks_payments,
+    test_attacks_payouts,
     test_attacks_people,
     test_attacks_records,
     test_attacks_role,
@@ -28,6 +29,7 @@ ATTACKS = (
     *test_attacks_deals.ATTACKS,
     *test_attacks_life.ATTACKS,
     *test_attacks_payments.ATTACKS,
+    *test_attacks_payouts.ATTACKS,
     *test_attacks_people.ATTACKS,
     *test_attacks_edges.ATTACKS,
     *test_attacks_forged.ATTACKS,
@@ -48,6 +50,7 @@ SELECT tgrelid::regclass || '.' || tgname FROM pg_trigger WHERE NOT tgisinternal
 """
 
 NOT_GOOD_ALONE = {
+    "payouts", "payout_attempts",  # only with their journal and each other
     "settlements",  # only with the event that ends the deal
     "escrow_disputes",  # only with the event that opens it
     "flow_edges",  # filled by its migration, then closed
@@ -84,7 +87,8 @@ MAY_BE_EMPTY = {
     "underpayment_choices": "used_at used_action voided_at",
     "reservations": "",
     "reservation_counts": "",
-    "payouts": "escrow_id leg provider_reference finalized_at",
+    "payouts": "escrow_id leg provider_reference finalized_at not_before next_look_at closed_by",
+    "payout_stops": "lifted_at lifted_by",
     "payout_attempts": "conversation_id result_code closed_at",
     "provider_tokens": "token expires_at lease_until",
     "instance": "",
@@ -123,6 +127,7 @@ RIGHTS = {
     "reservation_counts": ALL,
     "payouts": KEEP,
     "payout_attempts": KEEP,
+    "payout_stops": KEEP,
     "provider_tokens": KEEP,
     "instance": ADD,
     "path_secrets": KEEP,

@@ -6,6 +6,7 @@ New texts are added, those that are gone leave, what is translated stays. Prints
 from __future__ import annotations
 
 import ast
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ PLACE: Final = {"say": 0, "words": 0, "Command": 1}
 """Where the template stands in each call."""
 HOMES: Final = ("escrow.bot.page", "escrow.bot.context")
 WIDTH: Final = 96
+_HEAD: Final = 'msgid ""\n'
 
 
 def templates(root: Path = ROOT) -> dict[str, list[str]]:
@@ -74,8 +76,7 @@ def renewed(old: Catalog, language: str, wanted: dict[str, list[str]]) -> Catalo
     """The catalogue with exactly the templates that the code has. English texts begin as they
     stand in the code, others empty.
     """
-    new = Catalog(locale=language, header_comment=old.header_comment, fuzzy=False)
-    new.mime_headers = [("Content-Type", "text/plain; charset=utf-8"), ("Language", language)]
+    new = Catalog(locale=language, fuzzy=False)
     for template, places in wanted.items():
         before = old.get(template)
         text = str(before.string) if before and before.string else ""
@@ -93,8 +94,16 @@ def read(path: Path, language: str) -> Catalog:
 
 
 def write(path: Path, catalog: Catalog) -> None:
-    with path.open("wb") as file:
-        write_po(file, catalog, width=WIDTH, include_lineno=False, omit_header=False)
+    path.write_bytes(content(path, catalog))
+
+
+def content(path: Path, catalog: Catalog) -> bytes:
+    """The file, with the notes that stand at its top now. Nothing in it depends on the day."""
+    notes = path.read_text(encoding="utf-8").partition(_HEAD)[0] if path.exists() else ""
+    entries = io.BytesIO()
+    write_po(entries, catalog, width=WIDTH, include_lineno=False, omit_header=True)
+    head = f'{_HEAD}msgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n'
+    return f'{notes}{head}"Language: {path.stem}\\n"\n\n'.encode() + entries.getvalue()
 
 
 def main() -> int:
@@ -110,8 +119,8 @@ def main() -> int:
             wrong = fault(template, text) if text else "missing"
             if wrong:
                 problems += 1
-                print(f"{path.name}: {wrong}: {template}")  # noqa: T201 a command's answer
-    print(f"{len(wanted)} texts, {problems} to look at")  # noqa: T201 a command's answer
+                sys.stdout.write(f"{path.name}: {wrong}: {template}\n")
+    sys.stdout.write(f"{len(wanted)} texts, {problems} to look at\n")
     return 1 if problems else 0
 
 

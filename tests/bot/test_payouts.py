@@ -1,0 +1,74 @@
+"""An admin pays by hand: the card with the full number, the receipt, the refusal, the list."""
+
+from escrow.domain.money import Currency, Money
+from tests.bot.conftest import ADMIN, BUYER, Town
+
+
+async def by_hand(town: Town) -> None:
+    """The buyer wants 500 of his wallet, and nothing sends it by itself."""
+    town.payout_rail.can_pay = False
+    await town.says(BUYER, "/start")
+    await town.says(ADMIN, "/start")
+    await town.people.set_phone(BUYER, "254722000222", is_contact=True)
+    async with town.database.unit() as conn:
+        await conn.execute(
+            "SELECT ledger_post($1)",
+            [
+                {
+                    "kind": "test",
+                    "key": "test:wallet",
+                    "hash": "x",
+                    "currency": "KES",
+                    "at": town.clock.now(),
+                    "escrow": None,
+                    "entries": [["owner", "", -1000_00], ["wallet", str(BUYER), 1000_00]],
+                }
+            ],
+        )
+    await town.payouts.book_withdrawal(BUYER, Money(500_00, Currency.KES), "test:1")
+    await town.settle()
+
+
+async def test_the_card_names_the_full_number_and_paid_takes_the_receipt(town: Town) -> None:
+    await by_hand(town)
+    card = town.last(ADMIN)
+    assert "KES 500" in card.text
+    assert "254722000222" in card.text
+    await town.taps(ADMIN, card, "Paid")
+    (again,) = await town.says(ADMIN, "no receipt")
+    assert "no receipt number" in again.text
+    (done,) = await town.says(ADMIN, "SGHAND0001")
+    assert "is paid" in done.text
+    told = town.last(BUYER)
+    assert "KES 500 sent to 0722***222" in told.text
+    assert "SGHAND0001" in told.text
+    (late,) = await town.taps(ADMIN, card, "Can't be paid")
+    assert "Nothing changed" in late.text
+
+
+async def test_what_can_not_be_paid_goes_back_and_says_why(town: Town) -> None:
+    await by_hand(town)
+    await town.taps(ADMIN, town.last(ADMIN), "Can't be paid")
+    (done,) = await town.says(ADMIN, "the number is closed")
+    assert "back in the wallet" in done.text
+    assert "the number is closed" in town.last(BUYER).text
+
+
+async def test_the_list_shows_what_waits_and_its_buttons(town: Town) -> None:
+    await by_hand(town)
+    (listed,) = await town.says(ADMIN, "/payouts")
+    assert "Payouts that are not over: 1" in listed.text
+    await town.taps(ADMIN, listed, "1: paid")
+    await town.says(ADMIN, "SGHAND0002")
+    (empty,) = await town.says(ADMIN, "/payouts")
+    assert "No payout waits" in empty.text
+
+
+async def test_a_stop_is_ended_by_a_typed_word(town: Town) -> None:
+    (answer,) = await town.says(ADMIN, "/payouts resume")
+    assert "were not stopped" in answer.text
+
+
+async def test_nobody_else_sees_payouts(town: Town) -> None:
+    (answer,) = await town.says(BUYER, "/payouts")
+    assert "admins" in answer.text
