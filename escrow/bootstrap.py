@@ -32,8 +32,8 @@ from escrow.services.payout_booking import PayoutBooking
 from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.prompts import Prompts
-from escrow.services.records import Records
 from escrow.services.ratings import Ratings
+from escrow.services.records import Records
 from escrow.services.wallets import Wallets
 from escrow.settings import (
     SANDBOX_PASSKEY,
@@ -214,7 +214,14 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         claims=claims,
         payouts=payouts,
         intake=Intake(
-            database, clock, rail, confirmations, admins, path_secret, claims=claims, payouts=payouts
+            database,
+            clock,
+            rail,
+            confirmations,
+            admins,
+            path_secret,
+            claims=claims,
+            payouts=payouts,
         ),
         records=Records(database, clock, admins),
         help=HelpDesk(database, clock, admins),

@@ -16,8 +16,8 @@ from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.ports import Clock, Rail
 from escrow.services.prompts import Prompts
-from escrow.services.records import Records
 from escrow.services.ratings import Ratings
+from escrow.services.records import Records
 from escrow.services.wallets import Wallets
 
 if TYPE_CHECKING:

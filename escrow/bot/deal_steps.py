@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from escrow.bot.deal_buttons import is_proposal
-from escrow.bot.page import Page, clock_time, deadline, lines, said, say, when
+from escrow.bot.page import Page, clock_time, deadline, lines, retold, said, say, when
 from escrow.domain.flow import Status
 from escrow.domain.model import Dispute, SellerStatus
 from escrow.domain.money import Currency
@@ -132,9 +132,9 @@ def _disputed(view: DealView, page: Page) -> Markup:
     if dispute is None:
         return _by_admins()
     return lines(
-        say("The seller says: {reason}", reason=dispute.reason)
+        say("The seller says: {reason}", reason=retold(dispute.reason))
         if dispute.raised_role == "seller"
-        else say("The buyer says: {reason}", reason=dispute.reason),
+        else say("The buyer says: {reason}", reason=retold(dispute.reason)),
         _to_answer(dispute, view, page),
         _by_admins(),
     )

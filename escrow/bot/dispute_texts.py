@@ -12,7 +12,19 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.deal_texts import status_words
-from escrow.bot.page import Page, Plain, card, code, deadline, lines, moment, say, words
+from escrow.bot.page import (
+    Page,
+    Plain,
+    card,
+    code,
+    deadline,
+    lines,
+    moment,
+    retold,
+    say,
+    speaking,
+    words,
+)
 from escrow.domain.flow import Status
 from escrow.domain.model import Escrow
 
@@ -51,6 +63,12 @@ def reasons(role: str) -> dict[int, str]:
         4: words("It is the wrong item"),
         OTHER: words("Something else"),
     }
+
+
+def kept_reason(role: str, number: int) -> str:
+    """The same as it is kept: everybody reads it in his own language (`page.retold`)."""
+    with speaking("en"):
+        return reasons(role)[number]
 
 
 def ask_reason(escrow: Escrow, page: Page) -> Markup:
@@ -146,7 +164,7 @@ def disputed(v: Values, page: Page) -> Markup:
         page,
         head,
         about(v),
-        say("Reason: {reason}", reason=v["reason"]),
+        say("Reason: {reason}", reason=retold(v["reason"])),
         say("Please answer by {deadline}.", deadline=_by(v, page)),
         say("Answer this message with photos, documents, voice notes or words: all is kept."),
         say("The money stays held until you settle it or an admin decides."),
@@ -159,7 +177,7 @@ def dispute_raised(v: Values, page: Page) -> Markup:
         page,
         say("<b>Your dispute is open. The money stays held.</b>"),
         about(v),
-        say("Reason: {reason}", reason=v["reason"]),
+        say("Reason: {reason}", reason=retold(v["reason"])),
         say("The other side was asked to answer by {deadline}.", deadline=_by(v, page)),
         say("Answer this message with photos, documents, voice notes or words: all is kept."),
         say("Then an admin decides, unless the two of you settle it before."),

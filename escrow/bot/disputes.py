@@ -13,8 +13,9 @@ from escrow.bot.buttons import Verb
 from escrow.bot.deals import with_code
 from escrow.bot.desk import Desk
 from escrow.bot.divisions import split_code
-from escrow.domain.errors import IllegalMove, NotFound
-from escrow.domain.flow import Event, sources_of
+from escrow.domain.errors import NotFound
+from escrow.domain.flow import Event
+from escrow.services.dividing import must_allow
 from escrow_service import DealView
 
 DISPUTE_WORDS: Final = "dispute_words"
@@ -45,8 +46,7 @@ async def _mine(update: Update, context: Desk, typed: str) -> DealView:
     view = await desk.office(context).escrows.deal(typed, desk.user(update).id)
     if view.role == "guest":
         raise NotFound("no_deal", code=view.escrow.id)
-    if view.escrow.status not in sources_of(Event.DISPUTE):
-        raise IllegalMove("wrong_status", code=view.escrow.id, status=str(view.escrow.status))
+    must_allow(view.escrow, Event.DISPUTE)
     return view
 
 
@@ -58,15 +58,16 @@ async def reason(update: Update, context: Desk) -> None:
     label = dispute_texts.reasons(view.role).get(number)
     if label is None:
         raise NotFound("button_gone")
+    kept = dispute_texts.kept_reason(view.role, number)
     if button.number > dispute_texts.WITHOUT_WORDS:
-        await _open(update, context, view.escrow.id, label)
+        await _open(update, context, view.escrow.id, kept)
         await desk.replace_pressed(
             update, context, dispute_texts.opened(view.escrow.id, desk.page(context))
         )
         desk.done(update, context)
         return
     needed = number == dispute_texts.OTHER
-    said = {"deal": view.escrow.id, "reason": "" if needed else label}
+    said = {"deal": view.escrow.id, "reason": "" if needed else kept}
     await desk.office(context).people.set_conversation(desk.user(update).id, DISPUTE_WORDS, said)
     text = dispute_texts.ask_words(label, desk.page(context), needed=needed)
     keyboard = dispute_texts.without_words(view.escrow.id, number)

@@ -142,6 +142,14 @@ def spoken(template: str) -> str:
     return translated(_LANGUAGE.get(), template)
 
 
+def retold(kept: str) -> str:
+    """Words that may begin with a text of ours (`It is broken: the screen`): that part is kept
+    in English, and each reader has it in his language.
+    """
+    ours, colon, rest = kept.partition(": ")
+    return spoken(ours) + colon + rest
+
+
 def _shown(value: object) -> Markup:
     if isinstance(value, Markup):
         return value

@@ -14,7 +14,7 @@ from telegram import InlineKeyboardMarkup
 from escrow.bot.buttons import Verb
 from escrow.bot.deal_texts import status_words
 from escrow.bot.dispute_texts import about, button, division, rows
-from escrow.bot.page import Page, Plain, card, clean, code, deadline, moment, say, words
+from escrow.bot.page import Page, Plain, card, clean, code, deadline, moment, retold, say, words
 from escrow.domain.model import Dispute, Escrow, Seller
 from escrow.services.dividing import Ended
 
@@ -34,7 +34,7 @@ def dispute_admin(v: Values, page: Page) -> Markup:
         head,
         about(v),
         say("Seller {shop}", shop=v["shop"]),
-        say("Reason: {reason}", reason=v["reason"]),
+        say("Reason: {reason}", reason=retold(v["reason"])),
         say(
             "The other side was asked to answer by {deadline}.",
             deadline=deadline(page, moment(v["answer_by"]) or page.now),
@@ -63,7 +63,7 @@ def taken(dispute: Dispute, page: Page) -> Markup:
     return card(
         page,
         say("<b>You decide the dispute on deal {code}.</b>", code=code(dispute.escrow_id)),
-        say("Reason: {reason}", reason=dispute.reason),
+        say("Reason: {reason}", reason=retold(dispute.reason)),
         say("buyer, seller, split or split:70 (70 % for the buyer):"),
         template(dispute.escrow_id),
     )
@@ -93,7 +93,7 @@ def _listed(dispute: Dispute, escrow: Escrow, page: Page) -> Markup:
         "code": code(escrow.id),
         "held": held,
         "age": age(page.now - dispute.opened_at),
-        "reason": clean(dispute.reason, _REASON_SHOWN),
+        "reason": clean(retold(dispute.reason), _REASON_SHOWN),
     }
     if dispute.answered_at is None and dispute.answer_by < page.now:
         return say("{code} {held} · {age} · NO ANSWER · {reason}", **values)

@@ -13,11 +13,12 @@ from escrow.bot.buttons import Verb
 from escrow.bot.deals import with_code
 from escrow.bot.desk import Desk
 from escrow.bot.divisions import Wish, from_number, read_division, split_code, to_number
-from escrow.domain.errors import IllegalMove, InvalidInput, NotFound
-from escrow.domain.flow import Event, sources_of
+from escrow.domain.errors import InvalidInput, NotFound
+from escrow.domain.flow import Event
 from escrow.domain.model import Escrow
 from escrow.domain.money import Money
 from escrow.domain.terms import Shares
+from escrow.services.dividing import must_allow
 from escrow_service import DealView
 
 SETTLE_OTHER: Final = "settle_other"
@@ -50,8 +51,7 @@ async def _mine(update: Update, context: Desk, typed: str, event: Event) -> Deal
     view = await desk.office(context).escrows.deal(typed, desk.user(update).id)
     if view.role == "guest":
         raise NotFound("no_deal", code=view.escrow.id)
-    if view.escrow.status not in sources_of(event):
-        raise IllegalMove("wrong_status", code=view.escrow.id, status=str(view.escrow.status))
+    must_allow(view.escrow, event)
     return view
 
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from escrow.bot.buttons import Button, Verb, pack
+from escrow.bot.deal_texts import status_words
 from escrow.bot.page import Page, Plain, card, code, lines, said, say, when, words
 from escrow.domain.flow import Status
 from escrow.domain.model import DealRecord, Escrow, Purpose
@@ -73,10 +74,15 @@ def _help_deal(v: Values) -> Markup:
     return lines(
         _deal(v),
         say(
-            "{status}, {price}, asked by the {role}",
-            status=Plain(v["status"]),
+            "{status}, {price}, asked by the seller",
+            status=status_words(Status(v["status"])),
             price=Plain(v["price"]),
-            role=Plain(v["role"]),
+        )
+        if v["role"] == "seller"
+        else say(
+            "{status}, {price}, asked by the buyer",
+            status=status_words(Status(v["status"])),
+            price=Plain(v["price"]),
         ),
     )
 

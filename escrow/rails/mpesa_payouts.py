@@ -188,6 +188,7 @@ def payout_result(body: bytes) -> PayoutResult:
         receiver=mpesa_parse.plain_text(found.get("ReceiverPartyPublicName")),
     )
 
+
 def asked_result(body: bytes) -> PayoutResult:
     """What TransactionStatus says of a payment. How the question failed says nothing about it,
     except that our API user may be refused. DECLINED (it was not completed) is nobody's blame:

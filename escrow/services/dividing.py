@@ -141,6 +141,14 @@ def edge_of(escrow: Escrow, event: Event, actor: Actor, target: Status | None = 
         ) from error
 
 
+def must_allow(escrow: Escrow, event: Event) -> None:
+    """`IllegalMove` when nobody could cause that event where the deal stands."""
+    if escrow.status not in flow.sources_of(event):
+        raise IllegalMove(
+            "wrong_status", code=escrow.id, status=str(escrow.status), event=str(event)
+        )
+
+
 def running_clock(escrow: Escrow, status: Status) -> tuple[str, datetime] | None:
     """The deadline that runs in that status: its column and its time; None where none does."""
     column = _CLOCKS.get(status)

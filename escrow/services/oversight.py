@@ -80,7 +80,8 @@ class Oversight:
         now = self._clock.now()
         late = oldest is not None and (now - oldest).total_seconds() > 300
         word = "OK"
-        if leaving.by_hand or leaving.unknown or parked or late or unconfirmed or any(job["error"] for job in jobs):
+        waiting_people = leaving.by_hand or leaving.unknown or unconfirmed
+        if parked or late or waiting_people or any(job["error"] for job in jobs):
             word = "WATCH"
         if breaks or not self._clock.steady:
             word = "BROKEN"

@@ -267,7 +267,7 @@ class Payouts:
         done = await payouts.finish(
             conn, payout.id, PayoutState.PAID, now, reference=reference, closed_by=by
         )
-        await self._tell(conn, done, "paid", "payout_paid", reference=reference)
+        await self._tell("payout_paid", conn, done, "paid", reference=reference)
         await self._keep_word(conn, done, "payout_paid", by, reference=reference)
         return done
 
@@ -280,7 +280,7 @@ class Payouts:
         done = await payouts.finish(
             conn, payout.id, PayoutState.FAILED, now, note=why, closed_by=by
         )
-        await self._tell(conn, done, "failed", "payout_failed", why=why, words=words)
+        await self._tell("payout_failed", conn, done, "failed", why=why, words=words)
         await self._keep_word(conn, done, "payout_failed", by, reason=words)
         return done
 
@@ -328,7 +328,7 @@ class Payouts:
             await self._unknown(conn, payout, attempt, attempt.result_code or "")
         waiting = await payouts.set_state(conn, payout.id, PayoutState.MANUAL, note=why)
         values = _values(waiting, number=waiting.destination, ocid=attempt.ocid, why=why)
-        await self._alert(conn, f"payout:{payout.id}:unknown", "payout_unknown", values)
+        await self._tell_admins(f"payout:{payout.id}:unknown", "payout_unknown", conn, values)
         await outbox.queue(conn, [_waits(waiting)], now)
 
     async def _by_hand(self, conn: Connection, payout: Payout, why: str) -> None:
@@ -345,7 +345,7 @@ class Payouts:
         """M-Pesa refuses our API user: nothing more is sent with it, and all admins know."""
         if await payouts.stop(conn, self._rail.credential, code, self._clock.now()):
             cause = f"payout-stop:{self._rail.credential[:16]}:{self._clock.now().isoformat()}"
-            await self._alert(conn, cause, "payouts_stopped", {"code": code})
+            await self._tell_admins(cause, "payouts_stopped", conn, {"code": code})
 
     # -- what nobody told us ---------------------------------------------------------------------
 
@@ -394,7 +394,7 @@ class Payouts:
         for payout in await payouts.late(conn, now - LATE, BATCH):
             await outbox.queue(conn, [_waits(payout)], now)
             values = _values(payout, state=str(payout.state), why=payout.note)
-            await self._alert(conn, f"payout:{payout.id}:late", "payout_late", values)
+            await self._tell_admins(f"payout:{payout.id}:late", "payout_late", conn, values)
 
     # -- admins ------------------------------------------------------------------------------------
 
@@ -488,7 +488,7 @@ class Payouts:
     # -- who is told -------------------------------------------------------------------------------
 
     async def _tell(
-        self, conn: Connection, payout: Payout, step: str, kind: str, **more: Any
+        self, kind: str, conn: Connection, payout: Payout, step: str, **more: Any
     ) -> None:
         notice = Notice(
             f"payout:{payout.id}:{step}",
@@ -508,7 +508,7 @@ class Payouts:
             who = By(Actor.ADMIN, by)
             await escrows.note(conn, payout.escrow_id, event, who, now, payout=payout.id, **data)
 
-    async def _alert(self, conn: Connection, cause: str, kind: str, values: Any) -> None:
+    async def _tell_admins(self, cause: str, kind: str, conn: Connection, values: Any) -> None:
         notices = [Notice(cause, kind, admin, values) for admin in self._admins]
         await outbox.queue(conn, notices, self._clock.now())
 
@@ -516,7 +516,9 @@ class Payouts:
         """Once an hour per reason: payouts wait for something of ours."""
         hour = self._clock.now().strftime("%Y-%m-%dT%H")
         values = {"why": answer.reason, "code": answer.code}
-        await self._alert(conn, f"payout-trouble:{answer.reason}:{hour}", "payout_trouble", values)
+        await self._tell_admins(
+            f"payout-trouble:{answer.reason}:{hour}", "payout_trouble", conn, values
+        )
 
     async def _mismatch(
         self, conn: Connection, payout: Payout, result: PayoutResult, why: str
@@ -525,7 +527,7 @@ class Payouts:
         claimed = str(result.amount) if result.amount is not None else ""
         values = _values(payout, why=why, claimed=claimed, reference=result.reference)
         cause = f"payout:{payout.id}:{why}:{result.ocid}:{result.reference}"
-        await self._alert(conn, cause[:200], "payout_mismatch", values)
+        await self._tell_admins(cause[:200], "payout_mismatch", conn, values)
         return why
 
     async def _contradiction(self, conn: Connection, payout: Payout, result: PayoutResult) -> str:
@@ -539,7 +541,7 @@ class Payouts:
             kept=payout.provider_reference,
         )
         cause = f"payout:{payout.id}:contradiction:{result.answer.code}:{result.reference}"
-        await self._alert(conn, cause, "payout_contradiction", values)
+        await self._tell_admins(cause, "payout_contradiction", conn, values)
         _LOG.critical(
             "results of a payout contradict each other",
             extra={"action": "payout_contradiction", "payout": payout.id},

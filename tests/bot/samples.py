@@ -65,6 +65,7 @@ from escrow.services.ratings import Rated, SellerPage
 from escrow.services.records import DealRecords
 from escrow.services.wallets import Withdrawal
 from escrow_service import DealView
+from tests.bot import payout_samples, variant_samples
 
 NOW: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CODE: Final = "ES1008257624"
@@ -302,6 +303,7 @@ def notice_values(said: str) -> dict[str, dict[str, Any]]:
         "clock_jumped": {"seconds": -7_200},
         "claim_card": {
             **admin,
+            "reference": "SG632NMUAB",
             "claim": 9,
             "person": 3001,
             "payer": said,
@@ -338,6 +340,7 @@ def ruled_notices(deal: Mapping[str, Any], said: str) -> dict[str, dict[str, Any
     offered = {**deal, **parts, "role": "buyer", "by": "seller", "offer": 7}
     return {
         **_selling_notices(said),
+        **payout_samples.notices(said),
         "disputed": raised,
         "dispute_raised": raised,
         "dispute_admin": {**raised, "role": "admin", "amount": "KES 10,500"},
@@ -372,6 +375,8 @@ REFUSAL_VALUES: Final[Callable[[str], Mapping[str, Any]]] = lambda said: {  # no
     "typed": said,
     "code": said,
     "number": 99,
+    "payout": 7,
+    "state": "PAID",
     "minimum": kes(100),
     "maximum": kes(250_000),
     "price": kes(1),
@@ -390,12 +395,16 @@ REFUSAL_VALUES: Final[Callable[[str], Mapping[str, Any]]] = lambda said: {  # no
 }
 
 
-def _refusal_values(reason: str, said: str) -> Mapping[str, Any]:
+def refusal_values(reason: str, said: str) -> Mapping[str, Any]:
     values = dict(REFUSAL_VALUES(said))
     if reason.startswith("new_seller"):
         values["until"] = 5
     if reason in ("description", "shop_name"):
         values["maximum"] = 200
+    if reason != "no_deal":  # only there a code is what somebody typed
+        values["code"] = CODE
+    if reason == "dispute_taken":
+        values["by"] = 1001
     return values
 
 
@@ -521,6 +530,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
     for why in ("counted", "used", "unknown", "admin"):
         found[f"claim:denied:{why}"] = paid_texts.outcome(claim(ClaimState.DENIED, why), on)
     found |= talk_answers(said, on)
+    found |= payout_samples.answers(on)
     found |= ruled_answers(said, on)
     for status in Status:
         for role in ("buyer", "seller"):
@@ -673,10 +683,8 @@ def _everything(said: str, on: Page) -> dict[str, Markup]:
     found |= {f"selling {name}": text for name, text in selling(said, on).items()}
     for kind, values in notice_values(said).items():
         found[f"notice {kind}"] = NOTICES[kind](values, on)
-    closed = {**notice_values(said)["underpaid"], "open": False}
-    found["notice underpaid:closed"] = NOTICES["underpaid"](closed, on)
     for reason, words in REFUSALS.items():
-        found[f"refusal {reason}"] = words(_refusal_values(reason, said), on)
+        found[f"refusal {reason}"] = words(refusal_values(reason, said), on)
     for reason, words in REASONS.items():
         found[f"reason {reason}"] = words({"amount": "KES 10,500", "code": CODE}, on)
-    return found
+    return found | variant_samples.variants(said, on)

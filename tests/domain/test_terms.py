@@ -18,7 +18,9 @@ from escrow.domain.terms import (
     Terms,
     choice_expires,
     divide_accepted,
+    divide_fixed,
     divide_partial,
+    divide_split,
     level,
     tiers_from_json,
     tiers_to_json,
@@ -351,3 +353,56 @@ def test_levels_begin_exactly_where_flow_says(
 ) -> None:
     average = None if stars is None else Fraction(stars)
     assert level(sales, average, Fraction(lost)) is expected
+
+
+# -- dividing everything held --------------------------------------------------------------------
+
+
+def test_the_seeds_split_of_105() -> None:
+    shares = divide_split(usd(100), usd(5), 50)
+    assert (shares.buyer.minor, shares.seller.minor, shares.fee.minor) == (52_50, 50_00, 2_50)
+
+
+def test_a_fixed_amount_earns_the_fee_in_proportion() -> None:
+    shares = divide_fixed(kes(10_000), kes(500), kes(200))
+    assert (shares.seller, shares.fee, shares.buyer) == (kes(200), kes(10), kes(10_290))
+
+
+@given(st.integers(1, 10**9), st.integers(0, 10**8), st.integers(0, 100))
+def test_a_split_sums_to_the_whole_and_takes_from_nobody(
+    holding: int, fee: int, percent: int
+) -> None:
+    shares = divide_split(Money(holding, KES), Money(fee, KES), percent)
+    parts = (shares.seller.minor, shares.buyer.minor, shares.fee.minor)
+    assert sum(parts) == holding + fee
+    assert min(parts) >= 0
+    wanted = Fraction((holding + fee) * percent, 100)
+    assert 0 <= shares.buyer.minor - wanted < 1, "the buyer's share is rounded up"
+    if 4 * fee <= holding:
+        earned = Fraction(fee * (100 - percent), 100)
+        assert -Fraction(1, 2) < shares.fee.minor - earned <= Fraction(1, 2), "half up"
+
+
+@given(st.integers(1, 10**9), st.integers(0, 10**8), st.data())
+def test_a_fixed_division_sums_to_the_whole_and_takes_from_nobody(
+    holding: int, fee: int, data: st.DataObject
+) -> None:
+    seller = data.draw(st.integers(0, holding))
+    shares = divide_fixed(Money(holding, KES), Money(fee, KES), Money(seller, KES))
+    parts = (shares.seller.minor, shares.buyer.minor, shares.fee.minor)
+    assert sum(parts) == holding + fee
+    assert min(parts) >= 0
+    assert shares.seller.minor == seller
+    assert -Fraction(1, 2) < shares.fee.minor - Fraction(fee * seller, holding) <= Fraction(1, 2)
+
+
+@pytest.mark.parametrize("percent", [-1, 101])
+def test_no_share_is_outside_the_whole(percent: int) -> None:
+    with pytest.raises(ValueError, match="percent"):
+        divide_split(kes(100), kes(5), percent)
+
+
+@pytest.mark.parametrize("seller", [-1, 100_01])
+def test_no_seller_gets_more_than_is_held_for_him(seller: int) -> None:
+    with pytest.raises(ValueError, match="held for him"):
+        divide_fixed(kes(100), kes(5), Money(seller, KES))

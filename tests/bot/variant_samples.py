@@ -1,0 +1,148 @@
+"""What else the same texts say when something about the deal or the person is different."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from escrow.bot import admin_texts, deal_texts, dispute_texts, texts, wallet_texts
+from escrow.bot.notices import NOTICES
+from escrow.bot.page import Page
+from escrow.bot.refusals import REFUSALS
+from escrow.domain.flow import Status
+from escrow.domain.model import SellerStatus
+from escrow.store.payouts import OpenCount
+from tests.bot import samples
+
+Changes = Mapping[str, Any]
+
+_CLAIMS: Final = (
+    "no_number",
+    "number_not_vouched",
+    "other_number",
+    "payer_unknown",
+    "other_deal",
+    "maybe_prompt",
+    "old",
+    "nobody_to_ask",
+    "no_answer",
+    "no_party",
+    "status_refused",
+)
+_NOTICES: Final[tuple[tuple[str, Changes], ...]] = (
+    ("underpaid", {"open": False}),
+    ("window_over", {"pay_by": None}),
+    ("late_money", {"code": None}),
+    *(("claim_card", {"why": why, "code": None}) for why in _CLAIMS),
+    *(("suspense", {"why": why, "reference": None}) for why in ("no_buyer", "second_receipt")),
+    *(("suspense", {"why": why}) for why in ("other_amount", "other_currency", "deal_closed")),
+    ("suspense", {"why": "from the future"}),
+    *(
+        ("confirm_receipt", {"why": why})
+        for why in ("query_says_no", "no_answer", "other_amount", "query_unsure", "maybe_same")
+    ),
+    *(("confirm_receipt", {"why": why}) for why in ("status_refused", "no_party", "else")),
+    *(("receipt_denied", {"why": why}) for why in ("not_completed", "not_ours", "admin:1001")),
+    ("receipt_elsewhere", {"code": None}),
+    *(("cancelled", {"by": by, "returned": None}) for by in ("seller", "timer", "admin")),
+    *(("disputed", {"role": role}) for role in ("buyer", "seller")),
+    *(("dispute_admin", {"by": by}) for by in ("buyer", "seller")),
+    *(("dispute_withdrawn", {"by": by, "status": "HELD"}) for by in ("buyer", "seller")),
+    *(("settle_offered", {"by": by}) for by in ("buyer", "seller")),
+    *(("extend_offered", {"by": by}) for by in ("buyer", "seller")),
+    *(("extended", {"status": status}) for status in ("HELD", "SHIPPED")),
+    *(("offer_declined", {"kind": kind}) for kind in ("settle", "extend")),
+    *(("relayed", {"role": role}) for role in ("buyer", "seller")),
+    *(("evidence_added", {"role": role}) for role in ("buyer", "seller")),
+    *(("help_asked", {"role": role}) for role in ("buyer", "seller")),
+    ("help_asked", {"code": None}),
+)
+_PHONE: Final = "0712***678"
+_REFUSALS: Final[tuple[tuple[str, Changes], ...]] = (
+    ("usage", {"usage": None}),
+    ("description", {"length": None}),
+    ("not_payable", {"status": "PENDING"}),
+    ("not_payable", {"status": "CANCELLED"}),
+    ("not_payable", {"status": ""}),
+    ("reserved", {"until": None}),
+    ("receipt_decided", {"by": None}),
+    ("deal_too_large", {"price": None}),
+    ("prompt_open", {"phone": _PHONE, "rings": True}),
+    ("prompt_open", {"phone": _PHONE, "rings": False}),
+)
+_MOVES: Final = (
+    "wallet_payment",
+    "overpayment",
+    "auto_refund",
+    "cancel",
+    "window_over",
+    "late_payment",
+    "refund",
+    "release",
+    "split",
+    "payout",
+    "payout_returned",
+    "reversal",
+    "else",
+)
+
+
+def variants(said: str, on: Page) -> dict[str, Markup]:
+    """Texts by name."""
+    notices = samples.notice_values(said)
+    found = {
+        f"notice {kind}:{number}": NOTICES[kind]({**notices[kind], **changes}, on)
+        for number, (kind, changes) in enumerate(_NOTICES)
+    }
+    for number, (reason, changes) in enumerate(_REFUSALS):
+        values = {**samples.refusal_values(reason, said), **changes}
+        found[f"refusal {reason}:{number}"] = REFUSALS[reason](values, on)
+    found |= {f"health:{name}": text for name, text in _health(on).items()}
+    found["wallet:moves"] = _wallet(on)
+    suspended = samples.view(said, seller_status=SellerStatus.SUSPENDED)
+    found["deal_card:suspended"] = deal_texts.deal_card(suspended, on)
+    held = samples.escrow(said, Status.HELD)
+    found["withdrawn:held"] = dispute_texts.withdrawn(held, on)
+    found["deals:seller"] = deal_texts.deals([(held, "seller")], on)
+    empty = samples.escrow(said)
+    found["cancelled_by_buyer:unpaid"] = deal_texts.cancelled_by_buyer(
+        empty, empty, on, rings=False
+    )
+    found["ask_language"] = texts.ask_language()
+    found["language_chosen"] = texts.language_chosen(said, on)
+    return found
+
+
+def _health(on: Page) -> dict[str, Markup]:
+    usual = samples.health("x", "OK")
+    quiet = replace(usual, breaks=[], outbox_oldest=None, held=[], jobs=[], clock_steady=True)
+    unmatched = [{"currency": "KES", "kind": "suspense", "total_minor": 100}]
+    kinds = ("holding", "pending_fee", "received", "suspense", "wallet", "payable")
+    everything = [{"currency": "KES", "kind": kind, "total_minor": 100} for kind in kinds]
+    looks = {
+        "quiet": quiet,
+        "unmatched": replace(quiet, held=unmatched),
+        "held": replace(quiet, word="WATCH", held=everything),
+        "payouts": replace(quiet, payouts=OpenCount(1, 2, 3, samples.NOW)),
+    }
+    return {name: admin_texts.health(look, on) for name, look in looks.items()}
+
+
+def _wallet(on: Page) -> Markup:
+    entries = [
+        {
+            "kind": kind,
+            "escrow_id": None,
+            "happened_at": samples.NOW,
+            "amount_minor": amount,
+            "balance_after": 980_000,
+            "currency": "KES",
+        }
+        for kind in _MOVES
+        for amount in (500, -500)
+    ]
+    values = {"available": [], "held": [], "on_the_way": [], "entries": entries}
+    return wallet_texts.wallet(values, on)
