@@ -15,6 +15,8 @@ from escrow.bot import desk, keyboards
 from escrow.bot.desk import Desk
 
 PHONE: Final = "phone"
+KNOWN: Final = "phone_known"
+"""The number is there, and what it was asked for is under way."""
 SHOP_NAME: Final = "shop_name"
 PAYOUT_RECEIPT: Final = "payout_receipt"
 PAYOUT_REASON: Final = "payout_reason"

@@ -119,7 +119,6 @@ def _outcome(
 async def number_known(update: Update, context: Desk, msisdn: str, said: Mapping[str, Any]) -> None:
     """The number that was asked for is there: paying goes on by itself."""
     me = desk.user(update)
-    await desk.office(context).people.set_conversation(me.id, None)
     place = None
     if said.get("place"):  # the card that was pressed before
         place = InaccessibleMessage(Chat(me.id, ChatType.PRIVATE), int(said["place"]))

@@ -166,6 +166,8 @@ async def typed(update: Update, context: Desk) -> None:
         await deals.show(update, context, text)
     elif step is not None and step[0] in _STEPS:
         await _STEPS[step[0]](update, context, text, step[1])
+    elif step is not None and _under_way(step, update):
+        await _number_known(update, context, read_phone(text), step[1], is_contact=False)
     elif looks_like_phone(text):
         await _new_number(update, context, read_phone(text))
     elif looks_like_wrong_phone(text):
@@ -247,7 +249,7 @@ async def contact(update: Update, context: Desk) -> None:
         raise InvalidInput("foreign_contact")
     msisdn = read_phone(shared.phone_number)
     step = await desk.office(context).people.conversation(desk.user(update).id)
-    if step is not None and step[0] == asking.PHONE:
+    if step is not None and (step[0] == asking.PHONE or _under_way(step, update)):
         await _number_known(update, context, msisdn, step[1], is_contact=True)
     else:
         await _save(update, context, msisdn, is_contact=True)
@@ -256,12 +258,22 @@ async def contact(update: Update, context: Desk) -> None:
 async def _number_known(
     update: Update, context: Desk, msisdn: str, said: Mapping[str, Any], *, is_contact: bool
 ) -> None:
-    """The step is over; what it was asked for goes on by itself, and names the number. One that
-    gets a seller's money does not change what he pays with.
+    """What the number was asked for goes on by itself, and names it. One that gets a seller's money
+    does not change what he pays with. A repeat after a crash finds what is under way.
     """
+    people, me = desk.office(context).people, desk.user(update).id
+    await people.set_conversation(me, asking.KNOWN, {**said, "by": update.update_id})
     if said["then"] not in _FOR_MONEY or desk.person(context).phone is None:
         await _keep(update, context, msisdn, is_contact=is_contact)
     await _THEN[said["then"]](update, context, msisdn, said)
+    step = await people.conversation(me)
+    if step is not None and step[0] == asking.KNOWN:
+        await people.set_conversation(me, None)
+
+
+def _under_way(step: tuple[str, Mapping[str, Any]], update: Update) -> bool:
+    """Whether this very update has brought the number before."""
+    return step[0] == asking.KNOWN and step[1].get("by") == update.update_id
 
 
 async def _new_number(update: Update, context: Desk, msisdn: str) -> None:

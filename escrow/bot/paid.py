@@ -55,7 +55,6 @@ async def number_known(update: Update, context: Desk, msisdn: str, said: Mapping
     not asked for again.
     """
     office, me = desk.office(context), desk.user(update).id
-    await office.people.set_conversation(me, None)
     claimed = await office.claims.again(me, int(said["claim"]))
     text = paid_texts.outcome(claimed.claim, desk.page(context))
     await desk.answer(update, context, text)

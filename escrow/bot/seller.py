@@ -41,7 +41,6 @@ async def number_known(update: Update, context: Desk, msisdn: str, said: Mapping
     """Name and number are there: the shop waits for an admin."""
     office, me = desk.office(context), desk.user(update).id
     seller = await office.people.register_seller(me, said["shop"], msisdn)
-    await office.people.set_conversation(me, None)
     text = selling_texts.shop(seller, desk.page(context))
     await desk.answer(update, context, text, selling_keyboards.shop(seller))
 
@@ -58,7 +57,6 @@ async def payout_number_known(
     """A change is told by its notice; the same number again right here."""
     office, me = desk.office(context), desk.user(update).id
     seller, changed = await office.people.change_payout_phone(me, msisdn)
-    await office.people.set_conversation(me, None)
     if not changed:
         text = selling_texts.payout_number_same(seller)
         await desk.answer(update, context, text, ReplyKeyboardRemove())

@@ -131,7 +131,8 @@ async def pay_seller(update: Update, context: Desk, typed: str) -> None:
     done = await act(typed, me, desk.cause(update))
     text, keyboard = _outcome(done, page)
     await desk.here(update, context, text, keyboard)
-    desk.done(update, context, for_good=False)
+    if done.released:
+        desk.done(update, context, for_good=False)
 
 
 def _outcome(done: Received, page: Any) -> tuple[Markup, InlineKeyboardMarkup]:

@@ -68,7 +68,6 @@ async def _preview(update: Update, context: Desk, amount: Money | None) -> None:
 
 async def number_known(update: Update, context: Desk, msisdn: str, said: Mapping[str, Any]) -> None:
     """The number that was asked for is there. One that was only typed is asked for again."""
-    await desk.office(context).people.set_conversation(desk.user(update).id, None)
     minor = said["amount"]
     await _preview(update, context, Money(minor, Currency.KES) if minor else None)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from sandbox import persona
@@ -219,6 +222,22 @@ async def test_the_seller_confirms_nothing_for_himself(town: Town, held: str) ->
         await town.taps_data(SELLER, message, f"b:{verb}:{held}")
         await town.taps_data(STRANGER, message, f"b:{verb}:{held}")
     assert await _status(town, held) == "HELD"
+
+
+async def test_an_inspection_can_be_ended_at_once_where_it_stands(town: Town) -> None:
+    terms = replace(town.escrows._terms, inspection=timedelta(days=2))
+    town.escrows._terms = terms
+    await town.shop()
+    code = await _held(town)
+    funded = town.last(BUYER)
+    await town.taps(BUYER, funded, "I have it")
+    await town.taps(BUYER, funded, "Yes, pay")
+    assert await _status(town, code) == "DELIVERED"
+    assert "KES 10,000 stays held while you look at it." in _now(town, funded).text
+    assert "the buyer has it and looks at it" in town.last(SELLER).text
+    await town.taps(BUYER, funded, "Pay the seller now")
+    await town.taps(BUYER, funded, "Yes, pay")
+    assert await _status(town, code) == "COMPLETED"
 
 
 # -- giving back -----------------------------------------------------------------------------------
