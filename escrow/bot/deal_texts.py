@@ -148,7 +148,7 @@ def opened(escrow: Escrow, link: str, page: Page) -> Markup:
         say("Send your buyer this link: {link}", link=Plain(link)),
         say("Send the goods only when I tell you that the money is held.")
         if escrow.can_be_paid
-        else say("It can be paid as soon as an admin has verified you."),
+        else say("The deal can be paid as soon as an admin has verified you."),
     )
 
 
@@ -176,6 +176,13 @@ def _before_paying(escrow: Escrow, amount: Money, page: Page) -> Markup:
         ),
         say("Does another name show? Then cancel on the phone: that is not us."),
     )
+
+
+def prompt_over() -> Markup:
+    """In place of "enter your PIN" once a request is paid or over; what came of it is a message of
+    its own.
+    """
+    return say("M-Pesa's request is over. What came of it stands below.")
 
 
 def one_moment() -> Markup:

@@ -19,6 +19,7 @@ from telegram.ext import ExtBot
 
 from escrow.bot import keyboards
 from escrow.bot.context import Office
+from escrow.bot.deal_texts import prompt_over
 from escrow.bot.desk import NO_PREVIEW
 from escrow.bot.files import fits_caption, plain, send_file
 from escrow.bot.limiter import UNPACED, wait_seconds
@@ -56,6 +57,7 @@ class TelegramMessenger:
                 text = NOTICES[kind](values, page)
                 alone = lines(text, file_missing())
                 keyboard = keyboards.for_notice(kind, params, choice, view)
+                over = prompt_over()
         except (DatabaseDown, TimedOut) as error:
             return SendResult(Sent.LATER, error=str(error))
         except Exception as error:  # noqa: BLE001 one bad notice must not stop the others
@@ -67,7 +69,23 @@ class TelegramMessenger:
         media = params.get("media")
         if media:
             return await self._deliver_file(chat_id, media, text, alone, keyboard)
-        return await self._deliver(chat_id, text, keyboard)
+        sent = await self._deliver(chat_id, text, keyboard)
+        if sent.sent is Sent.DELIVERED and params.get("progress"):
+            await self._end_progress(chat_id, int(params["progress"]), over)
+        return sent
+
+    async def _end_progress(self, chat_id: int, message_id: int, words: Markup) -> None:
+        """What a progress message said is over. It stays as it was if Telegram refuses."""
+        try:
+            await self._bot.edit_message_text(
+                str(words),
+                chat_id=chat_id,
+                message_id=message_id,
+                parse_mode=ParseMode.HTML,
+                rate_limit_args=UNPACED,
+            )
+        except TelegramError as error:
+            _LOG.info("words stay: %s", error, extra={"action": "words_stay"})
 
     async def _open_choice(
         self, kind: str, params: Mapping[str, Any], page: Page

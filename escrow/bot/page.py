@@ -168,8 +168,9 @@ def said(text: str, limit: int = SAID_CHARS) -> Markup:
 
 
 def clean(text: str, limit: int = SAID_CHARS) -> str:
-    """One line of at most `limit` characters without control and direction characters. Phone
-    numbers in it are masked, whoever wrote them; usernames and links to chats are left out.
+    """One line of at most `limit` characters as Telegram counts them (an emoji is two or more),
+    without control and direction characters. Phone numbers in it are masked, whoever wrote them;
+    usernames and links to chats are left out.
     """
     kept: list[str] = []
     marks = 0
@@ -185,9 +186,14 @@ def clean(text: str, limit: int = SAID_CHARS) -> str:
             kept.append(char)
     line = _CONTACT.sub("[…]", _one_line(kept))
     line = _masked(line)
-    if len(line) > limit:
-        line = line[: limit - 1].rstrip() + "…"
-    return line or "–"
+    return _cut(line, limit) or "–"
+
+
+def _cut(line: str, limit: int) -> str:
+    units = line.encode("utf-16-le")
+    if len(units) <= 2 * limit:
+        return line
+    return units[: 2 * (limit - 1)].decode("utf-16-le", "ignore").rstrip() + "…"
 
 
 def _masked(line: str) -> str:

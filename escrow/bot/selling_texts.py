@@ -126,7 +126,7 @@ def preview(
         None
         if seller.status is SellerStatus.VERIFIED
         else say(
-            "Your shop is {shop}, your money goes to {phone}. It can be paid as soon as an admin "
+            "Your shop is {shop}, your money goes to {phone}. The deal can be paid as soon as an admin "
             "has verified you.",
             shop=seller.shop_name,
             phone=Plain(mask(seller.payout_phone)),

@@ -25,9 +25,7 @@ def ask_proof(escrow: Escrow, page: Page) -> Markup:
         page,
         say("<b>Send me a photo of the waybill, or type the tracking number.</b>"),
         say("{description}, deal {code}", description=escrow.description, code=code(escrow.id)),
-        say(
-            "The buyer sees it at once. A rider or a bus? His name, number plate or ticket will do."
-        ),
+        say("The buyer sees it at once. By rider or bus: a name, number plate or ticket will do."),
     )
 
 
@@ -144,7 +142,7 @@ def delivered(v: Values, page: Page) -> Markup:
     """To the seller, while the buyer looks at it."""
     return card(
         page,
-        say("<b>{gets}: the buyer has it and looks at it.</b>", gets=Plain(v["gets"])),
+        say("<b>{gets}: the buyer has the item and looks at it.</b>", gets=Plain(v["gets"])),
         about(v),
         say(
             "You are paid on {deadline}, unless something is wrong.",
@@ -156,7 +154,7 @@ def delivered(v: Values, page: Page) -> Markup:
 def released(v: Values, page: Page) -> Markup:
     return card(
         page,
-        say("<b>{gets} is yours: the buyer has it.</b>", gets=Plain(v["gets"])),
+        say("<b>{gets} is yours: the buyer has the item.</b>", gets=Plain(v["gets"])),
         about(v),
         payout_line(v),
     )

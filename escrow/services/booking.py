@@ -5,6 +5,7 @@ written in one go by the fund manager; the answer of a payment is kept and given
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from escrow.domain import flow
 from escrow.domain.flow import Event, Status
 from escrow.domain.model import (
+    Attempt,
     By,
     Escrow,
     Journal,
@@ -173,6 +175,18 @@ class Booking:
                 amount=str(self.receipt.amount),
                 reference=self.receipt.reference,
             )
+
+    def told(self, attempt: Attempt | None) -> list[Notice]:
+        """The notices; the payer's ones end the message that shows how his prompt goes."""
+        if attempt is None or attempt.chat_message_id is None:
+            return self.notices
+        progress = {"progress": attempt.chat_message_id}
+        return [
+            replace(one, values={**one.values, **progress})
+            if one.recipient == attempt.telegram_id
+            else one
+            for one in self.notices
+        ]
 
     def answer(self, escrow: Escrow | None) -> dict[str, Any]:
         """The answer to keep with the receipt, and to give again."""

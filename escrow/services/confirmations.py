@@ -304,6 +304,7 @@ class Confirmations:
                             "reason": answer.reason or "unknown",
                             "choice": attempt.choice_id,
                             "shortcode": self._rail.shortcode,
+                            "progress": attempt.chat_message_id,
                         },
                         attempt.escrow_id,
                     )

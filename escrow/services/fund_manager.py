@@ -443,7 +443,7 @@ class EscrowFundManager:
         for event, data in booking.events:
             assert escrow is not None  # noqa: S101 only deals have events
             await escrows.note(conn, escrow.id, event, _PAYMENT, now, **data)
-        await outbox.queue(conn, booking.notices, now)
+        await outbox.queue(conn, booking.told(attempt), now)
         trace("notice_queued", notices=len(booking.notices))
         return result_of(booking.answer(escrow), receipt_id, booking.outcome)
 

@@ -83,7 +83,8 @@ HEADS: Final = ("said by a person",)
 
 
 def page(*, sandbox: bool = True, language: str = "en") -> Page:
-    return Page(language, ZoneInfo("Africa/Nairobi"), NOW, sandbox, "AMANA LTD", "174379", "AmanaBot")
+    zone = ZoneInfo("Africa/Nairobi")
+    return Page(language, zone, NOW, sandbox, "AMANA LTD", "174379", "AmanaBot")
 
 
 def kes(amount: int) -> Money:

@@ -128,6 +128,20 @@ async def test_a_failed_prompt_is_a_new_message_with_a_way_on(town: Town) -> Non
     assert "Look at your phone" in _now(town, failed)
 
 
+@pytest.mark.parametrize(
+    "answer", [Answer(Verdict.PAID, "0", "paid"), Answer(Verdict.DECLINED, "2001", "wrong_pin")]
+)
+async def test_nobody_is_told_to_enter_a_pin_when_the_request_is_over(
+    town: Town, answer: Answer
+) -> None:
+    code = await _open(town)
+    asked = (await town.says(BUYER, f"/pay {code}"))[-1]
+    assert "Enter your PIN" in _now(town, asked)
+    await town.answers_prompt(1, answer)
+    assert "is over" in _now(town, asked)
+    assert "Enter your PIN" not in _now(town, asked)
+
+
 async def test_somebody_elses_payment_keeps_others_out(town: Town) -> None:
     code = await _open(town)
     await town.says(BUYER, f"/pay {code}")

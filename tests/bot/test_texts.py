@@ -22,7 +22,7 @@ _PHONE = re.compile(
 _ALLOWED_PHONES = {"0712345678"}  # the example that texts show
 _TURNS = re.compile("[\u202a-\u202e\u2066\u2067\u200e\u200f\u061c]")
 _SAID = re.compile("\u2068([^\u2068\u2069]*)\u2069")
-_OURS = {"bold", "italic", "code"}
+_OURS = {"bold", "italic", "blockquote", "code"}
 
 
 def _problems(name: str, source: str, lines_max: int | None = None) -> list[str]:

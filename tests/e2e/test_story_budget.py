@@ -11,6 +11,7 @@ both people, edits are none.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from tests.e2e.cast import KES, Actor, Stage, code_in
 from tests.e2e.conftest import B2C, started
 
 PRICE = 1_500
+ENGLISH = re.compile(r"\b(the|you|your|is|was|with|press|send|seller|buyer|deal)\b", re.IGNORECASE)
+EXAMPLE = re.compile(r"/newdeal [\w ]+")
 OFFER = f"/newdeal {PRICE} Blue phone case"
 
 
@@ -44,6 +47,7 @@ class Work:
     typed: int
     messages: int
     words: tuple[str, ...]
+    """The new messages, as they last stood."""
 
     def __str__(self) -> str:
         return f"{self.taps} taps, {self.typed} typed lines, {self.messages} messages"
@@ -154,3 +158,22 @@ async def test_two_newcomers(stage: Stage, capsys: pytest.CaptureFixture[str]) -
     assert work.taps <= 15, work
     assert work.typed <= 1, work
     assert work.messages <= 11, "\n---\n".join(work.words)
+
+
+async def test_the_same_in_kiswahili(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not one more tap or message, and not one English sentence."""
+    jane, brian = stage.actor("Jane", language="sw"), stage.actor("Brian", language="sw")
+    tally = Tally(stage, jane, brian)
+    await whole_deal(stage, jane, brian, newcomers=True)
+    work = tally.work()
+    tell(capsys, "In Kiswahili", work)
+    assert (work.taps, work.typed) <= (15, 1), work
+    assert work.messages <= 11, "\n---\n".join(work.words)
+    read = [
+        str(call.params.get("text") or call.params.get("caption") or "")
+        for call in stage.telegram.calls
+        if call.chat_id in (jane.id, brian.id)
+    ]
+    assert len(read) > work.messages  # the edits too
+    english = [words for words in read if ENGLISH.search(EXAMPLE.sub("", words))]
+    assert english == []
