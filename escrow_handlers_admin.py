@@ -94,7 +94,12 @@ async def resolve_dispute(update: Update, context: Context) -> None:
     """/resolve_dispute <CODE> <buyer|seller|split|split:NN> <notes>: ends the deal."""
     said = read_decision(context.args or ())
     done = await desk.office(context).escrows.resolve(
-        said.deal, desk.user(update).id, said.decision, said.buyer_percent, said.notes
+        said.deal,
+        desk.user(update).id,
+        said.decision,
+        said.buyer_percent,
+        said.notes,
+        cause=desk.cause(update),
     )
     await desk.answer(update, context, ruling_texts.ended(done, desk.page(context)))
 
@@ -119,7 +124,9 @@ async def unfreeze_transaction(update: Update, context: Context) -> None:
 async def manual_refund(update: Update, context: Context) -> None:
     """/manual_refund <CODE> [reason]: everything held goes back to the buyer."""
     deal, reason = read_ruling(context.args or (), "manual_refund")
-    done = await desk.office(context).escrows.manual_refund(deal, desk.user(update).id, reason)
+    done = await desk.office(context).escrows.manual_refund(
+        deal, desk.user(update).id, reason, desk.cause(update)
+    )
     await desk.answer(update, context, ruling_texts.ended(done, desk.page(context)))
 
 
@@ -127,7 +134,9 @@ async def manual_refund(update: Update, context: Context) -> None:
 async def manual_release(update: Update, context: Context) -> None:
     """/manual_release <CODE> [reason]: the seller is paid, whatever stood in the way."""
     deal, reason = read_ruling(context.args or (), "manual_release")
-    done = await desk.office(context).escrows.manual_release(deal, desk.user(update).id, reason)
+    done = await desk.office(context).escrows.manual_release(
+        deal, desk.user(update).id, reason, desk.cause(update)
+    )
     await desk.answer(update, context, ruling_texts.ended(done, desk.page(context)))
 
 
@@ -228,6 +237,7 @@ ADMIN_BUTTONS: Final[Mapping[Verb, Handler]] = {
     Verb.NOT_OURS: _not_ours_pressed,
     Verb.PAYOUT_PAID: admin_only(payouts.paid_pressed),
     Verb.PAYOUT_FAILED: admin_only(payouts.failed_pressed),
+    Verb.PAYOUT_SURE: admin_only(payouts.sure_pressed),
     Verb.CLAIM_YES: admin_only(paid.credit_pressed),
     Verb.CLAIM_NO: admin_only(paid.refuse_pressed),
 }

@@ -17,6 +17,7 @@ import asyncpg
 import httpx
 
 from escrow.domain.errors import DatabaseDown, Fault
+from escrow.domain.money import Currency, Money
 from escrow.rails.mpesa import Mpesa, security_credential
 from escrow.rails.mpesa_gateway import MpesaConfig
 from escrow.rails.mpesa_payouts import MpesaPayouts
@@ -29,6 +30,7 @@ from escrow.services.help import HelpDesk
 from escrow.services.intake import Intake
 from escrow.services.oversight import Oversight
 from escrow.services.payout_booking import PayoutBooking
+from escrow.services.payout_funding import FundingChecks
 from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.prompts import Prompts
@@ -197,6 +199,14 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         booking,
         admins,
         callback_base=base,
+        funding=FundingChecks(
+            database,
+            clock,
+            rail,
+            Money.from_decimal(settings.payout_recheck_above, Currency.KES),
+            callback_base=base,
+            may_ask=lambda: confirmations.may_ask,
+        ),
         sound=lambda: oversight.last is None or not oversight.last.breaks,
     )
     return Services(

@@ -171,6 +171,9 @@ class Settings(BaseSettings):
     auto_payout: bool = Field(
         True, description="1: settled money goes to the phone by itself; 0: it stays in the wallet"
     )
+    payout_recheck_above: Amount = Field(
+        Decimal(20000), description="KES, price from which M-Pesa is asked again before a payout"
+    )
     choice_minutes: Annotated[Decimal, Field(ge=1, le=60 * 24 * 30, allow_inf_nan=False)] = Field(
         Decimal(10), description="minutes to choose after a short payment, 1 or more"
     )

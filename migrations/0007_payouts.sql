@@ -11,6 +11,12 @@ ALTER TABLE payouts
     ADD COLUMN looks        integer NOT NULL DEFAULT 0 CHECK (looks >= 0),
     -- the admin on whose word it ended
     ADD COLUMN closed_by    bigint,
+    -- the receipt that an admin named, until M-Pesa was asked about it; its answer's path
+    ADD COLUMN named_reference text,
+    ADD COLUMN named_by        bigint,
+    ADD COLUMN named_token     text CONSTRAINT payout_named_token_once UNIQUE,
+    ADD CONSTRAINT payout_named_whole
+        CHECK (num_nulls(named_reference, named_by, named_token) IN (0, 3)),
     ADD CONSTRAINT payout_closed_by_word
         CHECK (closed_by IS NULL OR state IN ('PAID', 'FAILED'));
 CREATE INDEX payouts_ready ON payouts (not_before NULLS FIRST, id) WHERE state = 'READY';

@@ -17,7 +17,8 @@ from escrow.domain.terms import FeePayer
 from escrow.services.choice_tokens import Action
 from escrow.services.fund_manager import EscrowHoldingVerifier
 from escrow.store import ledger
-from tests.world import BRIAN, JANE, PAID, World, kes, new_reference, usd
+from tests.rail import PAID
+from tests.world import BRIAN, JANE, World, kes, new_reference, usd
 
 
 @pytest.fixture

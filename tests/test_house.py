@@ -8,36 +8,24 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
 
 from escrow.store import queries
-
-ROOT = Path(__file__).parents[1]
-
-LAYERS = {
-    "escrow.domain": 0,
-    "payment_tolerance": 0,
-    "escrow.store": 1,
-    "escrow.services": 2,
-    "escrow_service": 2,
-    "escrow.rails": 3,
-    "escrow.bot": 3,
-    "escrow.web": 3,
-    "escrow_handlers_admin": 3,
-    "escrow_automation": 3,
-    "escrow.settings": 4,
-    "escrow.bootstrap": 4,
-    "escrow.program": 4,
-    "escrow.logs": 4,
-    "escrow.metrics": 4,
-    "main": 4,
-}
-"""The number of docs/architecture.md; a module imports its own layer and lower ones."""
+from tests.house import (
+    BENCHMARKS,
+    IMPORTS,
+    NAMES,
+    OURS,
+    PROGRAM,
+    ROOT,
+    SANDBOX,
+    TESTS,
+    Module,
+    calls_of,
+    layer_of,
+)
 
 UPWARD = {
     ("escrow_automation", "escrow.bootstrap"): "the Quick Start opens its own services",
@@ -106,6 +94,7 @@ HANDLERS = (
     "escrow.bot.ratings",
     "escrow.bot.wallet",
     "escrow.bot.paid",
+    "escrow.bot.payouts",
     "escrow.bot.deals",
     "escrow.bot.shipping",
     "escrow.bot.disputes",
@@ -123,179 +112,11 @@ LONGER = {
     "tests/sandbox/test_daraja.py": (720, "the stand-in's whole wire format"),
 }
 
-TESTED_ELSEWHERE = {
-    # wiring: what it does shows only when the whole program runs
-    "main.py": "tests/e2e/test_process.py",
-    "escrow/program.py": "tests/e2e/test_process.py",
-    "escrow/bootstrap.py": "tests/e2e/test_process.py",
-    "escrow/metrics.py": "tests/web/test_health.py",
-    "escrow/web/server.py": "tests/web/test_webhooks.py",
-    # parts of one thing that is tested as that thing
-    "escrow/bot/talk_texts.py": "tests/bot/test_talk.py",
-    "escrow/bot/payout_texts.py": "tests/bot/test_payouts.py",
-    "escrow/domain/payouts.py": "tests/services/test_payout_booking.py",
-    "escrow/store/embedded_home.py": "tests/store/test_embedded.py",
-    "escrow/services/postings.py": "tests/test_escrow_fund_manager.py",
-    "escrow/services/booking.py": "tests/test_escrow_fund_manager.py",
-    "escrow/services/dividing.py": "tests/services/test_rulings.py",
-    "escrow/services/matching.py": "tests/faults/test_prompt_and_paybill.py",
-    "escrow/services/sweeps.py": "tests/services/test_endings.py",
-    "escrow/services/work.py": "tests/services/test_escrow_service.py",
-    "escrow/services/trace.py": "tests/services/test_fund_manager.py",
-    "escrow/bot/limiter.py": "tests/bot/test_messenger.py",
-    "escrow/bot/desk.py": "tests/bot/test_common.py",
-    "escrow/bot/asking.py": "tests/bot/test_buyer.py",
-    "escrow/bot/divisions.py": "tests/bot/test_settling.py",
-    # words: every text of every module, in both languages
-    "escrow/bot/admin_notices.py": "tests/bot/test_texts.py",
-    "escrow/bot/admin_texts.py": "tests/bot/test_texts.py",
-    "escrow/bot/deal_texts.py": "tests/bot/test_texts.py",
-    "escrow/bot/deal_steps.py": "tests/bot/test_texts.py",
-    "escrow/bot/shipping_texts.py": "tests/bot/test_texts.py",
-    "escrow/bot/labels.py": "tests/bot/test_texts.py",
-    "escrow/bot/dispute_texts.py": "tests/bot/test_texts.py",
-    "escrow/bot/settle_texts.py": "tests/bot/test_texts.py",
-    "escrow/bot/ruling_texts.py": "tests/bot/test_texts.py",
-    "escrow/bot/locales/__main__.py": "tests/bot/test_locales.py",
-    "escrow/bot/paid_texts.py": "tests/bot/test_texts.py",
-    "escrow/bot/rating_texts.py": "tests/bot/test_texts.py",
-    "escrow/bot/selling_texts.py": "tests/bot/test_texts.py",
-    "escrow/bot/selling_keyboards.py": "tests/bot/test_newdeal.py",
-    "escrow/bot/wallet_texts.py": "tests/bot/test_texts.py",
-    # no logic: Protocols, and records
-    "escrow/services/ports.py": "tests/world.py",
-    "escrow/bot/context.py": "tests/bot/conftest.py",
-}
-"""Modules without a test file of their name, and where their tests stand."""
-
-OF_THEIR_OWN = {
-    "tests/test_escrow_fund_manager.py": "the seed's own name for its payment scenarios",
-    "tests/test_house.py": "this file",
-    "tests/services/test_lifecycle_triples.py": "the flow, through every service",
-    "tests/store/test_attacks_claims.py": "the migrations, attacked",
-    "tests/bot/test_locales.py": "the catalogues and the command that renews them",
-    "tests/store/test_attacks_deals.py": "the migrations, attacked",
-    "tests/store/test_attacks_edges.py": "the migrations, attacked",
-    "tests/store/test_attacks_forged.py": "the migrations, attacked",
-    "tests/store/test_attacks_ledger.py": "the migrations, attacked",
-    "tests/store/test_attacks_life.py": "the migrations, attacked",
-    "tests/store/test_attacks_payments.py": "the migrations, attacked",
-    "tests/store/test_attacks_payouts.py": "the migrations, attacked",
-    "tests/store/test_attacks_records.py": "the migrations, attacked",
-    "tests/store/test_attacks_people.py": "the migrations, attacked",
-    "tests/store/test_attacks_ratings.py": "the migrations, attacked",
-    "tests/store/test_attacks_role.py": "the migrations, attacked",
-    "tests/store/test_flow_table.py": "the migrations, beside the flow",
-    "tests/store/test_guards.py": "the migrations, guard by guard",
-    "tests/store/test_views.py": "the migrations, as outside checks read them",
-}
-"""Test files without a module of their name, and what they are about."""
-
-SEEDS = {"tests/test_payment_integration.py"}
-"""The seed's other name; it may come or go."""
-
-
-@dataclass(frozen=True)
-class Module:
-    """A source file."""
-
-    path: Path
-
-    @cached_property
-    def name(self) -> str:
-        parts = self.path.relative_to(ROOT).with_suffix("").parts
-        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-    @cached_property
-    def text(self) -> str:
-        return self.path.read_text(encoding="utf-8")
-
-    @cached_property
-    def tree(self) -> ast.Module:
-        return ast.parse(self.text)
-
-    @cached_property
-    def room(self) -> str:
-        """The longest name of LAYERS, or `sandbox`, that it stands in."""
-        return self.name if self.name in LAYERS else ".".join(self.name.split(".")[:2])
-
-    def within(self, *names: str) -> bool:
-        return any(self.name == name or self.name.startswith(name + ".") for name in names)
-
-    def at(self, node: ast.AST) -> str:
-        return f"{self.path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
-
-
-def _modules(*patterns: str) -> list[Module]:
-    found = sorted(path for pattern in patterns for path in ROOT.glob(pattern))
-    return [Module(path) for path in found]
-
-
-PROGRAM = _modules("*.py", "escrow/**/*.py")
-SANDBOX = _modules("sandbox/**/*.py")
-OURS = [*PROGRAM, *SANDBOX]
-NAMES = {module.name for module in OURS}
-TESTS = _modules("tests/**/*.py")
-BENCHMARKS = _modules("benchmarks/**/*.py")
-
-
-@dataclass(frozen=True)
-class Imported:
-    """One imported module and where; `lazily` inside a function, `typing` under TYPE_CHECKING."""
-
-    target: str
-    node: ast.stmt
-    lazily: bool
-    typing: bool
-
-
-def _imports(module: Module) -> list[Imported]:
-    found: list[Imported] = []
-
-    def visit(node: ast.AST, *, lazily: bool, typing: bool) -> None:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.Import):
-                found.extend(Imported(name.name, child, lazily, typing) for name in child.names)
-            elif isinstance(child, ast.ImportFrom):
-                assert child.level == 0, f"{module.at(child)} imports by dots"
-                base = child.module or ""
-                for name in child.names:
-                    full = f"{base}.{name.name}"
-                    target = full if full in NAMES else base
-                    found.append(Imported(target, child, lazily, typing))
-            elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-                visit(child, lazily=lazily, typing=True)
-            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-                visit(child, lazily=True, typing=typing)
-            else:
-                visit(child, lazily=lazily, typing=typing)
-
-    visit(module.tree, lazily=False, typing=False)
-    return found
-
-
-IMPORTS = {module.name: _imports(module) for module in OURS}
-
-
-def _layer(name: str) -> int | None:
-    while name:
-        if name in LAYERS:
-            return LAYERS[name]
-        name = name.rpartition(".")[0]
-    return None
-
-
-def _calls(module: Module) -> Iterator[tuple[str, ast.Call]]:
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node
-
-
 # -- who imports what ----------------------------------------------------------------------------
 
 
 def test_every_module_has_a_layer() -> None:
-    homeless = [m.name for m in PROGRAM if _layer(m.name) is None and m.name != "escrow"]
+    homeless = [m.name for m in PROGRAM if layer_of(m.name) is None and m.name != "escrow"]
     assert homeless == []
 
 
@@ -303,9 +124,9 @@ def test_a_module_imports_its_own_layer_and_lower_ones() -> None:
     used = set()
     wrong = []
     for module in PROGRAM:
-        own = _layer(module.name)
+        own = layer_of(module.name)
         for one in IMPORTS[module.name]:
-            other = _layer(one.target)
+            other = layer_of(one.target)
             if one.typing or own is None or other is None or other <= own:
                 continue
             if one.lazily and (module.name, one.target) in UPWARD:
@@ -329,7 +150,7 @@ def test_the_sandbox_stands_outside() -> None:
         f"{module.at(one.node)}: imports {one.target}"
         for module in SANDBOX
         for one in IMPORTS[module.name]
-        if _layer(one.target) is not None or one.target.partition(".")[0] in ("escrow", "tests")
+        if layer_of(one.target) is not None or one.target.partition(".")[0] in ("escrow", "tests")
     ]
     assert wrong == []
     for name in PLAYS:
@@ -340,7 +161,7 @@ def test_edges_call_services_and_leave_the_store_alone() -> None:
     reaching = {
         module.name
         for module in PROGRAM
-        if _layer(module.name) == 3
+        if layer_of(module.name) == 3
         for one in IMPORTS[module.name]
         if one.target.startswith("escrow.store") and not one.typing
     }
@@ -404,7 +225,7 @@ def test_nothing_is_imported_by_a_name_made_up_at_run_time() -> None:
     wrong = [
         module.at(node)
         for module in OURS
-        for name, node in _calls(module)
+        for name, node in calls_of(module)
         if name in ("__import__", "import_module", "importlib.import_module", "eval", "exec")
     ]
     assert wrong == []
@@ -418,12 +239,12 @@ def test_no_float_where_money_passes() -> None:
     for module in PROGRAM:
         if not module.within(*EXACT):
             continue
-        for name, node in _calls(module):
+        for name, node in calls_of(module):
             if name == "float" or (name == "round" and module.name not in ROUNDED):
                 wrong.append(f"{module.at(node)}: {ast.unparse(node)}")
     assert wrong == []
     for name in ROUNDED:
-        calls = [one for one, _ in _calls(next(m for m in OURS if m.name == name))]
+        calls = [one for one, _ in calls_of(next(m for m in OURS if m.name == name))]
         assert "round" in calls, f"{name}: no longer needed"
 
 
@@ -444,7 +265,7 @@ def test_only_the_clock_reads_the_time() -> None:
     reading = {
         module.name
         for module in OURS
-        for name, _ in _calls(module)
+        for name, _ in calls_of(module)
         if wall.fullmatch(name.removeprefix("datetime.") if name.count(".") > 1 else name)
     }
     assert reading == set(CLOCKS)
@@ -455,14 +276,14 @@ def test_the_domain_has_no_clock_no_chance_no_world() -> None:
     wrong = [
         module.at(one.node)
         for module in PROGRAM
-        if _layer(module.name) == 0
+        if layer_of(module.name) == 0
         for one in IMPORTS[module.name]
         if one.target.partition(".")[0] in worldly
     ]
     wrong += [
         module.at(node)
         for module in PROGRAM
-        if _layer(module.name) == 0
+        if layer_of(module.name) == 0
         for node in ast.walk(module.tree)
         if isinstance(node, ast.AsyncFunctionDef | ast.Await)
     ]
@@ -481,7 +302,7 @@ def test_only_the_settings_read_the_environment() -> None:
 
 
 def test_no_print_but_the_consoles() -> None:
-    printing = {module.name for module in OURS for name, _ in _calls(module) if name == "print"}
+    printing = {module.name for module in OURS for name, _ in calls_of(module) if name == "print"}
     assert printing == {"main"}
 
 
@@ -537,6 +358,18 @@ def test_no_missing_module_is_hidden() -> None:
 
 
 OF_A_DEAL = re.compile(r"\bStatus\.|\b(escrow|deal|view|seller)\.(\w+\.)?status\b")
+
+
+def test_whatever_answers_an_update_is_a_handler() -> None:
+    machinery = {"escrow.bot.application", "escrow.bot.desk"}
+    found = {
+        module.name
+        for module in PROGRAM
+        for node in module.tree.body
+        if isinstance(node, ast.AsyncFunctionDef)
+        and [one.arg for one in node.args.args[:2]] == ["update", "context"]
+    }
+    assert found - machinery - set(HANDLERS) == set()
 
 
 def test_handlers_translate_and_call_and_nothing_else() -> None:
@@ -626,7 +459,7 @@ def test_a_module_loads_its_own_blocks_only() -> None:
     loads = {
         module.name: ast.unparse(node)
         for module in OURS
-        for name, node in _calls(module)
+        for name, node in calls_of(module)
         if name == "queries.load"
     }
     assert loads == {f"escrow.store.{stem}": f"queries.load('{stem}')" for stem in BLOCKS}
@@ -648,7 +481,7 @@ def test_a_function_of_the_store_takes_its_connection_and_never_ends_its_unit(
     ending = {"commit", "rollback", "acquire"} | (
         set() if module.name == "escrow.store.migrate" else {"transaction"}
     )
-    assert not [name for name, _ in _calls(module) if name.rpartition(".")[2] in ending]
+    assert not [name for name, _ in calls_of(module) if name.rpartition(".")[2] in ending]
 
 
 # -- what is listed once, and size ---------------------------------------------------------------
@@ -691,39 +524,3 @@ def test_every_module_says_what_it_is_for() -> None:
 def test_every_sql_file_says_what_it_is_for() -> None:
     for path in (ROOT / "migrations").glob("*.sql"):
         assert path.read_text(encoding="utf-8").startswith("-- "), path.name
-
-
-# -- tests mirror the tree -----------------------------------------------------------------------
-
-
-def _twin(module: Module) -> list[Path]:
-    """Where a module's own tests stand."""
-    parts = module.path.relative_to(ROOT).parts
-    name = f"test_{module.path.name}"
-    if len(parts) == 1:
-        return sorted((ROOT / "tests").rglob(name))
-    return sorted((ROOT / "tests").joinpath(*parts[1:-1]).glob(name))
-
-
-def test_every_module_has_a_test_file_of_its_name() -> None:
-    missing = {
-        str(module.path.relative_to(ROOT))
-        for module in PROGRAM
-        if module.path.name != "__init__.py" and not _twin(module)
-    }
-    assert missing - TESTED_ELSEWHERE.keys() == set()
-    for name, elsewhere in TESTED_ELSEWHERE.items():
-        assert (ROOT / elsewhere).is_file(), f"{name} is not tested in {elsewhere}"
-
-
-def test_every_test_file_has_its_module_or_says_what_it_is_about() -> None:
-    twins = {path for module in OURS for path in _twin(module)}
-    twins |= {ROOT / "tests" / "sandbox" / f"test_{m.path.name}" for m in SANDBOX}
-    twins.add(ROOT / "tests" / "test_benchmarks.py")
-    loose = {
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "tests").rglob("test_*.py")
-        if path not in twins and path.relative_to(ROOT).parts[1] not in ("e2e", "faults", "issues")
-    } - SEEDS
-    assert loose - OF_THEIR_OWN.keys() == set()
-    assert OF_THEIR_OWN.keys() <= loose, "has its module by now, or is gone"

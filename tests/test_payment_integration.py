@@ -15,19 +15,8 @@ from escrow.domain.model import Escrow
 from escrow.services.choice_tokens import Action
 from escrow.web.server import Server
 from escrow.web.webhooks import Webhooks
-from tests.world import (
-    BRIAN,
-    JANE,
-    PAID,
-    PHONES,
-    World,
-    kes,
-    masked,
-    new_reference,
-    paybill_body,
-    status_body,
-    stk_body,
-)
+from tests.rail import PAID, masked, paybill_body, status_body, stk_body
+from tests.world import BRIAN, JANE, PHONES, World, kes, new_reference
 
 PATH = "/hooks/m/" + "0" * 32
 

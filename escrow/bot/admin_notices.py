@@ -125,9 +125,11 @@ def receipt_elsewhere(v: Values, page: Page) -> Markup:
         _receipt(v),
         say(
             "Booked for {code}, now it came for {other}.",
-            code=code(v["code"]) if v.get("code") else say("no deal"),
+            code=code(v["code"]),
             other=code(v["other"]),
-        ),
+        )
+        if v.get("code")
+        else say("Booked without a deal, now it came for {other}.", other=code(v["other"])),
         say("Nothing was booked twice."),
     )
 

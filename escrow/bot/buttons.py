@@ -45,6 +45,7 @@ class Verb(StrEnum):
     RECEIVED = "received"  # buyers: I have it
     RECEIVED_YES = "received_yes"  # yes, pay the seller
     RELEASE = "release"  # buyers: end the inspection, pay now
+    RELEASE_YES = "release_yes"  # yes, without looking longer
     BACK = "back"  # back to the card
     EXTEND = "extend"  # offer more time
     EXTEND_BY = "extend_by"  # offer that many hours
@@ -76,11 +77,12 @@ class Verb(StrEnum):
     WALLET_PAGE = "wallet_pg"  # the next page of a wallet
     WITHDRAW_ALL = "wd_all"  # send the wallet to the phone
     WITHDRAW_YES = "wd_yes"  # send that amount (minor units)
-    AUTO_PAYOUT = "auto_pay"  # turn automatic payouts on or off
+    AUTO_PAYOUT = "auto_pay"  # turn automatic payouts on (1) or off (2)
     LANGUAGE = "language"  # 1: English, 2: Kiswahili
     HELP = "help"  # ask the admins
     PAYOUT_PAID = "po_paid"  # admins: that payout was paid by hand
     PAYOUT_FAILED = "po_failed"  # admins: it will not be paid
+    PAYOUT_SURE = "po_sure"  # admins: it was paid, though M-Pesa gives no answer
     TAKE_DISPUTE = "take_disp"  # admins: take a dispute
     VERIFY = "verify"  # admins: verify this seller
     CREDIT = "credit"  # admins: this receipt is real
@@ -114,6 +116,7 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.RECEIVED: (True, False),
     Verb.RECEIVED_YES: (True, False),
     Verb.RELEASE: (True, False),
+    Verb.RELEASE_YES: (True, False),
     Verb.BACK: (True, False),
     Verb.EXTEND: (True, False),
     Verb.EXTEND_BY: (True, True),
@@ -145,11 +148,12 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.WALLET_PAGE: (False, True),
     Verb.WITHDRAW_ALL: (False, False),
     Verb.WITHDRAW_YES: (False, True),
-    Verb.AUTO_PAYOUT: (False, False),
+    Verb.AUTO_PAYOUT: (False, True),
     Verb.LANGUAGE: (False, True),
     Verb.HELP: (False, False),
     Verb.PAYOUT_PAID: (False, True),
     Verb.PAYOUT_FAILED: (False, True),
+    Verb.PAYOUT_SURE: (False, True),
     Verb.TAKE_DISPUTE: (True, False),
     Verb.VERIFY: (False, True),
     Verb.CREDIT: (False, True),

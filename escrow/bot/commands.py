@@ -102,6 +102,7 @@ USER_BUTTONS: Final[Mapping[Verb, Handler]] = {
     Verb.RECEIVED: deals.pressed(shipping.ask_received),
     Verb.RECEIVED_YES: deals.pressed(shipping.pay_seller),
     Verb.RELEASE: deals.pressed(shipping.ask_received),
+    Verb.RELEASE_YES: deals.pressed(shipping.pay_now),
     Verb.DECLINE_ASK: deals.pressed(shipping.ask_decline),
     Verb.CANCEL_ASK: deals.pressed(shipping.ask_cancel),
     Verb.BACK: deals.pressed(shipping.back),

@@ -228,7 +228,18 @@ _STEPS: Final[dict[str, Callable[[Update, Desk, str, Mapping[str, Any]], Awaitab
 }
 """Step → what takes the next words."""
 
-_FREE: Final = frozenset({asking.SHOP_NAME, asking.PAYOUT_RECEIPT, asking.PAYOUT_REASON, *newdeal.FREE, *ratings.STEPS, *talk.STEPS, *shipping.STEPS, disputes.DISPUTE_WORDS})
+_FREE: Final = frozenset(
+    {
+        asking.SHOP_NAME,
+        asking.PAYOUT_RECEIPT,
+        asking.PAYOUT_REASON,
+        disputes.DISPUTE_WORDS,
+        *newdeal.FREE,
+        *ratings.STEPS,
+        *talk.STEPS,
+        *shipping.STEPS,
+    }
+)
 """Steps that take any words: a code or a receipt in them is part of what is said."""
 
 _TakesFile = Callable[[Update, Desk, Media, Mapping[str, Any]], Awaitable[None]]

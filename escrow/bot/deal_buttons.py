@@ -12,7 +12,7 @@ from escrow.bot.fitting import may
 from escrow.bot.page import clean, words
 from escrow.bot.selling_keyboards import star_row
 from escrow.domain import flow
-from escrow.domain.flow import Event
+from escrow.domain.flow import Event, Status
 from escrow.domain.model import Escrow
 from escrow_service import DealView
 
@@ -182,9 +182,11 @@ def back(deal: str) -> InlineKeyboardMarkup:
 
 
 def pay_seller(escrow: Escrow) -> InlineKeyboardMarkup:
+    """Yes says what it was asked about: pressed twice, it does not end the time to look, too."""
     shop = clean(escrow.shop_name, _SHOP_CHARS)
+    yes = Verb.RELEASE_YES if escrow.status is Status.DELIVERED else Verb.RECEIVED_YES
     return _markup(
-        [button(words("Yes, pay {shop}", shop=shop), Verb.RECEIVED_YES, escrow.id)],
+        [button(words("Yes, pay {shop}", shop=shop), yes, escrow.id)],
         [button(words("Not yet"), Verb.BACK, escrow.id)],
     )
 

@@ -116,6 +116,14 @@ def cause(update: Update) -> str:
     return f"update:{update.update_id}"
 
 
+def question(update: Update) -> str:
+    """The idempotency key of what a question is answered with: pressed twice, it is one answer."""
+    query = update.callback_query
+    if query is None or query.message is None:
+        return cause(update)
+    return f"{query.from_user.id}:{query.message.message_id}"
+
+
 def button(update: Update) -> Button:
     """The wish of a pressed button; the dispatcher has read it before."""
     found = unpack(update.callback_query.data if update.callback_query else None)

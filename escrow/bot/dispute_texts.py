@@ -25,6 +25,7 @@ from escrow.bot.page import (
     speaking,
     words,
 )
+from escrow.bot.payout_texts import way
 from escrow.domain.flow import Status
 from escrow.domain.model import Escrow
 
@@ -215,15 +216,11 @@ def mine(v: Values) -> Plain:
     return Plain(v["seller"] if v["role"] == "seller" else v["buyer"])
 
 
-def where(v: Values) -> Markup | None:
+def where(v: Values, page: Page) -> Markup | None:
     """Where the reader's money is now."""
     payout = v.get("payout")
     if payout:
-        return say(
-            "{amount} is on its way to {to}.",
-            amount=Plain(payout["amount"]),
-            to=Plain(payout["to"]),
-        )
+        return way(payout, page)
     if _nothing(mine(v)):
         return None
     return say("It is in your wallet: /wallet")
@@ -246,7 +243,7 @@ def resolved(v: Values, page: Page) -> Markup:
         or say("An admin divided it: {percent} % to the buyer.", percent=int(v["percent"])),
         say("Why: {notes}", notes=v["notes"]) if v.get("notes") else None,
         division(v),
-        where(v),
+        where(v, page),
     )
 
 
@@ -266,7 +263,7 @@ def _ruled(v: Values, page: Page, what: Markup) -> Markup:
         what,
         say("Why: {reason}", reason=v["reason"]) if v.get("reason") else None,
         division(v),
-        where(v),
+        where(v, page),
     )
 
 

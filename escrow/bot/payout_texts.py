@@ -23,6 +23,31 @@ def _deal(v: Values) -> Markup | None:
 # -- people --------------------------------------------------------------------------------------
 
 
+def way(payout: Values, page: Page) -> Markup:
+    """Where booked money goes, who sends it, and when (`endings.payout_values`)."""
+    where = {"amount": Plain(payout["amount"]), "to": Plain(payout["to"])}
+    since = moment(payout.get("when"))
+    if payout.get("why") == "suspended":
+        return say(
+            "{amount} for {to} waits for an admin: the seller's account is suspended.", **where
+        )
+    if payout.get("why") and since:
+        return say(
+            "An admin sends {amount} to {to}, not before {when}: that number is new.",
+            when=when(page, since),
+            **where,
+        )
+    if payout.get("why"):
+        return say("An admin sends {amount} to {to} by hand.", **where)
+    if since:
+        return say(
+            "{amount} goes to {to} on {when}: that number is new, so it waits a day.",
+            when=when(page, since),
+            **where,
+        )
+    return say("{amount} is on its way to {to}.", **where)
+
+
 def payout_paid(v: Values, page: Page) -> Markup:
     return card(
         page,
@@ -84,6 +109,13 @@ def _why(v: Values) -> Markup:
         "mpesa_unreachable": say("M-Pesa can't be reached."),
         "rule_limited": say("M-Pesa refuses the same amount to the same number so soon."),
         "our_account": say("M-Pesa says that our account is in no good state."),
+        "funding_unknown": say(
+            "A large deal: M-Pesa does not say whether the buyer's payment still stands."
+        ),
+        "funding_reversed": say("<b>CRITICAL: M-Pesa says the buyer's payment was reversed.</b>"),
+        "checking": say("An admin named a receipt: M-Pesa is asked about it."),
+        "no_word": say("An admin named a receipt, and M-Pesa gives no answer about it."),
+        "not_confirmed": say("M-Pesa did not confirm the receipt that an admin named."),
         "misconfigured": say("M-Pesa refuses our set-up: check the keys and the API user's roles."),
     }.get(str(v["why"]), say("Reason: {why}", why=str(v["why"])))
 
@@ -106,6 +138,9 @@ def payout_manual(v: Values, page: Page) -> Markup:
         _why(v),
         say("The number was changed: not before {when}.", when=when(page, since))
         if since
+        else None,
+        say("Do not pay it before you know that the buyer's money is here.")
+        if str(v["why"]).startswith("funding_")
         else None,
         say("Pay it in the M-Pesa portal, press Paid and type the receipt number."),
     )
@@ -206,6 +241,42 @@ def payout_contradiction(v: Values, page: Page) -> Markup:
     )
 
 
+def payout_word_wrong(v: Values, page: Page) -> Markup:
+    why = {
+        "not_completed": say("M-Pesa says that this payment was not completed."),
+        "not_ours": say("M-Pesa says that this payment was not sent from our account."),
+        "other_amount": say("M-Pesa says that it was {claimed}.", claimed=Plain(v["claimed"])),
+        "other_receiver": say("M-Pesa says that it went to another number."),
+        "receipt_used": say("That receipt belongs to another payout."),
+    }.get(str(v["why"]), say("M-Pesa speaks of another receipt."))
+    return card(
+        page,
+        say(
+            "<b>Receipt {reference} did not pay payout {payout} ({amount}).</b>",
+            reference=Plain(v["reference"]),
+            payout=v["payout"],
+            amount=Plain(v["amount"]),
+        ),
+        why,
+        _deal(v),
+        say("The payout still waits. Look in the M-Pesa portal before you pay it."),
+    )
+
+
+def payout_word_silent(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say(
+            "<b>M-Pesa gives no answer about receipt {reference} (payout {payout}, {amount}).</b>",
+            reference=Plain(v["reference"]),
+            payout=v["payout"],
+            amount=Plain(v["amount"]),
+        ),
+        _deal(v),
+        say("Close it on your word? Look in the M-Pesa portal first."),
+    )
+
+
 NOTICES: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
     "payout_paid": payout_paid,
     "payout_failed": payout_failed,
@@ -217,14 +288,24 @@ NOTICES: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
     "payouts_stopped": payouts_stopped,
     "payout_mismatch": payout_mismatch,
     "payout_contradiction": payout_contradiction,
+    "payout_word_wrong": payout_word_wrong,
+    "payout_word_silent": payout_word_silent,
 }
 
 
 def keyboard(kind: str, values: Values) -> InlineKeyboardMarkup | None:
     """What an admin can answer to a payout that waits for him."""
-    if kind not in ("payout_manual", "payout_unknown"):
+    if kind not in ("payout_manual", "payout_unknown", "payout_word_wrong", "payout_word_silent"):
         return None
     number = int(values["payout"])
+    if kind == "payout_word_silent":
+        return InlineKeyboardMarkup(
+            [
+                [_button(words("Close it on my word"), Verb.PAYOUT_SURE, number)],
+                [_button(words("Another receipt"), Verb.PAYOUT_PAID, number)],
+                [_button(words("It did not go out"), Verb.PAYOUT_FAILED, number)],
+            ]
+        )
     other = words("It did not go out") if kind == "payout_unknown" else words("Can't be paid")
     return InlineKeyboardMarkup(
         [
@@ -267,6 +348,13 @@ def ask_reason(payout: Payout, *, may_be_out: bool) -> Markup:
 
 
 def closed(payout: Payout) -> Markup:
+    if payout.state is PayoutState.MANUAL:
+        return say(
+            "<b>I ask M-Pesa about receipt {reference}.</b> Payout {payout} is closed when M-Pesa "
+            "says that it was paid.",
+            reference=Plain(payout.named_reference or ""),
+            payout=payout.id,
+        )
     if payout.state is PayoutState.PAID:
         return say(
             "<b>Payout {payout} is paid</b>, receipt {reference}.",

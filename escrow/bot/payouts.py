@@ -38,6 +38,14 @@ async def failed_pressed(update: Update, context: Desk) -> None:
     await _ask(update, context, asking.PAYOUT_REASON)
 
 
+async def sure_pressed(update: Update, context: Desk) -> None:
+    """[Close it on my word]"""
+    office, me = desk.office(context), desk.user(update).id
+    done = await office.payouts.close_on_word(desk.button(update).number, me)
+    await desk.replace_pressed(update, context, payout_texts.closed(done))
+    desk.done(update, context)
+
+
 async def _ask(update: Update, context: Desk, step: str) -> None:
     office, me = desk.office(context), desk.user(update).id
     payout = await office.payouts.task(desk.button(update).number)

@@ -15,8 +15,10 @@ from escrow.bot.buttons import Verb
 from escrow.bot.deal_texts import status_words
 from escrow.bot.dispute_texts import about, button, division, rows
 from escrow.bot.page import Page, Plain, card, clean, code, deadline, moment, retold, say, words
+from escrow.bot.payout_texts import way
 from escrow.domain.model import Dispute, Escrow, Seller
 from escrow.services.dividing import Ended
+from escrow.services.endings import payout_values
 
 Values = Mapping[str, Any]
 _SHOWN: Final = 8
@@ -116,10 +118,7 @@ def ended(done: Ended, page: Page) -> Markup:
         "buyer": str(done.shares.buyer),
         "fee": str(done.shares.fee),
     }
-    payouts = [
-        say("{amount} is on its way to {to}.", amount=one.amount, to=Plain(one.to))
-        for one in done.payouts.values()
-    ]
+    payouts = [way(payout_values(one) or {}, page) for one in done.payouts.values()]
     return card(
         page,
         say(

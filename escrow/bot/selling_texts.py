@@ -126,8 +126,8 @@ def preview(
         None
         if seller.status is SellerStatus.VERIFIED
         else say(
-            "Your shop is {shop}, your money goes to {phone}. The deal can be paid as soon as an admin "
-            "has verified you.",
+            "Your shop is {shop}, your money goes to {phone}. The deal can be paid as soon as an "
+            "admin has verified you.",
             shop=seller.shop_name,
             phone=Plain(mask(seller.payout_phone)),
         ),

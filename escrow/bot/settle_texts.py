@@ -169,7 +169,7 @@ def settled(v: Values, page: Page) -> Markup:
         say("<b>Settled: you get {amount}.</b>", amount=mine(v)),
         about(v),
         division(v),
-        where(v),
+        where(v, page),
     )
 
 
@@ -263,7 +263,15 @@ def extended_before(v: Values, page: Page) -> Markup:
     return say("This deal had more time before; that works once.")
 
 
+def too_many_offers(v: Values, page: Page) -> Markup:
+    return say(
+        "You made {limit} offers on this deal in a day. You can offer again tomorrow.",
+        limit=v["limit"],
+    )
+
+
 REFUSALS: Final[Mapping[str, Render]] = {
+    "too_many_offers": too_many_offers,
     "offer_gone": offer_gone,
     "own_offer": own_offer,
     "division": division_,

@@ -26,6 +26,7 @@ from escrow_service import DealView
 
 PROOF: Final = "proof"
 Said = Mapping[str, Any]
+_Act = Callable[[str, int, str], Awaitable[Received]]
 
 
 async def _may(update: Update, context: Desk, typed: str, *events: Event) -> DealView:
@@ -122,17 +123,20 @@ async def ask_received(update: Update, context: Desk, typed: str) -> None:
 
 
 async def pay_seller(update: Update, context: Desk, typed: str) -> None:
-    """[Yes, pay …]: the question becomes what came of it."""
-    office, page, me = desk.office(context), desk.page(context), desk.user(update).id
-    view = await office.escrows.deal(typed, me)
-    act = office.escrows.receive
-    if may(view.escrow, view.role, Event.RELEASE):
-        act = office.escrows.release
-    done = await act(typed, me, desk.cause(update))
-    text, keyboard = _outcome(done, page)
+    """[Yes, pay …] to whether he has it: the question becomes what came of it."""
+    await _paid(update, context, typed, desk.office(context).escrows.receive)
+
+
+async def pay_now(update: Update, context: Desk, typed: str) -> None:
+    """[Yes, pay …] to whether to end the time to look."""
+    await _paid(update, context, typed, desk.office(context).escrows.release)
+
+
+async def _paid(update: Update, context: Desk, typed: str, act: _Act) -> None:
+    done = await act(typed, desk.user(update).id, desk.cause(update))
+    desk.done(update, context, for_good=False)
+    text, keyboard = _outcome(done, desk.page(context))
     await desk.here(update, context, text, keyboard)
-    if done.released:
-        desk.done(update, context, for_good=False)
 
 
 def _outcome(done: Received, page: Any) -> tuple[Markup, InlineKeyboardMarkup]:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from escrow.bot.deal_steps import tracking
 from escrow.bot.page import Page, Plain, card, code, deadline, lines, moment, say, when
+from escrow.bot.payout_texts import way
 from escrow.domain.flow import Status
 from escrow.domain.model import Escrow
 from escrow.services.endings import whole
@@ -99,15 +100,11 @@ def about(v: Values) -> Markup:
     return say("{description}, deal {code}", description=v["description"], code=code(v["code"]))
 
 
-def payout_line(v: Values) -> Markup:
+def payout_line(v: Values, page: Page) -> Markup:
     """Where the money of an end is: on its way to a number, or in the wallet."""
     payout = v.get("payout")
     if payout:
-        return say(
-            "{amount} is on its way to {to}.",
-            amount=Plain(payout["amount"]),
-            to=Plain(payout["to"]),
-        )
+        return way(payout, page)
     return say("It is in your wallet: /wallet")
 
 
@@ -156,7 +153,7 @@ def released(v: Values, page: Page) -> Markup:
         page,
         say("<b>{gets} is yours: the buyer has the item.</b>", gets=Plain(v["gets"])),
         about(v),
-        payout_line(v),
+        payout_line(v, page),
     )
 
 
@@ -165,7 +162,7 @@ def auto_released(v: Values, page: Page) -> Markup:
         page,
         say("<b>{gets} is yours: the buyer's time is over.</b>", gets=Plain(v["gets"])),
         about(v),
-        payout_line(v),
+        payout_line(v, page),
     )
 
 
@@ -191,7 +188,7 @@ def auto_refunded(v: Values, page: Page) -> Markup:
             shop=v["shop"],
         ),
         about(v),
-        payout_line(v),
+        payout_line(v, page),
     )
 
 
@@ -216,7 +213,7 @@ def declined(v: Values, page: Page) -> Markup:
             shop=v["shop"],
         ),
         about(v),
-        payout_line(v),
+        payout_line(v, page),
     )
 
 

@@ -26,10 +26,11 @@ async def turn(update: Update, context: Desk) -> None:
 
 
 async def switch(update: Update, context: Desk) -> None:
-    """[Automatic payouts: on], [… off]: turns them, in place."""
+    """[Automatic payouts: on], [… off]: turns them, in place. The button says to which (1 on,
+    2 off), so that a press handled twice turns them once.
+    """
     office, me = desk.office(context), desk.user(update).id
-    values = await office.wallets.view(me)
-    await office.wallets.auto_payout(me, on=not values["auto_payout"])
+    await office.wallets.auto_payout(me, on=desk.button(update).number == 1)
     await _show_again(update, context, 1)
 
 
@@ -76,7 +77,7 @@ async def send(update: Update, context: Desk) -> None:
     """[Yes, send]"""
     amount = Money(desk.button(update).number, Currency.KES)
     office, me = desk.office(context), desk.user(update).id
-    booked = await office.payouts.book_withdrawal(me, amount, desk.cause(update))
-    text = wallet_texts.sent(booked.amount, booked.to, desk.page(context))
-    await desk.replace_pressed(update, context, text)
+    booked = await office.payouts.book_withdrawal(me, amount, desk.question(update))
     desk.done(update, context)
+    text = wallet_texts.sent(booked, desk.page(context))
+    await desk.replace_pressed(update, context, text)

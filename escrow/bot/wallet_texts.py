@@ -11,8 +11,11 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.page import Page, Plain, card, code, say, when, words
+from escrow.bot.payout_texts import way
 from escrow.domain.money import Currency, Money
 from escrow.domain.phone import is_msisdn, mask
+from escrow.services.endings import payout_values
+from escrow.services.payout_booking import BookedPayout
 from escrow.services.wallets import Withdrawal
 
 Values = Mapping[str, Any]
@@ -104,11 +107,11 @@ def preview(what: Withdrawal, page: Page) -> Markup:
     )
 
 
-def sent(amount: Money, to: str, page: Page) -> Markup:
+def sent(booked: BookedPayout, page: Page) -> Markup:
     """The withdrawal is booked; its outcome is a notice."""
     return card(
         page,
-        say("<b>{amount} is on its way to {phone}.</b>", amount=amount, phone=Plain(to)),
+        say("<b>{way}</b>", way=way(payout_values(booked) or {}, page)),
         say("I write as soon as M-Pesa has paid it out."),
     )
 
@@ -135,7 +138,8 @@ def keyboard(values: Values) -> InlineKeyboardMarkup:
     switch = words("Automatic payouts: off")
     if values["auto_payout"]:
         switch = words("Automatic payouts: on")
-    rows.append([_button(switch, Button(Verb.AUTO_PAYOUT))])
+    wanted = 2 if values["auto_payout"] else 1
+    rows.append([_button(switch, Button(Verb.AUTO_PAYOUT, number=wanted))])
     turn = []
     if values["more"]:
         turn.append(_button(words("Older"), Button(Verb.WALLET_PAGE, number=values["page"] + 1)))
@@ -182,8 +186,12 @@ def withdraw_small(v: Values, page: Page) -> Markup:
     )
 
 
-def withdraw_large(v: Values, page: Page) -> Markup:
-    return say("M-Pesa sends {maximum} at most at a time.", maximum=v["maximum"])
+def sent_before(v: Values, page: Page) -> Markup:
+    return say(
+        "You answered this question before: nothing more was sent. To send {amount} again: "
+        "/withdraw",
+        amount=v["amount"],
+    )
 
 
 def no_own_number(v: Values, page: Page) -> Markup:
@@ -197,7 +205,7 @@ REFUSALS: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
         withdraw_cents,
         withdraw_short,
         withdraw_small,
-        withdraw_large,
+        sent_before,
         no_own_number,
     )
 }

@@ -29,7 +29,9 @@ class PayoutState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payout:
-    """A payout. `note` is a key of the words that say why it waits or how it ended."""
+    """A payout. `note` is a key of the words that say why it waits or how it ended. `named_…`: the
+    receipt that an admin says paid it, while M-Pesa is asked.
+    """
 
     id: int
     telegram_id: int
@@ -43,6 +45,9 @@ class Payout:
     looks: int
     created_at: datetime
     not_before: datetime | None = None
+    named_reference: str | None = None
+    named_by: int | None = None
+    named_token: str | None = None
 
     @property
     def is_open(self) -> bool:

@@ -25,6 +25,7 @@ from escrow.services.ports import (
     Clock,
     PayoutAnswer,
     PayoutResult,
+    StatusResult,
     UnreadableError,
     Verdict,
 )
@@ -99,6 +100,10 @@ class MpesaPayouts:
     def credential(self) -> str:
         return self._credential
 
+    @property
+    def shortcode(self) -> str:
+        return self._config.shortcode
+
     async def pay(
         self, *, ocid: str, phone: str, amount: Money, result_url: str, timeout_url: str
     ) -> PayoutAnswer:
@@ -140,11 +145,22 @@ class MpesaPayouts:
         """Asks what became of a payment; PENDING: the answer will come to `result_url`. Anything
         else says nothing about the payment, but STOP that our API user is refused. `DatabaseDown`.
         """
+        return await self._ask({"OriginalConversationID": ocid}, result_url, timeout_url)
+
+    async def ask_receipt(
+        self, *, reference: str, result_url: str, timeout_url: str
+    ) -> PayoutAnswer:
+        """The same about a payment that a person made, by its receipt number."""
+        return await self._ask({"TransactionID": reference}, result_url, timeout_url)
+
+    async def _ask(
+        self, about: Mapping[str, str], result_url: str, timeout_url: str
+    ) -> PayoutAnswer:
         body = {
             "Initiator": self._config.initiator_name,
             "SecurityCredential": self._config.security_credential,
             "CommandID": "TransactionStatusQuery",
-            "OriginalConversationID": ocid,
+            **about,
             "PartyA": self._config.shortcode,
             "IdentifierType": "4",
             "ResultURL": result_url,
@@ -162,6 +178,10 @@ class MpesaPayouts:
     def read_result(self, body: bytes) -> PayoutResult:
         """See `payout_result`. `UnreadableError`."""
         return payout_result(body)
+
+    def read_receipt(self, body: bytes) -> StatusResult:
+        """What M-Pesa says of a receipt. `UnreadableError`."""
+        return mpesa_parse.status_result(body)
 
     def read_asked(self, body: bytes) -> PayoutResult:
         """See `asked_result`. `UnreadableError`."""

@@ -399,7 +399,7 @@ class Confirmations:
 
     async def _ask_or_card(self, stored: StoredReceipt, why: str) -> None:
         """TransactionStatus where there are keys; else the limit, else a person."""
-        if self._may_ask and stored.reference:
+        if self.may_ask and stored.reference:
             await self._ask_status(stored)
         elif why == "c2b" and await self._may_be_a_prompts(stored):
             await self._ask_admin(stored, "maybe_same")
@@ -409,7 +409,7 @@ class Confirmations:
             await self._ask_admin(stored, why)
 
     @property
-    def _may_ask(self) -> bool:
+    def may_ask(self) -> bool:
         """Whether TransactionStatus can be asked: not again once it refused our API user, which a
         few more tries would lock (rails.md 1.8).
         """
@@ -450,8 +450,6 @@ class Confirmations:
             stored = await receipts.get(conn, asked[0]) if asked else None
         if stored is None:
             return "unknown_token"
-        if stored.state is not ReceiptState.WAITING:
-            return "late"
         if result.answer.verdict is Verdict.PAID and result.reference != stored.reference:
             return "other_receipt"
         meaning = {Verdict.PAID: "completed", Verdict.DECLINED: "denied"}.get(
@@ -459,6 +457,8 @@ class Confirmations:
         )
         async with self._db.unit() as conn:
             await receipts.answer_status_query(conn, token, now, meaning)
+        if stored.state is not ReceiptState.WAITING:
+            return "late"  # or asked once more, before its payout (`payout_funding`)
         if meaning == "unknown":
             if result.answer.reason == "misconfigured":
                 self._status_refused = True
@@ -490,7 +490,7 @@ class Confirmations:
             try:
                 if stored.evidence is not None:  # an admin believed it, and crediting was cut
                     await self._credit(_receipt_of(stored), stored.evidence)
-                elif checks <= _STATUS_ASKS and self._may_ask:
+                elif checks <= _STATUS_ASKS and self.may_ask:
                     await self._ask_status(stored)
                 elif checks == 1 and stored.channel is Channel.C2B:
                     await self._by_limit(stored, None)

@@ -111,10 +111,33 @@ class Disputes(Dividing):
                 [escrows.Move(escrow.id, edge, by, now, data={"dispute": dispute.id}, **clocks)],
             )
             after = await escrows.get(conn, escrow.id)
-            await outbox.queue(conn, _withdrawn(after, dispute, telegram_id), now)
+            await outbox.queue(conn, self._taken_back(after, dispute), now)
             return after
 
         return await self._db.run(work)
+
+    def _taken_back(self, escrow: Escrow, dispute: Dispute) -> list[Notice]:
+        """The other side, and the admins: nobody has to decide it any more."""
+        clock = running_clock(escrow, escrow.status)
+        values = {
+            "by": dispute.raised_role,
+            "until": clock[1].isoformat() if clock else None,
+            "status": str(escrow.status),
+        }
+        parties = sides(escrow)
+        told = [(role, person) for role, person in parties if person != dispute.raised_by]
+        people = {person for _, person in parties}
+        told += [("admin", admin) for admin in self._admins if admin not in people]
+        return [
+            Notice(
+                f"withdraw:{dispute.id}",
+                "dispute_withdrawn",
+                person,
+                {**facts(escrow, role), **values},
+                escrow.id,
+            )
+            for role, person in told
+        ]
 
     async def take_dispute(self, typed: str, admin: int) -> Dispute:
         """An admin takes an open dispute: one of those who try. `NotAllowed` when another one has
@@ -136,11 +159,17 @@ class Disputes(Dividing):
         return await self._db.run(work)
 
     async def resolve(
-        self, typed: str, admin: int, decision: str, buyer_percent: int | None, notes: str
+        self,
+        typed: str,
+        admin: int,
+        decision: str,
+        buyer_percent: int | None,
+        notes: str,
+        cause: str = "",
     ) -> Ended:
         """An admin decides: `buyer`, `seller`, or `split` with the buyer's percent (1–99, half and
         half without one). An open dispute is taken on the way; the deal ends, both are told who
-        gets exactly what.
+        gets exactly what. The same cause again gets the first answer.
         """
         percent = _PERCENT.get(decision, 50 if buyer_percent is None else buyer_percent)
         if decision not in (*_PERCENT, "split") or (decision == "split" and not 1 <= percent <= 99):
@@ -150,6 +179,9 @@ class Disputes(Dividing):
         async def work(conn: Connection) -> Ended:
             escrow = await locked(conn, typed)
             by = self._judge(escrow, admin)
+            before = await self._ended_before(conn, escrow, Event.RESOLVE, cause)
+            if before is not None:
+                return before
             dispute = await _open(conn, escrow)
             _not_anothers(dispute, admin)
             now = self._clock.now()
@@ -164,6 +196,7 @@ class Disputes(Dividing):
                 resolution=decision,
                 buyer_percent=percent,
                 notes=said,
+                cause=cause,
             )
             await self._tell(
                 "resolved", conn, ended, now, decision=decision, percent=percent, notes=said
@@ -201,19 +234,3 @@ def _withdrawn_by(dispute: Dispute | None, telegram_id: int) -> bool:
 def _not_anothers(dispute: Dispute, admin: int) -> None:
     if dispute.taken_by not in (None, admin):
         raise NotAllowed("dispute_taken", by=dispute.taken_by)
-
-
-def _withdrawn(escrow: Escrow, dispute: Dispute, by: int) -> list[Notice]:
-    clock = running_clock(escrow, escrow.status)
-    values = {"by": dispute.raised_role, "until": clock[1].isoformat() if clock else None}
-    return [
-        Notice(
-            f"withdraw:{dispute.id}",
-            "dispute_withdrawn",
-            person,
-            {**facts(escrow, role), **values, "status": str(escrow.status)},
-            escrow.id,
-        )
-        for role, person in sides(escrow)
-        if person != by
-    ]

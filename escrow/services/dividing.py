@@ -73,6 +73,15 @@ class Dividing(DealWork):
             raise NotAllowed("admin_is_party")
         return By(Actor.ADMIN, admin)
 
+    async def _ended_before(
+        self, conn: Connection, escrow: Escrow, event: Event, cause: str
+    ) -> Ended | None:
+        """What the same cause did before: the answer to its repeat."""
+        if not cause:
+            return None
+        found = await escrows.ended_by(conn, escrow, event, cause)
+        return Ended(escrow, Shares(*found), {}) if found else None
+
     async def _divide(
         self,
         conn: Connection,
@@ -85,6 +94,7 @@ class Dividing(DealWork):
         resolution: str,
         buyer_percent: int | None = None,
         notes: str = "",
+        cause: str = "",
     ) -> Ended:
         """Ends a locked deal so, and closes its open dispute as RESOLVED in the same unit."""
         whole = not shares.seller and not shares.fee
@@ -101,7 +111,8 @@ class Dividing(DealWork):
                 buyer_percent=buyer_percent,
                 notes=notes or None,
             )
-        data = {"resolution": resolution, "notes": notes} if notes else {"resolution": resolution}
+        said = {"resolution": resolution, "notes": notes, "cause": cause}
+        data = {name: value for name, value in said.items() if value}
         ending = endings.Ending(
             escrow, event, by, shares.seller, shares.buyer, shares.fee, data=data
         )

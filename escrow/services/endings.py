@@ -120,5 +120,14 @@ def _legs(end: Ending) -> list[SettledLeg]:
 
 
 def payout_values(payout: BookedPayout | None) -> dict[str, str] | None:
-    """What a notice says of a payout that is on its way: {amount, to}."""
-    return {"amount": str(payout.amount), "to": payout.to} if payout else None
+    """What a notice says of a payout that is on its way: {amount, to}; `why` when it waits for an
+    admin, `when` when it goes later.
+    """
+    if payout is None:
+        return None
+    values = {"amount": str(payout.amount), "to": payout.to}
+    if payout.why:
+        values["why"] = payout.why
+    if payout.not_before is not None:
+        values["when"] = payout.not_before.isoformat()
+    return values

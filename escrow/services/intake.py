@@ -36,6 +36,7 @@ STK, PAYBILL, STATUS, STATUS_TIMEOUT = "stk", "paybill", "status", "status_timeo
 CLAIM, CLAIM_TIMEOUT = "claim", "claim_timeout"
 PAYOUT, PAYOUT_TIMEOUT = "payout", "payout_timeout"
 PAYOUT_ASKED, ASKED_TIMEOUT = "payout_asked", "payout_asked_timeout"
+PAYOUT_WORD = "payout_word"
 
 
 class Intake:
@@ -78,7 +79,7 @@ class Intake:
             self._payouts.check(body)
         elif route == PAYOUT_ASKED and self._payouts is not None:
             self._payouts.check(body, asked=True)
-        elif route in (STATUS, CLAIM):
+        elif route in (STATUS, CLAIM, PAYOUT_WORD):
             self._rail.read_status_result(body)
 
     async def store(
@@ -199,6 +200,8 @@ class Intake:
             return await self._payouts.on_result(request.token, request.body)
         if self._payouts is not None and request.route == PAYOUT_ASKED:
             return await self._payouts.on_asked(request.token, request.body)
+        if self._payouts is not None and request.route == PAYOUT_WORD:
+            return await self._payouts.on_word(request.token, request.body)
         if self._payouts is not None and request.route == PAYOUT_TIMEOUT:
             return await self._payouts.on_timeout(request.token)
         return "noted"  # a queue time-out says nothing; the sweep asks again

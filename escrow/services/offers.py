@@ -27,6 +27,8 @@ from escrow.store import escrows, offers, outbox
 from escrow.store.database import Connection
 
 EXTEND_HOURS: Final = 72
+OFFERS_A_DAY: Final = 5
+"""By one side on one deal: each is a message to the other one."""
 _BOTH: Final = By(Actor.PARTIES)
 
 
@@ -62,6 +64,7 @@ class Offers(Dividing):
                 assert standing is not None  # noqa: S101 it stands
                 return standing
             now = self._clock.now()
+            await _not_too_many(conn, escrow, telegram_id, now)
             await _replace(conn, standing, telegram_id, now)
             made = await offers.insert(
                 conn,
@@ -100,6 +103,7 @@ class Offers(Dividing):
             if _stands(standing, escrow, telegram_id) and standing and standing.hours == hours:
                 return standing
             now = self._clock.now()
+            await _not_too_many(conn, escrow, telegram_id, now)
             await _replace(conn, standing, telegram_id, now)
             made = await offers.insert(
                 conn, escrow, OfferKind.EXTEND, telegram_id, cause=cause, now=now, hours=hours
@@ -221,6 +225,12 @@ async def _close(
     if offer.closed_as is not None or offer.version != escrow.version:
         raise EscrowMoved("offer_gone", deal=escrow.id)
     await offers.close(conn, offer.id, closes_as, by, now)
+
+
+async def _not_too_many(conn: Connection, escrow: Escrow, person: int, now: datetime) -> None:
+    made = await offers.made_since(conn, escrow.id, person, now - timedelta(days=1))
+    if made >= OFFERS_A_DAY:
+        raise LimitReached("too_many_offers", limit=OFFERS_A_DAY)
 
 
 async def _replace(conn: Connection, standing: Offer | None, by: int, now: datetime) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from escrow.domain import phone
-from escrow.domain.errors import Conflict, LimitReached, NotFound
+from escrow.domain.errors import Conflict, LimitReached, NotAllowed, NotFound
 from escrow.domain.model import Notice
 from escrow.domain.money import Currency, Money
 from escrow.domain.payouts import COOL_OFF, LEAST, MOST, Payout, PayoutState, sendable
@@ -32,13 +32,17 @@ class SettledLeg:
 
 @dataclass(frozen=True, slots=True)
 class BookedPayout:
-    """A payout on its way: `to` is the masked number."""
+    """A payout on its way: `to` is the masked number. It goes at once, but not before `not_before`;
+    `why` is set when it waits for an admin.
+    """
 
     id: int
     escrow_id: str | None
     leg: str | None
     amount: Money
     to: str
+    why: str = ""
+    not_before: datetime | None = None
 
 
 class PayoutBooking:
@@ -90,7 +94,8 @@ class PayoutBooking:
         answer.
 
         `LimitReached`: dollars, cents, too little, too much, more than there is; `NotFound`
-        (`no_own_number`); `Conflict` when the cause was used for another amount.
+        (`no_own_number`); `NotAllowed` when it is over by now; `Conflict` when the cause was used
+        for another amount.
         """
         cause = f"withdraw:{cause}"
         available = await ledger.lock_wallet(conn, telegram_id, amount.currency)
@@ -98,6 +103,8 @@ class PayoutBooking:
         if before is not None:
             if (before.telegram_id, before.amount) != (telegram_id, amount):
                 raise Conflict(f"{cause} was used for another withdrawal")
+            if not before.is_open:
+                raise NotAllowed("sent_before", amount=amount)
             return _booked(before)
         if amount.currency is not Currency.KES:
             raise LimitReached("withdraw_dollars", amount=available)
@@ -110,7 +117,7 @@ class PayoutBooking:
         if amount > self._most:
             raise LimitReached("withdraw_large", maximum=self._most)
         known = await payouts.person_facts(conn, telegram_id)
-        to = _own_number(known) if known else None
+        to = known.own_number if known else None
         if known is None or to is None:
             raise NotFound("no_own_number")
         new = self._new(cause, telegram_id, amount, to, known, leg=None, now=now)
@@ -130,9 +137,8 @@ class PayoutBooking:
     ) -> NewPayout:
         suspended = known.suspended and (leg is None or leg.leg == "seller")
         note = "suspended" if suspended else "" if self._can_pay_out() else "no_keys"
-        waits = None
-        if to == known.payout_phone and known.payout_phone_since is not None:
-            waits = known.payout_phone_since + COOL_OFF
+        since = _named_at(to, known, own=leg is None)
+        waits = since + COOL_OFF if since is not None else None
         return NewPayout(
             cause=cause,
             telegram_id=telegram_id,
@@ -180,7 +186,26 @@ def manual_cards(waiting: Sequence[Payout], admins: Sequence[int]) -> list[Notic
 
 
 def _booked(one: Payout) -> BookedPayout:
-    return BookedPayout(one.id, one.escrow_id, one.leg, one.amount, phone.mask(one.destination))
+    by_hand = one.state is PayoutState.MANUAL
+    return BookedPayout(
+        one.id,
+        one.escrow_id,
+        one.leg,
+        one.amount,
+        phone.mask(one.destination),
+        one.note if by_hand else "",
+        one.not_before,
+    )
+
+
+def _named_at(to: str, known: Facts, *, own: bool) -> datetime | None:
+    """Since when that number gets his payouts, where nobody vouches for it: who took over a chat
+    names a number of his by a change, and what the wallet holds (`own`) by opening a shop, too.
+    """
+    if to != known.payout_phone:
+        return None
+    vouched = known.phone_is_contact and known.phone == to
+    return known.payout_phone_since or (known.shop_since if own and not vouched else None)
 
 
 def _settled_to(leg: SettledLeg, known: Facts) -> str | None:
@@ -190,8 +215,3 @@ def _settled_to(leg: SettledLeg, known: Facts) -> str | None:
     if leg.leg == "seller":
         return known.payout_phone
     return known.funding_phone or (known.phone if known.phone_is_contact else None)
-
-
-def _own_number(known: Facts) -> str | None:
-    """A seller's payout number, else the number that Telegram vouches for."""
-    return known.payout_phone or (known.phone if known.phone_is_contact else None)

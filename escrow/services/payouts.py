@@ -23,6 +23,8 @@ from escrow.domain.money import Money
 from escrow.domain.payouts import Payout, PayoutAttempt, PayoutState
 from escrow.services import postings
 from escrow.services.payout_booking import BookedPayout, PayoutBooking, manual_cards
+from escrow.services.payout_funding import FundingChecks
+from escrow.services.payout_words import may_be_paid_to, refutes, says_nothing
 from escrow.services.ports import (
     Blame,
     Clock,
@@ -68,6 +70,7 @@ class Payouts:
         admins: Sequence[int],
         *,
         callback_base: str,
+        funding: FundingChecks | None = None,
         sound: Callable[[], bool] = lambda: True,
         look: Callable[[str], None] = lambda step: None,
     ) -> None:
@@ -77,6 +80,7 @@ class Payouts:
         self._booking = booking
         self._admins = tuple(admins)
         self._base = callback_base
+        self._funding = funding
         self._sound = sound
         self._look = look
 
@@ -106,6 +110,8 @@ class Payouts:
         await self._db.run(lambda conn: self._hold(conn, all_of_them=not can_pay))
         if not can_pay or not self._sound():
             return 0, 0
+        if self._funding is not None:
+            await self._funding.ask()
         claimed = await self._db.run(self._claim)
         self._look("claimed")
         done = await asyncio.gather(
@@ -120,6 +126,8 @@ class Payouts:
 
     async def _hold(self, conn: Connection, *, all_of_them: bool) -> None:
         held = await payouts.hold_by_hand(conn, all_of_them=all_of_them)
+        if self._funding is not None:
+            held += await self._funding.doubtful(conn)
         await outbox.queue(conn, manual_cards(held, self._admins), self._clock.now())
 
     async def _claim(self, conn: Connection) -> list[tuple[Payout, PayoutAttempt]]:
@@ -127,7 +135,9 @@ class Payouts:
         now = self._clock.now()
         if await payouts.stopped(conn, self._rail.credential) is not None:
             return []
-        due = {one.id: one for one in await payouts.claim_ready(conn, now, BATCH)}
+        proved_from = self._funding.proved_from if self._funding else None
+        ready = await payouts.claim_ready(conn, now, BATCH, proved_from)
+        due = {one.id: one for one in ready}
         new = [(number, _new_id(number), secrets.token_hex(16)) for number in due]
         made = await payouts.start_attempts(conn, new, now, now + RESULT_GRACE) if new else []
         return [(due[one.payout_id], one) for one in made]
@@ -225,7 +235,7 @@ class Payouts:
             return await self._mismatch(conn, payout, result, "other_id")
         if paid and result.amount != payout.amount:
             return await self._mismatch(conn, payout, result, "other_amount")
-        if paid and not _may_be(result.receiver, payout.destination):
+        if paid and not may_be_paid_to(result.receiver, payout.destination):
             return await self._mismatch(conn, payout, result, "other_receiver")
         if attempt.state is PayoutState.PAID:
             if paid and result.reference == payout.provider_reference:
@@ -290,6 +300,8 @@ class Payouts:
         """A definite no: nothing was paid for this request."""
         now = self._clock.now()
         await payouts.close_attempt(conn, attempt.id, PayoutState.FAILED, answer.code, now)
+        if payout.named_reference is not None:
+            return  # an admin says that he paid it since: his receipt decides
         if answer.blame is Blame.PAYEE:
             await self._returned(conn, payout, answer.reason)
             return
@@ -362,12 +374,15 @@ class Payouts:
             except Exception:  # noqa: BLE001 one bad row must not stop the others
                 failed += 1
                 _LOG.exception("asking about a payout failed", extra={"action": "ask_failed"})
+        words = await self._db.run(self._words_due)
+        for payout in words:
+            await self._ask_receipt(payout)
         await self._db.run(self._tell_late)
-        return len(asked), failed
+        return len(asked) + len(words), failed
 
     async def _claim_looks(self, conn: Connection) -> list[PayoutAttempt]:
         now = self._clock.now()
-        may_ask = self._rail.can_pay and await payouts.stopped(conn, self._rail.credential) is None
+        may_ask = await self._may_ask(conn)
         asking = []
         for payout in await payouts.claim_looks(conn, now, BATCH):
             attempt = await payouts.live_attempt(conn, payout.id)
@@ -430,7 +445,9 @@ class Payouts:
     async def may_be_out(self, payout_id: int) -> bool:
         """Whether a payment was asked for that nobody knows the end of."""
         async with self._db.reading() as conn:
-            return await payouts.live_attempt(conn, payout_id) is not None
+            payout = await payouts.payout(conn, payout_id)
+            named = payout is not None and payout.named_reference is not None
+            return named or await payouts.live_attempt(conn, payout_id) is not None
 
     async def resume(self, admin: int) -> bool:
         """An admin says that the API user works again; False when nothing was stopped."""
@@ -439,7 +456,8 @@ class Payouts:
             return await payouts.lift(conn, self._rail.credential, admin, now)
 
     async def mark_paid(self, payout_id: int, admin: int, receipt: str) -> Payout:
-        """An admin paid it by hand, and names M-Pesa's receipt. Repeating it changes nothing.
+        """An admin paid it by hand, and names M-Pesa's receipt: closed once M-Pesa was asked about
+        it, where it can be asked; until then its note is `checking`. Repeating it changes nothing.
 
         `InvalidInput` (`not_a_receipt`), `NotFound`, `NotAllowed`: it does not wait for a person,
         or the receipt belongs to another payout.
@@ -454,7 +472,87 @@ class Payouts:
                 return payout
             if payout.state is not PayoutState.MANUAL:
                 raise NotAllowed("payout_not_yours", payout=payout_id, state=str(payout.state))
-            return await self._paid(conn, payout, number, by=admin)
+            if not await self._may_ask(conn):
+                return await self._paid(conn, payout, number, by=admin)
+            if await payouts.by_reference(conn, number) is not None:
+                raise NotAllowed("receipt_used")
+            again = self._clock.now() + ASK_GRACE
+            token = secrets.token_hex(16)
+            return await payouts.name_receipt(conn, payout_id, number, admin, token, again)
+
+        payout = await self._db.run(work)
+        if payout.state is PayoutState.MANUAL:
+            await self._ask_receipt(payout)
+        return payout
+
+    async def _may_ask(self, conn: Connection) -> bool:
+        stopped = await payouts.stopped(conn, self._rail.credential)
+        return self._rail.can_pay and stopped is None
+
+    async def _ask_receipt(self, payout: Payout) -> None:
+        await self._rail.ask_receipt(
+            reference=payout.named_reference or "",
+            result_url=f"{self._base}/w/{payout.named_token}",
+            timeout_url=f"{self._base}/b/{payout.named_token}",
+        )
+
+    async def on_word(self, token: str, body: bytes) -> str:
+        """TransactionStatus answered about a receipt that an admin named. Safe to repeat."""
+        said = self._rail.read_receipt(body)
+
+        async def work(conn: Connection) -> str:
+            payout = await payouts.by_named_token(conn, token)
+            if payout is None or payout.state is PayoutState.FAILED:
+                return "late"
+            if says_nothing(said):
+                return "unknown"
+            why, named = refutes(said, payout, self._rail.shortcode), payout.named_reference or ""
+            if payout.state is PayoutState.PAID:
+                if why or payout.provider_reference == named:
+                    return "late"
+                again = PayoutResult(PayoutAnswer(Verdict.PAID, "0"), "", reference=named)
+                return await self._contradiction(conn, payout, again)
+            if not why and await payouts.by_reference(conn, named):
+                why = "receipt_used"
+            if not why:
+                await self._paid(conn, payout, named, by=payout.named_by)
+                return "paid"
+            after = await payouts.forget_word(conn, payout.id)
+            shown = str(said.amount) if said.amount is not None else ""
+            values = _values(after, why=why, reference=named, claimed=shown)
+            await self._tell_admins(f"payout-word:{token}", "payout_word_wrong", conn, values)
+            return why
+
+        return await self._db.run(work)
+
+    async def _words_due(self, conn: Connection) -> list[Payout]:
+        """Named receipts to ask about again; after two questions an admin has to be sure."""
+        now, asking = self._clock.now(), []
+        may_ask = await self._may_ask(conn)
+        for payout in await payouts.claim_words(conn, now, BATCH):
+            if payout.looks < ASKS and may_ask:
+                await payouts.looked(conn, payout.id, now + BETWEEN_ASKS)
+                asking.append(payout)
+                continue
+            waiting = await payouts.word_unproved(conn, payout.id)
+            values = _values(waiting, reference=waiting.named_reference)
+            cause = f"payout-word:{waiting.named_token}"
+            await self._tell_admins(cause, "payout_word_silent", conn, values)
+        return asking
+
+    async def close_on_word(self, payout_id: int, admin: int) -> Payout:
+        """An admin is sure of the named receipt, about which M-Pesa gives no answer.
+
+        `NotFound`, `NotAllowed`.
+        """
+
+        async def work(conn: Connection) -> Payout:
+            payout = await self._task(conn, payout_id)
+            if payout.state is PayoutState.PAID:
+                return payout
+            if payout.note != "no_word" or payout.named_reference is None:
+                raise NotAllowed("payout_not_yours", payout=payout_id, state=str(payout.state))
+            return await self._paid(conn, payout, payout.named_reference, by=admin)
 
         return await self._db.run(work)
 
@@ -473,7 +571,8 @@ class Payouts:
                 return payout
             if payout.state is not PayoutState.MANUAL:
                 raise NotAllowed("payout_not_yours", payout=payout_id, state=str(payout.state))
-            if not not_sent and await payouts.live_attempt(conn, payout_id) is not None:
+            named = payout.named_reference is not None
+            if not not_sent and (named or await payouts.live_attempt(conn, payout_id) is not None):
                 raise NotAllowed("payout_may_be_out", payout=payout_id)
             return await self._returned(conn, payout, "by_admin", by=admin, words=reason)
 
@@ -563,11 +662,6 @@ async def _locked(conn: Connection, attempt_id: int) -> tuple[Payout, PayoutAtte
 def _new_id(payout_id: int) -> str:
     """Our name for a request, for ever: a restored backup makes other ones."""
     return f"P{payout_id}-{secrets.token_hex(8)}"
-
-
-def _may_be(shown: str, destination: str) -> bool:
-    """Whether the receiver, `254… - NAME` as M-Pesa shows him, may be this number."""
-    return phone.may_be(shown.partition(" - ")[0], destination)
 
 
 def _values(payout: Payout, **more: Any) -> dict[str, Any]:

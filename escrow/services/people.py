@@ -97,6 +97,10 @@ class People:
             if row is not None:
                 await _history(conn, seller, By(Actor.SELLER, telegram_id), "registered", now)
                 await self._tell_admins(conn, seller, f"seller:{row}", now)
+                person = await people.person(conn, telegram_id)
+                own = person.phone if person and person.phone_is_contact else None
+                if own is not None and own != msisdn:
+                    await _tell_number(conn, seller, own, now)
         return seller
 
     async def rename_shop(self, telegram_id: int, shop_name: str) -> Seller:
@@ -139,10 +143,7 @@ class People:
                 old, new = mask(before.payout_phone), mask(msisdn)
                 reason = f"payout number {old} -> {new}"
                 await _history(conn, seller, By(Actor.SELLER, telegram_id), reason, now)
-                cause = f"payout_phone:{seller.id}:{now.isoformat()}"
-                values = {"shop": seller.shop_name, "old": old, "new": new}
-                notice = Notice(cause, "payout_number_changed", telegram_id, values)
-                await outbox.queue(conn, [notice], now)
+                await _tell_number(conn, seller, before.payout_phone, now)
         return seller, changed
 
     async def seller_of(self, telegram_id: int) -> Seller | None:
@@ -231,6 +232,15 @@ async def _judged(conn: Connection, number: int, admin: int) -> Seller:
     locked = await people.seller(conn, found.id, lock=True)
     assert locked is not None  # noqa: S101 sellers are never deleted
     return locked
+
+
+async def _tell_number(conn: Connection, seller: Seller, before: str, now: datetime) -> None:
+    """His chat hears that his money goes to another number, in case it was not he who said so."""
+    old, new = mask(before), mask(seller.payout_phone)
+    cause = f"payout_phone:{seller.id}:{now.isoformat()}"
+    values = {"shop": seller.shop_name, "old": old, "new": new}
+    notice = Notice(cause, "payout_number_changed", seller.telegram_id, values)
+    await outbox.queue(conn, [notice], now)
 
 
 async def _history(conn: Connection, seller: Seller, by: By, reason: str, now: datetime) -> None:

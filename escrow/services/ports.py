@@ -178,11 +178,21 @@ class PayoutRail(Protocol):
     def credential(self) -> str:
         """A digest that names the API user and his secret, in hex."""
 
+    @property
+    def shortcode(self) -> str:
+        """The one that pays."""
+
     async def pay(
         self, *, ocid: str, phone: str, amount: Money, result_url: str, timeout_url: str
     ) -> PayoutAnswer: ...
 
     async def ask(self, *, ocid: str, result_url: str, timeout_url: str) -> PayoutAnswer: ...
+
+    async def ask_receipt(
+        self, *, reference: str, result_url: str, timeout_url: str
+    ) -> PayoutAnswer: ...
+
+    def read_receipt(self, body: bytes) -> StatusResult: ...
 
     def read_result(self, body: bytes) -> PayoutResult: ...
 

@@ -89,46 +89,54 @@ class Rulings(Dividing):
 
         return await self._db.run(work)
 
-    async def manual_release(self, typed: str, admin: int, reason: str = "") -> Ended:
+    async def manual_release(
+        self, typed: str, admin: int, reason: str = "", cause: str = ""
+    ) -> Ended:
         """The seller gets what is held for him and the fee is earned, whatever stood in the way; an
         open dispute is closed with it. Refused before the money and after the end.
         """
         said = noted(reason)
 
         async def work(conn: Connection) -> Ended:
-            ended = await self._rule(conn, typed, admin, Event.MANUAL_RELEASE, said)
-            await self._tell("admin_released", conn, ended, self._clock.now(), reason=said)
-            return ended
+            return await self._rule(conn, typed, admin, Event.MANUAL_RELEASE, said, cause)
 
         return await self._db.run(work)
 
-    async def manual_refund(self, typed: str, admin: int, reason: str = "") -> Ended:
+    async def manual_refund(
+        self, typed: str, admin: int, reason: str = "", cause: str = ""
+    ) -> Ended:
         """The buyer gets everything back, the fee too; else as `manual_release`."""
         said = noted(reason)
 
         async def work(conn: Connection) -> Ended:
-            ended = await self._rule(conn, typed, admin, Event.MANUAL_REFUND, said)
-            await self._tell("admin_refunded", conn, ended, self._clock.now(), reason=said)
-            return ended
+            return await self._rule(conn, typed, admin, Event.MANUAL_REFUND, said, cause)
 
         return await self._db.run(work)
 
     async def _rule(
-        self, conn: Connection, typed: str, admin: int, event: Event, said: str
+        self, conn: Connection, typed: str, admin: int, event: Event, said: str, cause: str
     ) -> Ended:
         escrow = await locked(conn, typed)
         by = self._judge(escrow, admin)
+        before = await self._ended_before(conn, escrow, event, cause)
+        if before is not None:
+            return before
         refund = event is Event.MANUAL_REFUND
         edge_of(escrow, event, by.actor, Status.REFUNDED if refund else Status.COMPLETED)
         percent = 100 if refund else 0
-        return await self._divide(
+        now = self._clock.now()
+        ended = await self._divide(
             conn,
             escrow,
             event,
             by,
             self.preview_division(escrow, buyer_percent=percent),
-            self._clock.now(),
+            now,
             resolution="buyer" if refund else "seller",
             buyer_percent=percent,
             notes=said,
+            cause=cause,
         )
+        kind = "admin_refunded" if refund else "admin_released"
+        await self._tell(kind, conn, ended, now, reason=said)
+        return ended

@@ -99,11 +99,8 @@ class Wallets:
 
 
 async def _own_number(conn: Connection, telegram_id: int) -> str | None:
-    """A seller's payout number, else the one that Telegram vouches for; money goes to no other."""
     known = await payouts.person_facts(conn, telegram_id)
-    if known is None:
-        return None
-    return known.payout_phone or (known.phone if known.phone_is_contact else None)
+    return known.own_number if known else None
 
 
 def _of(amounts: list[Money], currency: Currency) -> Money:

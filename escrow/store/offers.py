@@ -41,6 +41,11 @@ def _found(row: Row | None) -> Offer | None:
     return _offer(row) if row else None
 
 
+async def made_since(conn: Connection, escrow_id: str, person: int, since: datetime) -> int:
+    """How many offers that side made on the deal since then."""
+    return int(await conn.fetchval(_SQL["made_since"], escrow_id, person, since))
+
+
 async def insert(
     conn: Connection,
     escrow: Escrow,

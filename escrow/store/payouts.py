@@ -32,15 +32,25 @@ class NewPayout:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Where a person's money may go. `funding_phone`: the one prompt that paid his deal."""
+    """Where a person's money may go. `funding_phone`: the one prompt that paid his deal.
+    `payout_phone_since`: when it was changed; `shop_since`: when the first one was named.
+    """
 
     phone: str | None
     phone_is_contact: bool
     payout_phone: str | None
     payout_phone_since: datetime | None
     suspended: bool
+    shop_since: datetime | None = None
     auto_payout: bool = True
     funding_phone: str | None = None
+
+    @property
+    def own_number(self) -> str | None:
+        """A seller's payout number, else the one that Telegram vouches for; his money goes to no
+        other.
+        """
+        return self.payout_phone or (self.phone if self.phone_is_contact else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,9 @@ def _payout(row: Row) -> Payout:
         looks=row["looks"],
         created_at=row["created_at"],
         not_before=row["not_before"],
+        named_reference=row["named_reference"],
+        named_by=row["named_by"],
+        named_token=row["named_token"],
     )
 
 
@@ -131,9 +144,68 @@ async def payout(conn: Connection, payout_id: int, *, lock: bool = False) -> Pay
     return _payout(row) if row else None
 
 
-async def claim_ready(conn: Connection, now: datetime, limit: int) -> list[Payout]:
-    """Locks payouts that are due; those of suspended sellers are not."""
-    return [_payout(row) for row in await conn.fetch(_SQL["claim_ready"], now, limit)]
+async def claim_ready(
+    conn: Connection, now: datetime, limit: int, proved_from: int | None = None
+) -> list[Payout]:
+    """Locks payouts that are due; those of suspended sellers are not, nor those of deals of
+    `proved_from` (minor units) and more whose receipts M-Pesa did not confirm since.
+    """
+    rows = await conn.fetch(_SQL["claim_ready"], now, limit, proved_from)
+    return [_payout(row) for row in rows]
+
+
+async def claim_questions(
+    conn: Connection, now: datetime, proved_from: int, asked_since: datetime, limit: int
+) -> list[tuple[int, str]]:
+    """(id, reference) of receipts that M-Pesa has to be asked about before their deal is paid."""
+    rows = await conn.fetch(_SQL["claim_questions"], now, proved_from, asked_since, limit)
+    return [(row["id"], row["reference"]) for row in rows]
+
+
+async def hold_doubtful(conn: Connection, proved_from: int, asked_before: datetime) -> list[Payout]:
+    """Payouts whose deal's money was reversed, or that nobody confirms, become a person's task."""
+    rows = await conn.fetch(_SQL["hold_doubtful"], proved_from, asked_before)
+    return [_payout(row) for row in rows]
+
+
+async def name_receipt(
+    conn: Connection, payout_id: int, reference: str, admin: int, token: str, look_at: datetime
+) -> Payout:
+    """Keeps an admin's word on a locked payout until M-Pesa was asked about it."""
+    row = await conn.fetchrow(_SQL["name_receipt"], payout_id, reference, admin, token, look_at)
+    assert row is not None  # noqa: S101 it is locked
+    return _payout(row)
+
+
+async def by_named_token(conn: Connection, token: str) -> Payout | None:
+    """Locks the payout whose named receipt was asked about under this path."""
+    row = await conn.fetchrow(_SQL["by_named_token"], token)
+    return _payout(row) if row else None
+
+
+async def by_reference(conn: Connection, reference: str) -> Payout | None:
+    """The payout that this receipt paid."""
+    row = await conn.fetchrow(_SQL["by_reference"], reference)
+    return _payout(row) if row else None
+
+
+async def word_unproved(conn: Connection, payout_id: int) -> Payout:
+    """M-Pesa says nothing about the receipt that was named on a locked payout."""
+    row = await conn.fetchrow(_SQL["word_unproved"], payout_id)
+    assert row is not None  # noqa: S101 it is locked
+    return _payout(row)
+
+
+async def forget_word(conn: Connection, payout_id: int) -> Payout:
+    """M-Pesa contradicts the receipt that was named on a locked payout."""
+    row = await conn.fetchrow(_SQL["forget_word"], payout_id)
+    assert row is not None  # noqa: S101 it is locked
+    return _payout(row)
+
+
+async def claim_words(conn: Connection, now: datetime, limit: int) -> list[Payout]:
+    """Locks payouts whose named receipt M-Pesa has not spoken about."""
+    return [_payout(row) for row in await conn.fetch(_SQL["claim_words"], now, limit)]
 
 
 async def start_attempts(

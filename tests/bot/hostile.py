@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 from typing import Final
 
-_BASE: Final = (
+BASE: Final = (
     "<b>bold",
     "</b></i></code>",
     "<a href='https://evil.example'>M-Pesa</a>",
@@ -141,9 +141,9 @@ _GLUE: Final = ("%s%s", "%s %s", "%s\n%s", "<i>%s</i>%s", "%s\u202e%s", "{%s}%s"
 
 def _corpus() -> tuple[str, ...]:
     """Every text alone, then pairs of them, each put together in one of the ways."""
-    pairs = itertools.islice(itertools.combinations(_BASE, 2), 0, None, 2)
+    pairs = itertools.islice(itertools.combinations(BASE, 2), 0, None, 2)
     glued = (_GLUE[number % len(_GLUE)] % pair for number, pair in enumerate(pairs))
-    return tuple(itertools.islice(dict.fromkeys([*_BASE, *glued]), WANTED))
+    return tuple(itertools.islice(dict.fromkeys([*BASE, *glued]), WANTED))
 
 
 CORPUS: Final = _corpus()

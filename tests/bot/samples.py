@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -65,7 +65,7 @@ from escrow.services.ratings import Rated, SellerPage
 from escrow.services.records import DealRecords
 from escrow.services.wallets import Withdrawal
 from escrow_service import DealView
-from tests.bot import payout_samples, variant_samples
+from tests.bot import payout_samples, refusal_samples, variant_samples
 
 NOW: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CODE: Final = "ES1008257624"
@@ -143,9 +143,7 @@ def view(said: str, role: str = "buyer", **changes: Any) -> DealView:
 def dispute(said: str, raised: str) -> Dispute:
     by = {"buyer": 3001, "seller": 2001}[raised]
     until = NOW + timedelta(hours=48)
-    return Dispute(
-        4, CODE, by, raised, Status.SHIPPED, said, DisputeStatus.OPEN, NOW, until
-    )
+    return Dispute(4, CODE, by, raised, Status.SHIPPED, said, DisputeStatus.OPEN, NOW, until)
 
 
 def seller(said: str, status: SellerStatus = SellerStatus.PENDING) -> Seller:
@@ -371,44 +369,6 @@ def _selling_notices(said: str) -> dict[str, dict[str, Any]]:
     }
 
 
-REFUSAL_VALUES: Final[Callable[[str], Mapping[str, Any]]] = lambda said: {  # noqa: E731
-    "usage": "/newdeal 1500 Blue phone case",
-    "typed": said,
-    "code": said,
-    "number": 99,
-    "payout": 7,
-    "state": "PAID",
-    "minimum": kes(100),
-    "maximum": kes(250_000),
-    "price": kes(1),
-    "missing": kes(700),
-    "wallet": kes(9_800),
-    "seconds": 65,
-    "limit": 3,
-    "amount": kes(500),
-    "until": NOW + timedelta(minutes=20),
-    "currency": "USD",
-    "status": "HELD",
-    "by": said,
-    "days": 30,
-    "length": 5000,
-    "shop": said,
-}
-
-
-def refusal_values(reason: str, said: str) -> Mapping[str, Any]:
-    values = dict(REFUSAL_VALUES(said))
-    if reason.startswith("new_seller"):
-        values["until"] = 5
-    if reason in ("description", "shop_name"):
-        values["maximum"] = 200
-    if reason != "no_deal":  # only there a code is what somebody typed
-        values["code"] = CODE
-    if reason == "dispute_taken":
-        values["by"] = 1001
-    return values
-
-
 def answers(said: str, on: Page) -> dict[str, Markup]:
     """What the bot answers, by the function that says it (and a variant after a colon)."""
     usd = {"currency": Currency.USD, "price": Money(100_00, Currency.USD)}
@@ -461,7 +421,19 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
             {"available": [], "held": [], "entries": [], "on_the_way": []}, on
         ),
         "withdraw": wallet_texts.preview(Withdrawal(kes(500), "0712***678", kes(1)), on),
-        "withdraw:sent": wallet_texts.sent(kes(500), "0712***678", on),
+        "withdraw:sent": wallet_texts.sent(BookedPayout(1, None, None, kes(500), "0712***678"), on),
+        "withdraw:by_hand": wallet_texts.sent(
+            BookedPayout(1, None, None, kes(500), "0712***678", "no_keys"), on
+        ),
+        "withdraw:later": wallet_texts.sent(
+            BookedPayout(1, None, None, kes(500), "0712***678", "", NOW), on
+        ),
+        "withdraw:later:by_hand": wallet_texts.sent(
+            BookedPayout(1, None, None, kes(500), "0712***678", "no_keys", NOW), on
+        ),
+        "withdraw:suspended": wallet_texts.sent(
+            BookedPayout(1, None, None, kes(500), "0712***678", "suspended"), on
+        ),
         "withdraw:number": wallet_texts.ask_own_number(on),
         "claim:number": paid_texts.ask_own_number(on),
         "deals": d.deals(rows, on),
@@ -685,7 +657,7 @@ def _everything(said: str, on: Page) -> dict[str, Markup]:
     for kind, values in notice_values(said).items():
         found[f"notice {kind}"] = NOTICES[kind](values, on)
     for reason, words in REFUSALS.items():
-        found[f"refusal {reason}"] = words(refusal_values(reason, said), on)
+        found[f"refusal {reason}"] = words(refusal_samples.values(reason, said), on)
     for reason, words in REASONS.items():
         found[f"reason {reason}"] = words({"amount": "KES 10,500", "code": CODE}, on)
     return found | variant_samples.variants(said, on)

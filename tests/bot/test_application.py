@@ -20,13 +20,15 @@ def _raises(town: Town, monkeypatch: pytest.MonkeyPatch, name: str, error: Excep
     async def fail(*args: Any, **named: Any) -> None:
         raise error
 
-    monkeypatch.setattr(town.escrows, name, fail)
+    services = (town.escrows, town.people, town.wallets)
+    owner = next(service for service in services if hasattr(service, name))
+    monkeypatch.setattr(owner, name, fail)
 
 
 async def test_an_unexpected_error_is_apologised_for_with_a_number_that_is_in_the_log(
     town: Town, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _raises(town, monkeypatch, "wallet", RuntimeError("secret detail"))
+    _raises(town, monkeypatch, "view", RuntimeError("secret detail"))
     answers = await town.says(BUYER, "/wallet")
     assert len(answers) == 1
     numbers = [getattr(record, "incident", None) for record in caplog.records]
@@ -37,7 +39,7 @@ async def test_an_unexpected_error_is_apologised_for_with_a_number_that_is_in_th
 
 
 async def test_an_outage_asks_to_try_again(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    _raises(town, monkeypatch, "wallet", DatabaseDown())
+    _raises(town, monkeypatch, "view", DatabaseDown())
     assert "try again in a minute" in (await town.says(BUYER, "/wallet"))[-1].text
 
 
@@ -51,9 +53,9 @@ async def test_an_outage_before_any_handler_is_apologised_for_once(
 async def test_an_answer_that_was_lost_is_not_called_a_failure(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _raises(town, monkeypatch, "wallet", NetworkError("cut"))
+    _raises(town, monkeypatch, "view", NetworkError("cut"))
     assert "may not have reached you" in (await town.says(BUYER, "/wallet"))[-1].text
-    _raises(town, monkeypatch, "wallet", BadRequest("our fault"))
+    _raises(town, monkeypatch, "view", BadRequest("our fault"))
     assert "went wrong on our side" in (await town.says(BUYER, "/wallet"))[-1].text
 
 
@@ -66,8 +68,8 @@ async def test_a_person_who_blocked_the_bot_meanwhile_is_noted(town: Town) -> No
 
 
 async def test_a_refusal_says_why_and_how_it_is_typed(town: Town) -> None:
-    wrong = (await town.says(SELLER, "/newdeal"))[-1]
-    assert wrong.text == "Like this: /newdeal 1500 Blue phone case"
+    wrong = (await town.says(SELLER, "/paid"))[-1]
+    assert wrong.text == "Like this: /paid SG632NMUAB"
     unread = (await town.says(SELLER, "/newdeal lots Blue case"))[-1].text
     assert "lots" in unread
     assert "/newdeal 1500" in unread
@@ -159,8 +161,8 @@ async def test_a_group_hears_once_that_the_bot_works_in_private(town: Town) -> N
     assert "private chats only" in tried[0].params["text"]
 
 
-async def test_what_is_neither_text_nor_contact_gets_a_hint(town: Town) -> None:
+async def test_what_nothing_asked_for_gets_a_hint(town: Town) -> None:
     town.telegram.user_sends_photo(BUYER, b"\x89PNG\r\n\x1a\n" + bytes(40))
     await town.settle()
-    assert "only read text" in town.last(BUYER).text
+    assert "Please choose the deal first" in town.last(BUYER).text
     assert "don't know that command" in (await town.says(BUYER, "/fly"))[-1].text

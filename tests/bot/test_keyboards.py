@@ -7,7 +7,9 @@ from telegram import InlineKeyboardMarkup
 
 from escrow.bot import keyboards
 from escrow.bot.buttons import Verb, unpack
+from escrow.bot.locales import LANGUAGES
 from escrow.bot.notices import NOTICES
+from escrow.bot.page import speaking
 from escrow.domain.flow import Status
 from escrow.domain.model import Choice
 from escrow.domain.money import Currency, Money
@@ -15,7 +17,7 @@ from escrow.services import choice_tokens
 from escrow.services.choice_tokens import Action
 from sandbox.telegram_chats import inline_keyboard
 from tests.bot import samples
-from tests.bot.hostile import CORPUS
+from tests.bot.hostile import BASE
 
 CHOICE = Choice(3, samples.CODE, 3001, samples.kes(10_500), samples.kes(9_800), samples.NOW)
 TOKENS = {action: choice_tokens.sign(b"k" * 32, action, CHOICE) for action in Action}
@@ -54,9 +56,12 @@ def _all(said: str) -> list[InlineKeyboardMarkup | None]:
     ]
 
 
-def test_no_words_of_people_break_a_keyboard() -> None:
-    for said in CORPUS:
-        for keyboard in _all(said):
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_words_of_people_break_a_keyboard(language: str) -> None:
+    for said in BASE:
+        with speaking(language):
+            keyboards_ = _all(said)
+        for keyboard in keyboards_:
             if keyboard is not None:
                 inline_keyboard(keyboard.to_dict())
                 assert all(0 < len(label) <= 60 for label in _labels(keyboard)), said

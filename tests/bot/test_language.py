@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from escrow.bot.page import language
@@ -120,3 +122,73 @@ async def test_a_forged_language_gets_one_polite_line(town: Town) -> None:
     hello = (await town.says(BUYER, "/start"))[-1]
     answers = await town.taps_data(BUYER, hello, "b:language:9")
     assert "no longer works" in answers[-1].text
+
+
+_ENGLISH = re.compile(
+    r"\b(?:the|is|are|was|you|your|and|please|of|for|with|this|that|can|will|has|have|from|by|not"
+    r"|it|pay|send|deal|seller|buyer|money|cancel|more|help|yes|no)\b",
+    re.IGNORECASE,
+)
+_NO_WORDS = re.compile("\u2068[^\u2069]*\u2069|/[a-z_]+|https?://\\S+|Pay Bill|/newdeal 1500 .*")
+
+
+def _english(town: Town, person: int) -> list[str]:
+    """What was written to somebody, labels too, that looks English."""
+    found = []
+    for message in town.telegram.from_bot(person):
+        for text in [message.text, *message.labels]:
+            words = _ENGLISH.search(_NO_WORDS.sub("", text))
+            if words and text not in ("English", "Kiswahili"):
+                found.append(f"{words[0]}: {text}")
+    return found
+
+
+async def test_a_whole_deal_and_a_dispute_in_kiswahili_show_no_english(town: Town) -> None:
+    for person in (SELLER, BUYER, ADMIN):
+        town.telegram.people[person].language_code = "sw"
+        await town.says(person, "/start")
+        await town.says(person, "/help")
+    await town.shop()
+    codes = []
+    for price in (1000, 2000):
+        preview = (await town.says(SELLER, f"/newdeal {price} Simu"))[-1]
+        await town.taps(SELLER, preview, "Fungua")
+        codes.append(f"ES{re.findall('ES([0-9]{10})', town.telegram.messages[preview.id].text)[0]}")
+    for number, code in enumerate(codes, start=1):
+        await town.says(BUYER, f"/start {code}")
+        await town.says(BUYER, f"/pay {code}")
+        if number == 1:
+            await town.shares(BUYER, "254711000001")
+        await town.answers_prompt(number, Answer(Verdict.PAID, "0"))
+    done, disputed = codes
+    await town.says(SELLER, f"/ship {done} G4S 12345")
+    question = (await town.says(BUYER, f"/received {done}"))[-1]
+    await town.taps(BUYER, question, "Ndiyo, mlipe")
+    await town.says(BUYER, f"/rate {done} 5")
+    await town.says(BUYER, f"/dispute {disputed}")
+    await town.taps_data(BUYER, town.last(BUYER), f"b:reason:{disputed}:101")
+    await town.says(SELLER, f"/settle {disputed} 70/30")
+    for person in (SELLER, BUYER):
+        for command in ("deals", "wallet", f"deal {disputed}", f"extend {disputed}", "decline"):
+            await town.says(person, f"/{command}")
+    await town.says(ADMIN, "/disputed_transactions")
+    await town.says(ADMIN, f"/resolve_dispute {disputed} split Nusu kwa nusu")
+    await town.says(ADMIN, "/system_health")
+    ended = "SELECT count(*) FROM escrow_transactions WHERE status = 'COMPLETED'"
+    assert await town.value(ended) == 2
+    for person in (SELLER, BUYER, ADMIN):
+        assert _english(town, person) == []
+
+
+async def test_a_reason_chosen_by_a_button_is_read_in_each_readers_language(town: Town) -> None:
+    await town.shop()
+    code = await town.deal()
+    await town.says(BUYER, f"/pay {code}")
+    await town.shares(BUYER, "254711000001")
+    await town.answers_prompt(1, Answer(Verdict.PAID, "0"))
+    await _chooses(town, SELLER, "Kiswahili")
+    await town.says(BUYER, f"/dispute {code}")
+    await town.taps_data(BUYER, town.last(BUYER), f"b:reason:{code}:101")
+    notices = [message.text for message in town.telegram.from_bot(SELLER)]
+    assert any("Sababu: \u2068Haijafika\u2069" in text for text in notices)
+    assert "It has not arrived" in town.last(BUYER).text

@@ -113,7 +113,6 @@ def test_a_catalogue_keeps_placeholders_and_tags(language: str) -> None:
         if one.id and (wrong := fault(str(one.id), str(one.string)))
     }
     assert problems == {}
-    assert set(catalogue(language)) == set(TEMPLATES)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -125,7 +124,15 @@ def test_a_catalogue_is_as_its_command_writes_it(language: str) -> None:
 
 
 def test_english_is_what_the_code_says() -> None:
-    assert {one: catalogue("en")[one] for one in TEMPLATES} == {one: one for one in TEMPLATES}
+    assert catalogue("en") == {}, "only what is reworded has to be looked up"
+
+
+def test_a_button_that_a_text_names_is_called_so_on_the_button() -> None:
+    ours = {template: locales.translated("sw", template) for template in TEMPLATES}
+    named = [(text, label) for text in TEMPLATES for label in re.findall("“([^{}”]+)”", text)]
+    assert named
+    for text, label in named:
+        assert f"“{ours[label]}”" in ours[text]
 
 
 def test_labels_in_kiswahili_fit_a_small_phone() -> None:

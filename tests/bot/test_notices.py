@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from escrow.bot.locales import LANGUAGES
 from escrow.bot.notices import NOTICES
 from sandbox.telegram_html import parse_html
 from tests.bot import samples
@@ -59,6 +60,38 @@ def test_every_queued_notice_has_words_and_no_words_are_left_over() -> None:
 
 def test_every_notice_is_tried_here() -> None:
     assert set(samples.notice_values("x")) == set(NOTICES)
+
+
+_SEEDS = {
+    "payment received, the money is held": ("funded", "held"),
+    "overpayment credited": ("funded_over",),
+    "accepted although short": ("funded_short",),
+    "the choices after a short payment": ("underpaid", "funded_partial", "cancelled_refund"),
+    "refunded by itself, with a new start": ("too_short", "window_over"),
+    "ship your order": ("remind_ship",),
+    "confirm delivery": ("remind_confirm",),
+    "shipped": ("shipped",),
+    "auto-released, both sides": ("auto_released", "auto_released_buyer"),
+    "auto-refunded, both sides": ("auto_refunded", "auto_refunded_seller"),
+    "disputes": ("disputed", "dispute_raised", "dispute_admin", "dispute_withdrawn", "resolved"),
+    "a seller is verified or suspended": ("seller_verified", "seller_suspended"),
+}
+"""What the documents that Amana began with promise to tell people."""
+
+
+@pytest.mark.parametrize("promise", _SEEDS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_promised_notice_has_its_text(promise: str, language: str) -> None:
+    texts = samples.everything("x", language)
+    heads = [str(texts[f"notice {kind}"]).splitlines()[0] for kind in _SEEDS[promise]]
+    assert all(head.startswith("<b>") for head in heads)
+    assert len(set(heads)) == len(heads)
+
+
+def test_each_language_says_every_notice_in_its_own_words() -> None:
+    english, kiswahili = samples.everything("x"), samples.everything("x", "sw")
+    assert english.keys() == kiswahili.keys()
+    assert [name for name in english if english[name] == kiswahili[name]] == []
 
 
 def _text(kind: str, **changes: object) -> str:

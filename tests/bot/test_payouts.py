@@ -46,6 +46,25 @@ async def test_the_card_names_the_full_number_and_paid_takes_the_receipt(town: T
     assert "Nothing changed" in late.text
 
 
+async def test_a_named_receipt_is_asked_about_and_a_second_press_closes_without_an_answer(
+    town: Town,
+) -> None:
+    await by_hand(town)
+    card = town.last(ADMIN)
+    town.payout_rail.can_pay = True
+    await town.taps(ADMIN, card, "Paid")
+    (asked,) = await town.says(ADMIN, "SGHAND0001")
+    assert "I ask M-Pesa about receipt SGHAND0001" in asked.text
+    for _ in range(3):
+        town.clock.advance(minutes=6)
+        await town.payouts.ask_due()
+    await town.settle()
+    silent = town.last(ADMIN)
+    assert "gives no answer" in silent.text
+    await town.taps(ADMIN, silent, "Close it on my word")
+    assert "SGHAND0001" in town.last(BUYER).text
+
+
 async def test_what_can_not_be_paid_goes_back_and_says_why(town: Town) -> None:
     await by_hand(town)
     await town.taps(ADMIN, town.last(ADMIN), "Can't be paid")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
+
+import pytest
 
 from escrow.bot.refusals import REFUSALS, refusal
 from tests.bot import samples
@@ -42,6 +45,19 @@ def test_every_refusal_has_its_sentence_and_none_is_left_over() -> None:
     assert len(raised) > 30
     assert raised - set(REFUSALS) == set()
     assert set(REFUSALS) - raised == set()
+
+
+@pytest.mark.parametrize("table", ["REFUSALS", "NOTICES"])
+def test_no_module_hides_the_words_of_another(table: str) -> None:
+    """They are put together into one table: of two with one name only the last would be read."""
+    own: list[str] = []
+    for path in sorted((_ROOT / "escrow/bot").glob("*_texts.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == table:
+                module = importlib.import_module(f"escrow.bot.{path.stem}")
+                own += getattr(module, table)
+    assert len(own) > 15
+    assert [one for one in set(own) if own.count(one) > 1] == []
 
 
 def test_an_unknown_reason_still_says_something() -> None:

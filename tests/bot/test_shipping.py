@@ -218,7 +218,7 @@ async def test_handed_over_in_person_is_warned_of(town: Town, held: str) -> None
 async def test_the_seller_confirms_nothing_for_himself(town: Town, held: str) -> None:
     assert "can't do that here" in (await town.says(SELLER, f"/received {held}"))[-1].text
     message = town.last(SELLER)
-    for verb in ("received", "received_yes", "release"):
+    for verb in ("received", "received_yes", "release", "release_yes"):
         await town.taps_data(SELLER, message, f"b:{verb}:{held}")
         await town.taps_data(STRANGER, message, f"b:{verb}:{held}")
     assert await _status(town, held) == "HELD"
@@ -238,6 +238,21 @@ async def test_an_inspection_can_be_ended_at_once_where_it_stands(town: Town) ->
     await town.taps(BUYER, funded, "Pay the seller now")
     await town.taps(BUYER, funded, "Yes, pay")
     assert await _status(town, code) == "COMPLETED"
+
+
+async def test_yes_pressed_twice_does_not_end_the_time_to_look(town: Town) -> None:
+    town.escrows._terms = replace(town.escrows._terms, inspection=timedelta(days=2))
+    await town.shop()
+    code = await _held(town)
+    funded = town.last(BUYER)
+    await town.taps(BUYER, funded, "I have it")
+    for _ in range(2):
+        town.telegram.user_taps(BUYER, funded.id, "Yes, pay")
+    await town.settle()
+    assert await _status(town, code) == "DELIVERED"
+    town.application.bot_data.pop("pressed")  # a restart
+    await town.taps_data(BUYER, funded, f"b:received_yes:{code}")
+    assert await _status(town, code) == "DELIVERED"
 
 
 # -- giving back -----------------------------------------------------------------------------------

@@ -265,7 +265,7 @@ async def test_a_question_about_a_deal_brings_its_card(town: Town, code: str) ->
     assert question.text.startswith("\u2068")
     assert "asks for help" in question.text.splitlines()[0]
     assert code in question.text
-    assert "HELD, KES 10,000, asked by the buyer" in question.text
+    assert "paid, money held, KES 10,000, asked by the buyer" in question.text
 
 
 async def test_nobody_but_an_admin_answers(town: Town, code: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox import persona
+from sandbox.faults import Fault
 from tests.bot.conftest import BUYER, SELLER, Town
 
 _BOOKED = "SELECT sum(amount_minor)::bigint FROM payouts WHERE telegram_id = $1"
@@ -69,6 +70,13 @@ async def test_automatic_payouts_are_switched_in_place(town: Town) -> None:
     assert await town.value("SELECT auto_payout FROM people WHERE telegram_id = $1", BUYER) is True
 
 
+async def test_a_press_on_automatic_payouts_handled_twice_turns_them_once(town: Town) -> None:
+    shown = (await town.says(BUYER, "/wallet"))[-1]
+    for _ in range(2):
+        await town.taps(BUYER, shown, "Automatic payouts: on")
+    assert await town.value("SELECT auto_payout FROM people WHERE telegram_id = $1", BUYER) is False
+
+
 async def test_money_is_sent_after_one_question(town: Town) -> None:
     await _with_money(town)
     asked = (await town.says(BUYER, "/withdraw 200"))[-1]
@@ -96,6 +104,22 @@ async def test_a_second_press_sends_nothing_more(town: Town) -> None:
     told = await town.taps_data(BUYER, own, data)
     assert "Your wallet holds KES 0" in told[-1].text
     assert await town.value(_BOOKED, BUYER) == 500_00
+
+
+async def test_one_question_sends_once_whatever_becomes_of_its_answer(town: Town) -> None:
+    await _with_money(town)
+    asked = (await town.says(BUYER, "/withdraw 200"))[-1]
+    town.telegram.faults.add(Fault("editMessageText", cut=True))
+    await town.taps(BUYER, asked, "Yes, send")
+    await town.taps(BUYER, asked, "Yes, send")
+    assert await town.value(_BOOKED, BUYER) == 200_00
+    town.application.bot_data.pop("pressed")  # a restart
+    await town.taps(BUYER, asked, "Yes, send")
+    assert "KES 200 is on its way" in town.telegram.messages[asked.id].text
+    assert await town.value(_BOOKED, BUYER) == 200_00
+    again = (await town.says(BUYER, "/withdraw 200"))[-1]
+    await town.taps(BUYER, again, "Yes, send")
+    assert await town.value(_BOOKED, BUYER) == 400_00
 
 
 async def test_everything_is_offered_below_the_wallet(town: Town) -> None:

@@ -15,7 +15,7 @@ from escrow.bot.refusals import REFUSALS
 from escrow.domain.flow import Status
 from escrow.domain.model import SellerStatus
 from escrow.store.payouts import OpenCount
-from tests.bot import samples
+from tests.bot import refusal_samples, samples
 
 Changes = Mapping[str, Any]
 
@@ -35,6 +35,7 @@ _CLAIMS: Final = (
 _NOTICES: Final[tuple[tuple[str, Changes], ...]] = (
     ("underpaid", {"open": False}),
     ("window_over", {"pay_by": None}),
+    ("payout_manual", {"why": "funding_reversed"}),
     ("late_money", {"code": None}),
     *(("claim_card", {"why": why, "code": None}) for why in _CLAIMS),
     *(("suspense", {"why": why, "reference": None}) for why in ("no_buyer", "second_receipt")),
@@ -98,7 +99,7 @@ def variants(said: str, on: Page) -> dict[str, Markup]:
         for number, (kind, changes) in enumerate(_NOTICES)
     }
     for number, (reason, changes) in enumerate(_REFUSALS):
-        values = {**samples.refusal_values(reason, said), **changes}
+        values = {**refusal_samples.values(reason, said), **changes}
         found[f"refusal {reason}:{number}"] = REFUSALS[reason](values, on)
     found |= {f"health:{name}": text for name, text in _health(on).items()}
     found["wallet:moves"] = _wallet(on)
@@ -111,6 +112,7 @@ def variants(said: str, on: Page) -> dict[str, Markup]:
     found["cancelled_by_buyer:unpaid"] = deal_texts.cancelled_by_buyer(
         empty, empty, on, rings=False
     )
+    found["prompt_over"] = deal_texts.prompt_over()
     found["ask_language"] = texts.ask_language()
     found["language_chosen"] = texts.language_chosen(said, on)
     return found

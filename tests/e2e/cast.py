@@ -107,7 +107,7 @@ class Stage:
 
     async def is_asked(self, who: Actor, step: str) -> bool:
         """Whether it does, now that everything is handled."""
-        await self.quiet()
+        await self.handled()
         found = await self.value("SELECT step FROM conversations WHERE telegram_id = $1", who.id)
         return bool(found == step)
 
@@ -117,11 +117,17 @@ class Stage:
             await who.presses("evidence", deal=code)
         await self.asked(who, "evidence")
 
-    async def quiet(self) -> None:
-        """Until every update is handled, every callback read and every notice sent or given up."""
+    async def handled(self) -> None:
+        """Until everything that people did and M-Pesa sent is dealt with; notices may still wait
+        their second.
+        """
         await self.telegram.updates.wait_empty()
         await self.until("SELECT count(*) FROM telegram_updates WHERE state = 'NEW'", 0)
         await self.until("SELECT count(*) FROM inbox WHERE state = 'NEW'", 0)
+
+    async def quiet(self) -> None:
+        """The same, and every notice is sent or given up."""
+        await self.handled()
         await self.until("SELECT count(*) FROM outbox WHERE state = 'QUEUED'", 0)
 
     async def wallet(self, who: Actor) -> int:
@@ -162,7 +168,7 @@ class Stage:
 
     async def withdrawn(self, who: Actor, code: str) -> None:
         """`/withdraw_dispute` did it, or asks once more first."""
-        await self.quiet()
+        await self.handled()
         if who.shown("withdraw_d") and await self.disputed(code):
             await who.presses("withdraw_d", deal=code)
 
@@ -450,7 +456,7 @@ class Actor:
     async def declines(self, code: str) -> None:
         """`/decline`, confirmed by its button where one asks."""
         self.types(f"/decline {code}")
-        await self.stage.quiet()
+        await self.stage.handled()
         if self.shown("decline"):
             await self.presses("decline", deal=code)
         await self.stage.status(code, "REFUNDED")

@@ -78,6 +78,8 @@ class Running:
         self.process: asyncio.subprocess.Process | None = None
         self.output: list[str] = []
         self._reader: asyncio.Task[None] | None = None
+        self._conn: asyncpg.Connection | None = None
+        self._asking = asyncio.Lock()
 
     async def start(self, *, wait: bool = True) -> None:
         self.process = await asyncio.create_subprocess_exec(
@@ -126,7 +128,9 @@ class Running:
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-        return await self._gone()
+        code = await self._gone()
+        await self._let_go()
+        return code
 
     async def _gone(self) -> int:
         assert self.process is not None
@@ -136,10 +140,20 @@ class Running:
         return code
 
     async def sql(self, query: str, *values: Any) -> list[asyncpg.Record]:
-        conn = await asyncpg.connect(self.dsn)
-        try:
-            return list(await conn.fetch(query, *values))
-        finally:
+        async with self._asking:
+            if self._conn is None or self._conn.is_closed():
+                self._conn = await asyncpg.connect(self.dsn)
+            return list(await self._conn.fetch(query, *values))
+
+    async def close(self) -> None:
+        """Stops it, if it runs, and lets go of its database."""
+        if self.process is not None and self.process.returncode is None:
+            await self.stop()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        conn, self._conn = self._conn, None
+        if conn is not None:
             await conn.close()
 
     async def until(self, query: str, expected: Any, *values: Any, timeout: float = 15.0) -> None:
@@ -189,8 +203,7 @@ async def running(sandbox: Sandbox, dsn: str, tmp_path: Path) -> AsyncIterator[R
     program = Running(sandbox, dsn, tmp_path)
     await program.start()
     yield program
-    if program.process is not None and program.process.returncode is None:
-        await program.stop()
+    await program.close()
 
 
 @asynccontextmanager
@@ -205,8 +218,7 @@ async def started(
         try:
             yield program
         finally:
-            if program.process is not None and program.process.returncode is None:
-                await program.stop()
+            await program.close()
 
 
 async def register_c2b(program: Running) -> None:

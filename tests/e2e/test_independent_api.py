@@ -31,6 +31,8 @@ class Relay:
         self.emulator = LoBotApiEmulator()
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.refused: list[tuple[str, int, str]] = []
+        self.pressable: dict[str, int] = {}
+        """Chat → the newest message with buttons."""
         self.url = ""
         self._numbers = iter(range(1, 10_000))
         self._runners: list[web.AppRunner] = []
@@ -67,7 +69,10 @@ class Relay:
             return web.json_response(said)
         if status != 200:
             self.refused.append((method, status, text))
-        self.sent.append((method, fields))
+        else:
+            self.sent.append((method, fields))
+            if "inline_keyboard" in fields.get("reply_markup", ""):
+                self.pressable[fields["chat_id"]] = json.loads(text)["result"]["message_id"]
         return web.Response(text=text, status=status, content_type="application/json")
 
     async def say(self, user: int, text: str = "", **more: Any) -> None:
@@ -86,14 +91,13 @@ class Relay:
         await self.emulator.enqueue_update({"message": message}, token=TOKEN)
 
     async def tap(self, user: int, data: str) -> None:
-        number = next(self._numbers)
         query = {
-            "id": str(number),
+            "id": str(next(self._numbers)),
             "from": self._who(user),
             "chat_instance": "1",
             "data": data,
             "message": {
-                "message_id": number,
+                "message_id": self.pressable[str(user)],
                 "date": 1_763_800_000,
                 "chat": {"id": user, "type": "private", "first_name": NAMES[user]},
                 "text": "x",
@@ -111,12 +115,13 @@ class Relay:
         }
 
     async def heard(self, user: int, pattern: str) -> tuple[str, dict[str, str]]:
-        """Waits for a message to that person; (its text, button label → callback data)."""
+        """Waits for a message to that person, new or edited; (its text, button label → data)."""
 
         async def look() -> tuple[str, dict[str, str]]:
             while True:
                 for method, fields in reversed(self.sent):
-                    if method != "sendMessage" or fields.get("chat_id") != str(user):
+                    told = method in ("sendMessage", "editMessageText")
+                    if not told or fields.get("chat_id") != str(user):
                         continue
                     if re.search(pattern, fields["text"]):
                         markup = json.loads(fields.get("reply_markup", "{}"))

@@ -35,7 +35,7 @@ class Trouble:
         self.deaths = 0
 
     async def act(self, do: Callable[[], object]) -> None:
-        await self.stage.quiet()
+        await self.stage.handled()
         self.deaths += 1
         if self.mode == "asleep":
             await self.stage.running.kill()
@@ -49,7 +49,7 @@ class Trouble:
             await self.stage.running.kill()
         self.stage.running.output.clear()
         await self.stage.running.start()
-        await self.stage.quiet()
+        await self.stage.handled()
 
     async def press(
         self, who: Actor, verb: str, *, deal: str = "", number: int | None = None
@@ -99,12 +99,7 @@ async def test_the_number_that_is_asked_for_the_first_time(stage: Stage, trouble
     await trouble.press(brian, "pay", deal=code)
     await stage.asked(brian, "phone")
     await trouble.act(brian.shares_contact)
-    prompt = await brian.asked_on_phone(after=asked)
-    assert prompt.amount == 945
-    assert len([p for p in stage.daraja.stk_requests if p.phone == brian.phone]) == 1
-    await brian.enters_pin()
-    await stage.status(code, "HELD")
-    await stage.running.books_are_right()
+    await pays_once(stage, brian, code, asked)
 
 
 async def test_a_number_typed_twice(stage: Stage, trouble: Trouble) -> None:
@@ -118,9 +113,23 @@ async def test_a_number_typed_twice(stage: Stage, trouble: Trouble) -> None:
     typed = "0" + brian.phone[3:]
     await trouble.type(brian, typed)
     await trouble.type(brian, typed)
-    await brian.asked_on_phone(after=asked)
-    await brian.enters_pin()
+    await pays_once(stage, brian, code, asked)
+
+
+async def pays_once(stage: Stage, who: Actor, code: str, asked: int) -> None:
+    """The phone asks once and the deal is held. Struck between writing that it will ask M-Pesa and
+    asking, the program can't know, and says so: nobody is asked twice.
+    """
+    await stage.handled()
+    await stage.until("SELECT count(*) FROM payment_attempts WHERE escrow_id = $1", 1, code)
+    prompts = [p for p in stage.daraja.stk_requests[asked:] if p.phone == who.phone]
+    if not prompts:
+        await who.reads("don't know yet whether your phone rings")
+        return
+    assert [p.amount for p in prompts] == [945]
+    await who.enters_pin()
     await stage.status(code, "HELD")
+    await stage.running.books_are_right()
 
 
 async def test_registering_a_shop(stage: Stage, trouble: Trouble) -> None:
@@ -193,6 +202,7 @@ async def test_a_message_to_the_other_side(stage: Stage, trouble: Trouble) -> No
     await trouble.press(brian, "message", deal=code)
     await stage.asked(brian, "relay")
     await trouble.type(brian, "Is it still sealed?")
+    await stage.quiet()
     heard = [m for m in stage.telegram.from_bot(jane.id) if "Is it still sealed?" in m.text]
     assert len(heard) == 1
     assert await stage.value("SELECT count(*) FROM deal_records WHERE escrow_id = $1", code) == 1
@@ -206,6 +216,7 @@ async def test_a_question_to_the_admins(stage: Stage, trouble: Trouble) -> None:
     since = stage.telegram.mark()
     await trouble.type(brian, f"Are you there, {trouble.mode}?")
     heard = await stage.admin.reads(f"Are you there, {trouble.mode}?", since=since)
+    await stage.quiet()  # the admin's copy is on record by then
     await trouble.act(lambda: stage.admin.replies(heard, f"Yes, {trouble.mode}."))
     await brian.reads(f"Yes, {trouble.mode}.")
     assert (
@@ -224,7 +235,7 @@ async def test_a_withdrawal(stage: Stage, trouble: Trouble) -> None:
     typed = "0" + brian.phone[3:]
     for _ in range(2):
         brian.types(typed)
-        await stage.quiet()
+        await stage.handled()
     await brian.asked_on_phone(after=asked)
     await brian.enters_pin()
     await stage.status(code, "HELD")

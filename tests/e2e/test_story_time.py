@@ -97,5 +97,5 @@ async def test_an_inspection_ends_when_the_buyer_says_so(trusting: Stage) -> Non
     await brian.receives_first(code)
     await stage.status(code, "DELIVERED")
     await brian.presses("release", deal=code)
-    await brian.presses("received_yes", deal=code)
+    await brian.presses("release_yes", deal=code)
     await stage.ends(code, "COMPLETED", seller=(jane, 10_000 * KES), buyer=(brian, 0))

@@ -32,7 +32,7 @@ async def at_once(who: Actor, verb: str, *, deal: str = "") -> list[Tap]:
     taps = [telegram.user_taps(who.id, message.id, data=data) for _ in range(DEVICES)]
     for tap in taps:
         await telegram.wait_answer(tap, timeout=20)
-    await who.stage.quiet()
+    await who.stage.handled()
     return taps
 
 
@@ -88,6 +88,7 @@ async def test_received_and_yes_pay(stage: Stage) -> None:
     taps = await at_once(brian, "received_yes", deal=code)
     assert said(brian, taps)
     assert await stage.value("SELECT count(*) FROM settlements WHERE escrow_id = $1", code) == 1
+    await stage.quiet()
     assert await stage.told(jane, code) == ["held", "released"]
     await stage.ends(code, "COMPLETED", seller=(jane, 900 * KES), buyer=(brian, 0))
 
@@ -128,6 +129,7 @@ async def test_send_an_offer(stage: Stage) -> None:
     brian.types(f"/settle {code} 50/50")
     await at_once(brian, "settle_s", deal=code)
     assert await stage.value("SELECT count(*) FROM offers WHERE escrow_id = $1", code) == 1
+    await stage.quiet()
     assert (await stage.told(jane, code)).count("settle_offered") == 1
 
 

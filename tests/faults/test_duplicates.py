@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from escrow.domain.model import Attempt, Escrow, Evidence, PaymentOutcome
-from tests.world import JANE, PAID, World, new_reference, paybill_body, stk_body
+from tests.rail import PAID, paybill_body, stk_body
+from tests.world import JANE, World, new_reference
 
 RECEIPTS, DELIVERIES, AT_ONCE = 200, 50, 10
 FIRST_BUYER = 10_000

@@ -8,10 +8,7 @@ nobody hears what became of it.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,22 +21,9 @@ from escrow.domain.errors import CannotDo
 from escrow.domain.model import Attempt, Escrow
 from escrow.services.choice_tokens import Action
 from tests.faults import victim
-from tests.world import (
-    ADMIN,
-    BRIAN,
-    CANCELLED,
-    JANE,
-    PAID,
-    PHONES,
-    SECOND_ADMIN,
-    World,
-    kes,
-    masked,
-    new_reference,
-    paybill_body,
-    status_body,
-    stk_body,
-)
+from tests.faults.zygote import Zygote, forking, gone
+from tests.rail import CANCELLED, PAID, masked, paybill_body, status_body, stk_body
+from tests.world import ADMIN, BRIAN, JANE, PHONES, SECOND_ADMIN, World, kes, new_reference
 
 PRICE, DUE = 9_000, 9_450
 MOST = 120
@@ -68,49 +52,11 @@ class Scene:
     receipts: int = 1
 
 
-class Zygote:
-    """The process that forks the victims."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def run(self, world: World, scene: Scene, at: int, *, after: bool) -> dict[str, Any]:
-        order = {
-            "dsn": world.dsn,
-            "at": world.clock.now().isoformat(),
-            "keys": world.rail.can_ask_status,
-            "work": scene.work,
-            "args": scene.args,
-            "kill": at,
-            "after": after,
-        }
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        answer: dict[str, Any] = json.loads(await self._process.stdout.readline())
-        assert not answer["failed"], (scene.work, at)
-        return answer
-
-
 @pytest.fixture(scope="module")
 async def zygote(request: pytest.FixtureRequest) -> AsyncIterator[Zygote]:
     """The process of this module; at the end it says how often it was killed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.faults.victim",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    yield Zygote(process)
-    assert process.stdin is not None
-    process.stdin.close()
-    assert await process.wait() == 0
-    flows = len({flow for flow, _ in KILLS})
-    line = f"kill -9 at {sum(KILLS.values())} boundaries of {flows} flows"
-    capture = request.config.pluginmanager.get_plugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        print(f"\n{line}")
+    async with forking(request, KILLS) as process:
+        yield process
 
 
 # -- the flows -----------------------------------------------------------------------------------
@@ -314,16 +260,6 @@ FLOWS: tuple[Callable[[World], Awaitable[Scene]], ...] = (
 # -- dying, and what is left ---------------------------------------------------------------------
 
 
-async def _gone(eye: asyncpg.Connection) -> None:
-    """Until PostgreSQL has noticed that the process is dead."""
-    async with asyncio.timeout(10):
-        while await eye.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND state <> 'idle' AND pid <> pg_backend_pid()"
-        ):
-            pass
-
-
 async def _restart(world: World, scene: Scene) -> None:
     """What happens after a restart: the same again, by the worker, the sweep or the person."""
     world.rail.query_answer = PAID
@@ -385,8 +321,8 @@ async def test_killed_at_every_statement_nothing_is_lost_and_nothing_is_done_twi
         eye = await asyncpg.connect(dsn)
         for at in range(1, MOST):
             scene = await flow(world)
-            end = await zygote.run(world, scene, at, after=after)
-            await _gone(eye)
+            end = await zygote.run(world, scene.work, scene.args, at, after=after)
+            await gone(eye)
             await _restart(world, scene)
             try:
                 await _is_as_it_should(world, scene)

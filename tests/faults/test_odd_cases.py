@@ -8,22 +8,8 @@ import pytest
 
 from escrow.domain.errors import LimitReached
 from escrow.domain.model import AttemptState
-from tests.world import (
-    ADMIN,
-    ADMINS,
-    BRIAN,
-    CANCELLED,
-    JANE,
-    OTIENO,
-    PAID,
-    PHONES,
-    UNREACHABLE,
-    World,
-    kes,
-    masked,
-    new_reference,
-    stk_body,
-)
+from tests.rail import CANCELLED, PAID, UNREACHABLE, masked, stk_body
+from tests.world import ADMIN, ADMINS, BRIAN, JANE, OTIENO, PHONES, World, kes, new_reference
 
 # -- STK amount other than asked: stored, alert, to suspense with the amount that is confirmed ---
 

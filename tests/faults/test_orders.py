@@ -15,7 +15,8 @@ import pytest
 
 from escrow.domain.model import Attempt, AttemptState, Escrow
 from escrow.services.ports import Answer
-from tests.world import BRIAN, PAID, PHONES, UNREACHABLE, World, masked, new_reference
+from tests.rail import PAID, UNREACHABLE, masked
+from tests.world import BRIAN, PHONES, World, new_reference
 
 QUERY, CALLBACK, PAYBILL, BY_HAND = "query", "callback", "paybill", "by hand"
 ONE_PAYMENT = (QUERY, CALLBACK, PAYBILL)

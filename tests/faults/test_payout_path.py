@@ -49,15 +49,19 @@ class Weather(FaultBox):
     def __init__(self, dice: random.Random) -> None:
         super().__init__()
         self.dice = dice
+        self.blown: Counter[str] = Counter()
 
     def take(self, where: str, chat_id: int | None = None) -> Fault | None:
         throw = self.dice.random()
         if where == "b2c":
             if throw < 0.10:
+                self.blown["request lost"] += 1
                 return Fault(where, cut=True)
             if throw < 0.20:
+                self.blown["reply lost"] += 1
                 return Fault(where, act=True, cut=True)
             if throw < 0.23:
+                self.blown["broken"] += 1
                 return Fault(where, act=True, status=500, body="<html>")
         if where == "transactionstatus" and throw < 0.10:
             return Fault(where, act=True, cut=True)
@@ -79,7 +83,7 @@ class Storm:
         self.dice = dice
         self.daraja = DarajaStandIn(clock=world.clock.now)
         self.daraja.till = Decimal(10**9)
-        self.daraja.faults = Weather(dice)
+        self.daraja.faults = self.weather = Weather(dice)
         self.deaths = 0
 
     async def __aenter__(self) -> Storm:
@@ -274,6 +278,9 @@ async def test_through_everything_nobody_is_paid_twice_and_nothing_waits_unseen(
         await storm.settle()
         after = await check(storm)
     assert storm.deaths > 20
+    blown = storm.weather.blown
+    assert min(blown["request lost"], blown["reply lost"]) > 100
+    assert blown["broken"] > 20
     assert before["MANUAL"] > after["MANUAL"], "late results settle what a person was asked about"
     assert after["PAID"] > MANY * 0.75
     assert after["FAILED"] > 20

@@ -9,19 +9,8 @@ import hashlib
 import pytest
 
 from escrow.domain.model import Attempt, Escrow
-from tests.world import (
-    ADMIN,
-    BRIAN,
-    CANCELLED,
-    JANE,
-    OTIENO,
-    PAID,
-    PHONES,
-    World,
-    kes,
-    masked,
-    new_reference,
-)
+from tests.rail import CANCELLED, PAID, masked
+from tests.world import ADMIN, BRIAN, JANE, OTIENO, PHONES, World, kes, new_reference
 
 
 async def external(world: World) -> int:

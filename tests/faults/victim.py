@@ -21,7 +21,9 @@ from typing import Any
 
 from escrow.domain.errors import CannotDo
 from escrow.services.ports import Answer, Verdict
-from tests.world import PAID, FakeRail, MovableClock, World
+from tests.payout_rail import Bank
+from tests.rail import PAID, FakeRail
+from tests.world import MovableClock, World, kes
 
 WORK: dict[str, Callable[[World, dict[str, Any]], Awaitable[object]]] = {}
 
@@ -88,6 +90,36 @@ async def overdue(world: World, _: dict[str, Any]) -> None:
 @work
 async def decide(world: World, args: dict[str, Any]) -> None:
     await world.confirmations.confirm_receipt(args["receipt"], args["admin"], ours=args["ours"])
+
+
+@work
+async def receive(world: World, args: dict[str, Any]) -> None:
+    await world.escrows.receive(args["code"], args["who"], args["cause"])
+
+
+@work
+async def send(world: World, _: dict[str, Any]) -> None:
+    await world.payouts.send_due()
+
+
+@work
+async def ask(world: World, _: dict[str, Any]) -> None:
+    await world.payouts.ask_due()
+
+
+@work
+async def withdraw(world: World, args: dict[str, Any]) -> None:
+    await world.payouts.book_withdrawal(args["who"], kes(args["amount"]), args["cause"])
+
+
+@work
+async def mark_paid(world: World, args: dict[str, Any]) -> None:
+    await world.payouts.mark_paid(args["payout"], args["admin"], args["receipt"])
+
+
+@work
+async def mark_failed(world: World, args: dict[str, Any]) -> None:
+    await world.payouts.mark_failed(args["payout"], args["admin"], "the number is closed")
 
 
 _LASTING = ("COMMIT", "(")
@@ -169,11 +201,34 @@ class DeadlyRail(FakeRail):
         return await self._asked("(ask status)", super().ask_status(**asked))
 
     async def _asked(self, what: str, question: Awaitable[Any]) -> Any:
-        last = self.killer.boundary(what)
-        answer = await question
-        if last:
-            self.killer.die(what)
-        return answer
+        return await deadly(self.killer, what, question)
+
+
+async def deadly(killer: Killer, what: str, question: Awaitable[Any]) -> Any:
+    """A question that is a boundary."""
+    last = killer.boundary(what)
+    answer = await question
+    if last:
+        killer.die(what)
+    return answer
+
+
+class DeadlyBank(Bank):
+    """A paying M-Pesa of the child's, whose book outlives it."""
+
+    killer: Killer
+
+    async def pay(self, **asked: Any) -> Any:
+        return await self._asked("(pay)", super().pay(**asked))
+
+    async def ask(self, **asked: Any) -> Any:
+        return await self._asked("(ask)", super().ask(**asked))
+
+    async def ask_receipt(self, **asked: Any) -> Any:
+        return await self._asked("(ask receipt)", super().ask_receipt(**asked))
+
+    async def _asked(self, what: str, question: Awaitable[Any]) -> Any:
+        return await deadly(self.killer, what, question)
 
 
 async def live(order: dict[str, Any], killer: Killer) -> None:
@@ -181,8 +236,16 @@ async def live(order: dict[str, Any], killer: Killer) -> None:
     rail = DeadlyRail(can_ask_status=order["keys"], query_answer=PAID)
     rail.killer = killer
     clock = MovableClock(datetime.fromisoformat(order["at"]))
+    bank = DeadlyBank(order["pays"])
+    bank.killer, bank.path = killer, order["bank"]
     async with World.open(
-        order["dsn"], people=False, clock=clock, rail=rail, connections=3
+        order["dsn"],
+        people=False,
+        clock=clock,
+        rail=rail,
+        connections=3,
+        auto_payout=order["auto"],
+        payout_rail=bank,
     ) as world:
         killer.armed = True
         try:

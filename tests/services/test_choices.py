@@ -13,18 +13,8 @@ from escrow.domain.money import Currency
 from escrow.services.choice_tokens import Action
 from escrow.services.choices import Pressed, UnderpaymentChoices
 from escrow.store import payments
-from tests.world import (
-    ADMIN,
-    BRIAN,
-    JANE,
-    OTIENO,
-    PAID,
-    SECRET,
-    World,
-    flip,
-    kes,
-    new_reference,
-)
+from tests.rail import PAID
+from tests.world import ADMIN, BRIAN, JANE, OTIENO, SECRET, World, flip, kes, new_reference
 
 
 async def _offered(world: World, amount: int = 9_800) -> Escrow:

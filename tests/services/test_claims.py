@@ -17,21 +17,8 @@ from escrow.domain.model import Attempt, Escrow, Evidence
 from escrow.domain.money import Money
 from escrow.services.claims import Claimed
 from escrow.services.ports import Answer, Verdict
-from tests.world import (
-    ADMIN,
-    BRIAN,
-    JANE,
-    OTIENO,
-    PAID,
-    PHONES,
-    SECOND_ADMIN,
-    SHORTCODE,
-    World,
-    kes,
-    masked,
-    new_reference,
-    stamp,
-)
+from tests.rail import PAID, SHORTCODE, masked, stamp
+from tests.world import ADMIN, BRIAN, JANE, OTIENO, PHONES, SECOND_ADMIN, World, kes, new_reference
 
 BRIANS = PHONES[BRIAN]
 

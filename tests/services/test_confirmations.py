@@ -10,26 +10,28 @@ import pytest
 from escrow.domain.errors import EscrowMoved, NotAllowed, NotFound
 from escrow.domain.model import AttemptState
 from escrow.services.ports import Answer, Verdict
+from tests.rail import (
+    ANSWERS,
+    CANCELLED,
+    PAID,
+    PENDING,
+    SHORTCODE,
+    UNREACHABLE,
+    masked,
+    near_miss,
+    paybill_body,
+)
 from tests.world import (
     ADMIN,
     ADMINS,
-    ANSWERS,
     BRIAN,
-    CANCELLED,
     JANE,
     OTIENO,
-    PAID,
-    PENDING,
     PHONES,
     SECOND_ADMIN,
-    SHORTCODE,
-    UNREACHABLE,
     World,
     kes,
-    masked,
-    near_miss,
     new_reference,
-    paybill_body,
 )
 
 SMALL, LARGE = 9_000, 10_000

@@ -170,7 +170,8 @@ async def test_a_withdrawn_dispute_gives_back_the_time_it_took(
     world.clock.tick(hours=30)
     after = await world.escrows.withdraw_dispute(deal.id, BRIAN)
     assert str(after.status) == status
-    assert (await world.notice(JANE, "dispute_withdrawn"))["code"] == deal.id
+    for told in (JANE, ADMIN, SECOND_ADMIN):
+        assert (await world.notice(told, "dispute_withdrawn"))["code"] == deal.id
     if clock:
         assert getattr(after, clock) == getattr(deal, clock) + timedelta(hours=30)
     assert await open_dispute(world, deal) is None
@@ -212,6 +213,27 @@ async def test_withdrawing_ten_times_at_once_withdraws_once(world: World) -> Non
     )
     assert {str(result.status) for result in results} == {"HELD"}
     assert (await world.events(deal)).count("withdraw_dispute") == 1
+
+
+@pytest.mark.parametrize("ruling", ["resolve", "manual_release", "manual_refund"])
+async def test_a_ruling_repeated_after_a_crash_gets_the_first_answer(
+    world: World, ruling: str
+) -> None:
+    deal = await funded(world)
+    await dispute(world, deal)
+
+    async def rule(cause: str) -> Any:
+        if ruling == "resolve":
+            return await world.escrows.resolve(deal.id, ADMIN, "split", 70, "seen", cause)
+        return await getattr(world.escrows, ruling)(deal.id, ADMIN, "seen", cause)
+
+    first = await rule("update:9")
+    before = await world.snapshot()
+    again = await rule("update:9")
+    assert (again.escrow, again.shares) == (first.escrow, first.shares)
+    assert await world.snapshot() == before, "a repeat changes nothing"
+    with pytest.raises(CannotDo):
+        await rule("update:10")
 
 
 # -- taking --------------------------------------------------------------------------------------

@@ -18,17 +18,8 @@ from escrow.domain.errors import (
 )
 from escrow.domain.model import Escrow, PaymentOutcome
 from escrow.domain.terms import FeePayer
-from tests.world import (
-    ADMIN,
-    BRIAN,
-    JANE,
-    OTIENO,
-    PAID,
-    World,
-    kes,
-    new_reference,
-    usd,
-)
+from tests.rail import PAID
+from tests.world import ADMIN, BRIAN, JANE, OTIENO, World, kes, new_reference, usd
 
 MARY = 2_002
 

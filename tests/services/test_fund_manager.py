@@ -16,19 +16,8 @@ from escrow.domain.model import Channel, Evidence, PaymentOutcome, Receipt
 from escrow.domain.money import Currency
 from escrow.services.choice_tokens import Action
 from escrow.services.trace import mask_receipt
-from tests.world import (
-    ADMIN,
-    ADMINS,
-    BRIAN,
-    JANE,
-    OTIENO,
-    PAID,
-    PHONES,
-    World,
-    kes,
-    masked,
-    new_reference,
-)
+from tests.rail import PAID, masked
+from tests.world import ADMIN, ADMINS, BRIAN, JANE, OTIENO, PHONES, World, kes, new_reference
 
 STATUS = Evidence.STATUS
 

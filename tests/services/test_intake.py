@@ -13,16 +13,8 @@ from escrow.domain.errors import DatabaseDown
 from escrow.services.intake import PAYBILL, STATUS_TIMEOUT, STK
 from escrow.services.ports import UnreadableError
 from escrow.store import inbox
-from tests.world import (
-    ADMIN,
-    ADMINS,
-    BRIAN,
-    PAID,
-    World,
-    new_reference,
-    paybill_body,
-    stk_body,
-)
+from tests.rail import PAID, paybill_body, stk_body
+from tests.world import ADMIN, ADMINS, BRIAN, World, new_reference
 
 BACK_OFF_SECONDS = (2, 10, 60, 300)
 

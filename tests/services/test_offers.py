@@ -272,3 +272,21 @@ async def test_ten_accepts_at_once_extend_once(world: World) -> None:
     await asyncio.gather(*(world.escrows.accept_offer(made.id, BRIAN) for _ in range(10)))
     after = await world.escrow(deal.id)
     assert after.ship_by == deal.ship_by + timedelta(hours=48)
+
+
+async def test_a_side_makes_at_most_five_offers_a_day_on_a_deal(world: World) -> None:
+    deal = await funded(world)
+    for number in range(5):
+        await offer(world, deal, BRIAN, 50 + number, cause=f"update:{number}")
+    for more in (
+        offer(world, deal, BRIAN, 70, cause="update:7"),
+        world.escrows.offer_extension(deal.id, BRIAN, 24, "update:8"),
+    ):
+        with pytest.raises(LimitReached) as refused:
+            await more
+        assert refused.value.reason == "too_many_offers"
+    again = await offer(world, deal, BRIAN, 54, cause="update:4")
+    assert again.buyer_percent == 54, "a repeat is no new offer"
+    await offer(world, deal, JANE, 70, cause="update:9")
+    world.clock.tick(hours=25)
+    await offer(world, deal, BRIAN, 70, cause="update:10")

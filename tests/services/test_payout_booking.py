@@ -8,11 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from escrow.domain.errors import Conflict, LimitReached, NotFound
+from escrow.domain.errors import Conflict, LimitReached, NotAllowed, NotFound
 from escrow.domain.model import Escrow, Evidence
 from escrow.domain.money import Money
 from escrow.services.choice_tokens import Action
-from tests.world import ADMIN, BRIAN, JANE, PAID, PHONES, World, kes, usd
+from tests.rail import PAID
+from tests.world import ADMIN, BRIAN, JANE, PHONES, World, kes, usd
 
 
 @pytest.fixture
@@ -59,6 +60,33 @@ async def test_a_refund_goes_to_the_phone_that_paid_else_to_the_buyers_own(payin
     ]
 
 
+async def test_what_came_out_of_a_wallet_goes_to_no_other_phone_that_paid_the_rest(
+    paying: World,
+) -> None:
+    await paying.give(BRIAN, kes(9_800))
+    deal = await paying.deal(buyer=BRIAN)
+    await paying.people.set_phone(BRIAN, "254799000999", is_contact=False)
+    attempt = await paying.prompt(deal, use_wallet=True)
+    paying.rail.query_answer = PAID
+    await paying.callback(attempt, "SGSTK00001")
+    await paying.people.set_phone(BRIAN, PHONES[BRIAN], is_contact=True)
+    await paying.escrows.decline(deal.id, JANE)
+    assert [row[3] for row in await rows(paying)] == [PHONES[BRIAN]]
+
+
+async def test_a_prompt_that_came_too_late_gets_no_refund_of_the_wallet(paying: World) -> None:
+    await paying.give(BRIAN, kes(10_500))
+    deal = await paying.deal(buyer=BRIAN)
+    await paying.people.set_phone(BRIAN, "254799000999", is_contact=False)
+    attempt = await paying.prompt(deal)
+    await paying.prompts.pay_from_wallet(deal.id, BRIAN, "test:wallet")
+    paying.rail.query_answer = PAID
+    await paying.callback(attempt, "SGSTK00001")
+    await paying.escrows.decline(deal.id, JANE)
+    assert await rows(paying) == []
+    assert await paying.wallet(BRIAN) == 21_000
+
+
 async def test_without_a_number_of_his_own_it_stays_in_the_wallet(paying: World) -> None:
     await paying.sql("UPDATE people SET phone_is_contact = false WHERE telegram_id = $1", BRIAN)
     deal = await funded(paying)
@@ -98,6 +126,8 @@ async def test_by_hand_without_keys_and_for_a_suspended_seller(paying: World) ->
         (BRIAN, "MANUAL", "no_keys"),
         (JANE, "MANUAL", "suspended"),
     ]
+    assert (await paying.notice(BRIAN, "declined"))["payout"]["why"] == "no_keys"
+    assert (await paying.notice(JANE, "released"))["payout"]["why"] == "suspended"
     card = (await paying.sql("SELECT params FROM outbox WHERE kind = 'payout_manual'"))[0]["params"]
     assert (card["number"], card["amount"]) == (PHONES[BRIAN], "KES 10,500")
     assert (await paying.told(ADMIN)).count("payout_manual") == 2
@@ -111,6 +141,9 @@ async def test_a_changed_number_waits_a_day(paying: World) -> None:
     )
     await paying.escrows.receive(deal.id, BRIAN, "test:receive")
     assert await paying.value("SELECT not_before FROM payouts") == changed + timedelta(hours=24)
+    told = (await paying.notice(JANE, "released"))["payout"]
+    assert told["when"] == (changed + timedelta(hours=24)).isoformat()
+    assert "why" not in told
     assert await paying.payouts.send_due() == (0, 0)
     paying.clock.tick(hours=23)
     assert await paying.payouts.send_due() == (1, 0)
@@ -164,6 +197,39 @@ async def test_the_same_cause_again_gives_the_first_answer(world: World) -> None
     with pytest.raises(Conflict):
         await world.payouts.book_withdrawal(BRIAN, kes(100), "update:1")
     assert await world.wallet(BRIAN) == 200
+
+
+async def test_what_is_over_is_not_said_to_be_on_its_way_again(world: World) -> None:
+    await world.give(BRIAN, kes(700))
+    world.payout_rail.can_pay = False
+    first = await world.payouts.book_withdrawal(BRIAN, kes(500), "update:1")
+    await world.payouts.mark_failed(first.id, ADMIN, "test")
+    with pytest.raises(NotAllowed, match="withdrawn_before"):
+        await world.payouts.book_withdrawal(BRIAN, kes(500), "update:1")
+    assert await world.wallet(BRIAN) == 700
+
+
+@pytest.mark.parametrize("typed_before", [True, False])
+async def test_a_shop_opened_with_another_number_does_not_empty_the_wallet_at_once(
+    world: World, typed_before: bool
+) -> None:
+    await world.give(BRIAN, kes(700))
+    if typed_before:
+        await world.people.set_phone(BRIAN, "254799000999", is_contact=False)
+    await world.people.register_seller(BRIAN, "Another shop", "254799000999")
+    opened = world.clock.now()
+    booked = await world.payouts.book_withdrawal(BRIAN, kes(500), "update:1")
+    assert booked.not_before == opened + timedelta(hours=24)
+    if not typed_before:
+        told = await world.notice(BRIAN, "payout_number_changed")
+        assert (told["old"], told["new"]) == ("0722***222", "0799***999")
+
+
+async def test_a_sellers_own_number_waits_for_nothing(world: World) -> None:
+    await world.give(JANE, kes(700))
+    booked = await world.payouts.book_withdrawal(JANE, kes(500), "update:1")
+    assert booked.not_before is None
+    assert "payout_number_changed" not in await world.told(JANE)
 
 
 async def test_ten_withdrawals_at_once_take_no_more_than_there_is(world: World) -> None:

@@ -12,18 +12,8 @@ from escrow.domain.model import AttemptState
 from escrow.domain.money import Currency
 from escrow.services.choice_tokens import Action
 from escrow.services.ports import Answer, Verdict
-from tests.world import (
-    BRIAN,
-    CANCELLED,
-    JANE,
-    OTIENO,
-    PHONES,
-    UNREACHABLE,
-    World,
-    checkout_id,
-    kes,
-    usd,
-)
+from tests.rail import CANCELLED, UNREACHABLE, checkout_id
+from tests.world import BRIAN, JANE, OTIENO, PHONES, World, kes, usd
 
 BUSY = Answer(Verdict.DECLINED, "500.003.02", "mpesa_busy", retry=True)
 

@@ -108,6 +108,23 @@ async def test_a_sellers_money_goes_to_the_payout_number(world: World) -> None:
     assert await world.wallets.destination(99) is None
 
 
+async def test_what_is_shown_before_is_where_the_money_goes(world: World) -> None:
+    await world.person(OPEN, "Wanjiru", "254712000444", is_contact=True)
+    await world.people.set_phone(JANE, "254799000999", is_contact=True)
+    await world.people.change_payout_phone(JANE, "254712000555")
+    for who, number in ((BRIAN, "0722***222"), (JANE, "0712***555"), (OPEN, "0712***444")):
+        if who == JANE:  # nobody buys from himself
+            sold = await world.deal(500, buyer=BRIAN)
+            await world.pay(sold, 525)
+            await world.escrows.receive(sold.id, BRIAN, "test:receive")
+        else:
+            await world.give(who, kes(500))
+        shown = await world.wallets.preview(who)
+        booked = await world.payouts.book_withdrawal(who, shown.amount, f"update:{who}")
+        assert (shown.to, booked.to, booked.amount) == (number, number, shown.amount)
+        assert (await world.wallets.view(who))["to"] == number
+
+
 async def test_automatic_payouts_are_turned_off_and_on(world: World) -> None:
     assert await world.wallets.auto_payout(BRIAN, on=False) is False
     assert (await world.wallets.view(BRIAN))["auto_payout"] is False

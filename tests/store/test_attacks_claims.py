@@ -6,22 +6,9 @@ Each attack is refused by name, and succeeds once its guard is gone: so no guard
 import asyncpg
 import pytest
 
-from tests.store import books
-from tests.store.books import (
-    APP,
-    BUYER,
-    HELD,
-    LATER,
-    NOW,
-    OWNER,
-    STRANGER,
-    Attack,
-    Step,
-    attack,
-    bad,
-    insert,
-    posted,
-)
+from tests.store import attacks
+from tests.store.attacks import Attack, attack, bad
+from tests.store.books import APP, BUYER, HELD, LATER, NOW, OWNER, STRANGER, Step, insert, posted
 
 BOTH = (OWNER, APP)
 GUARD = "payment_claims.claim_guard"
@@ -198,13 +185,13 @@ CLAIMS: tuple[Attack, ...] = (
 ATTACKS = CLAIMS
 
 
-@pytest.mark.parametrize(("tried", "role"), books.each(ATTACKS))
+@pytest.mark.parametrize(("tried", "role"), attacks.each(ATTACKS))
 async def test_refused(attacked: asyncpg.Connection, tried: Attack, role: str) -> None:
-    refusal = await books.try_attack(attacked, tried, role)
+    refusal = await attacks.try_attack(attacked, tried, role)
     assert refusal is not None, tried.promise
-    assert books.name_of(refusal) == tried.refused_by
+    assert attacks.name_of(refusal) == tried.refused_by
 
 
-@pytest.mark.parametrize("tried", books.guarded(ATTACKS))
+@pytest.mark.parametrize("tried", attacks.guarded(ATTACKS))
 async def test_its_guard_alone_refuses_it(attacked: asyncpg.Connection, tried: Attack) -> None:
-    assert await books.try_attack(attacked, tried, OWNER, without_guard=True) is None
+    assert await attacks.try_attack(attacked, tried, OWNER, without_guard=True) is None

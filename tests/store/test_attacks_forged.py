@@ -11,8 +11,9 @@ import asyncpg
 import pytest
 
 from escrow.store import embedded
-from tests.store import books
-from tests.store.books import APP, HELD, NOW, SELLER, STRANGER, Attack, Step, attack, change, post
+from tests.store import attacks, books
+from tests.store.attacks import Attack, attack
+from tests.store.books import APP, HELD, NOW, SELLER, STRANGER, Step, change, post
 
 TIMELINE_GUARD = "escrow_timeline.timeline_guard"
 NO_RIGHT = "sqlstate:42501"
@@ -22,6 +23,7 @@ CALLED = {
     "escrow_money_check(text)",
     "ledger_post(jsonb)",
     "ledger_lock_wallet(text,text)",
+    "payout_check(bigint)",  # reads, and refuses
 }
 
 
@@ -96,24 +98,24 @@ ATTACKS: tuple[Attack, ...] = (
 )
 
 
-@pytest.mark.parametrize(("tried", "role"), books.each(ATTACKS))
+@pytest.mark.parametrize(("tried", "role"), attacks.each(ATTACKS))
 async def test_is_refused(attacked: asyncpg.Connection, tried: Attack, role: str) -> None:
-    refusal = await books.try_attack(attacked, tried, role)
+    refusal = await attacks.try_attack(attacked, tried, role)
     assert refusal is not None, "PostgreSQL let it pass"
-    assert books.name_of(refusal) == tried.refused_by
+    assert attacks.name_of(refusal) == tried.refused_by
 
 
-@pytest.mark.parametrize("tried", books.guarded(ATTACKS))
+@pytest.mark.parametrize("tried", attacks.guarded(ATTACKS))
 async def test_no_guard_is_idle(attacked: asyncpg.Connection, tried: Attack) -> None:
-    refusal = await books.try_attack(attacked, tried, tried.roles[-1], without_guard=True)
-    assert refusal is None, f"refused by {books.name_of(refusal)} as well"
+    refusal = await attacks.try_attack(attacked, tried, tried.roles[-1], without_guard=True)
+    assert refusal is None, f"refused by {attacks.name_of(refusal)} as well"
 
 
 async def test_the_flow_still_writes_the_timeline_for_the_program(
     attacked: asyncpg.Connection,
 ) -> None:
     lawful = attack("", books.move(HELD, "ship", "SHIPPED", f"seller:{SELLER}"), by="", guard="")
-    assert await books.try_attack(attacked, lawful, APP) is None
+    assert await attacks.try_attack(attacked, lawful, APP) is None
 
 
 async def test_nobody_puts_things_of_his_own_into_a_migrated_database(

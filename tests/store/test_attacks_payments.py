@@ -11,7 +11,8 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from tests.store import books
+from tests.store import attacks, books
+from tests.store.attacks import Attack, attack, bad
 from tests.store.books import (
     APP,
     BUYER,
@@ -28,9 +29,6 @@ from tests.store.books import (
     PHONE,
     STRANGER,
     UNDERPAID,
-    Attack,
-    attack,
-    bad,
     booked,
     insert,
     post,
@@ -157,7 +155,7 @@ ATTEMPTS: tuple[Attack, ...] = (
         "payment_attempts",
         "payment_attempts_kept",
         deleted=("receipts_attempt_id_fkey",),
-        emptied=("receipts.receipts_kept",),
+        emptied=("receipts.receipts_kept", "payment_claims.payment_claims_kept"),
     ),
 )
 
@@ -330,6 +328,7 @@ RECEIPTS: tuple[Attack, ...] = (
         "receipts",
         "receipts_kept",
         deleted=("status_queries_receipt_id_fkey",),
+        emptied=("payment_claims.payment_claims_kept",),
     ),
     bad("status_queries", "status_queries_token_check", token="short"),
     bad("status_queries", "status_queries_token_key", token="4" * 32),
@@ -395,6 +394,7 @@ CHOICES: tuple[Attack, ...] = (
         emptied=(
             "payment_attempts.payment_attempts_kept",
             "receipts.receipts_kept",
+            "payment_claims.payment_claims_kept",
         ),
     ),
     bad("reservations", "reservations_check", until=NOW),
@@ -594,17 +594,17 @@ PAYOUTS = tuple(
 ATTACKS = (*ATTEMPTS, *RECEIPTS, *CHOICES, *PAYOUTS)
 
 
-@pytest.mark.parametrize(("tried", "role"), books.each(ATTACKS))
+@pytest.mark.parametrize(("tried", "role"), attacks.each(ATTACKS))
 async def test_is_refused(attacked: asyncpg.Connection, tried: Attack, role: str) -> None:
-    refusal = await books.try_attack(attacked, tried, role)
+    refusal = await attacks.try_attack(attacked, tried, role)
     assert refusal is not None, "PostgreSQL let it pass"
-    assert books.name_of(refusal) == tried.refused_by
+    assert attacks.name_of(refusal) == tried.refused_by
 
 
-@pytest.mark.parametrize("tried", books.guarded(ATTACKS))
+@pytest.mark.parametrize("tried", attacks.guarded(ATTACKS))
 async def test_no_guard_is_idle(attacked: asyncpg.Connection, tried: Attack) -> None:
-    refusal = await books.try_attack(attacked, tried, tried.roles[-1], without_guard=True)
-    assert refusal is None, f"refused by {books.name_of(refusal)} as well"
+    refusal = await attacks.try_attack(attacked, tried, tried.roles[-1], without_guard=True)
+    assert refusal is None, f"refused by {attacks.name_of(refusal)} as well"
 
 
 LAWFUL = {
@@ -687,5 +687,5 @@ LAWFUL = {
 
 @pytest.mark.parametrize("promise", LAWFUL)
 async def test_what_is_lawful_passes(attacked: asyncpg.Connection, promise: str) -> None:
-    lawful = books.Attack(promise, LAWFUL[promise], "", guard="")
-    assert await books.try_attack(attacked, lawful, APP) is None
+    lawful = attacks.Attack(promise, LAWFUL[promise], "", guard="")
+    assert await attacks.try_attack(attacked, lawful, APP) is None

@@ -7,21 +7,9 @@ stop of a refused API user.
 import asyncpg
 import pytest
 
-from tests.store import books
-from tests.store.books import (
-    ADMIN,
-    APP,
-    NOW,
-    OWNER,
-    PRICE,
-    SELLER,
-    STRANGER,
-    Attack,
-    attack,
-    bad,
-    insert,
-    post,
-)
+from tests.store import attacks
+from tests.store.attacks import Attack, attack, bad
+from tests.store.books import ADMIN, APP, NOW, OWNER, PRICE, SELLER, STRANGER, insert, post
 
 BOTH = (OWNER, APP)
 ROW, ATTEMPT, ACCOUNT = (
@@ -60,6 +48,21 @@ ATTACKS: tuple[Attack, ...] = (
         post("attack", ("payable", "2", -1), ("wallet", str(SELLER), 1)),
         by="payout_money_matches",
         guard=ACCOUNT,
+        roles=BOTH,
+    ),
+    attack(
+        "a named receipt is somebody's word, and asked about",
+        "UPDATE payouts SET named_reference = 'SGX0000001' WHERE id = 2",
+        by="payout_named_whole",
+        guard="payout_named_whole",
+        roles=BOTH,
+    ),
+    attack(
+        "one answer is about one named receipt",
+        "UPDATE payouts SET named_reference = 'SGX0000001', named_by = 1, named_token = 't'"
+        " WHERE id IN (1, 2)",
+        by="payout_named_token_once",
+        guard="payout_named_token_once",
         roles=BOTH,
     ),
     attack(
@@ -190,14 +193,14 @@ ATTACKS: tuple[Attack, ...] = (
 )
 
 
-@pytest.mark.parametrize(("tried", "role"), books.each(ATTACKS))
+@pytest.mark.parametrize(("tried", "role"), attacks.each(ATTACKS))
 async def test_is_refused(attacked: asyncpg.Connection, tried: Attack, role: str) -> None:
-    refusal = await books.try_attack(attacked, tried, role)
+    refusal = await attacks.try_attack(attacked, tried, role)
     assert refusal is not None, "PostgreSQL let it pass"
-    assert books.name_of(refusal) == tried.refused_by
+    assert attacks.name_of(refusal) == tried.refused_by
 
 
-@pytest.mark.parametrize("tried", books.guarded(ATTACKS))
+@pytest.mark.parametrize("tried", attacks.guarded(ATTACKS))
 async def test_no_guard_is_idle(attacked: asyncpg.Connection, tried: Attack) -> None:
-    refusal = await books.try_attack(attacked, tried, tried.roles[-1], without_guard=True)
-    assert refusal is None, f"refused by {books.name_of(refusal)} as well"
+    refusal = await attacks.try_attack(attacked, tried, tried.roles[-1], without_guard=True)
+    assert refusal is None, f"refused by {attacks.name_of(refusal)} as well"

@@ -9,7 +9,8 @@ Each attack is refused by name, and succeeds once its guard is gone: so no guard
 import asyncpg
 import pytest
 
-from tests.store import books
+from tests.store import attacks
+from tests.store.attacks import Attack, attack, bad
 from tests.store.books import (
     APP,
     BUYER,
@@ -20,9 +21,6 @@ from tests.store.books import (
     NOW,
     OWNER,
     SELLER,
-    Attack,
-    attack,
-    bad,
     change,
     insert,
 )
@@ -209,9 +207,10 @@ KEPT: tuple[Attack, ...] = (
     ),
     attack(
         "disputes are not emptied",
-        "TRUNCATE escrow_disputes",
+        "TRUNCATE escrow_disputes CASCADE",
         by="escrow_disputes_append_only",
         guard="escrow_disputes.escrow_disputes_kept",
+        behind=("deal_records.deal_records_append_only", "fingerprints.fingerprints_append_only"),
     ),
     attack(
         "a rating is not deleted",
@@ -305,14 +304,14 @@ OPINIONS: tuple[Attack, ...] = (
 ATTACKS = (*PEOPLE, *TIMELINE, *KEPT, *OPINIONS)
 
 
-@pytest.mark.parametrize(("tried", "role"), books.each(ATTACKS))
+@pytest.mark.parametrize(("tried", "role"), attacks.each(ATTACKS))
 async def test_is_refused(attacked: asyncpg.Connection, tried: Attack, role: str) -> None:
-    refusal = await books.try_attack(attacked, tried, role)
+    refusal = await attacks.try_attack(attacked, tried, role)
     assert refusal is not None, "PostgreSQL let it pass"
-    assert books.name_of(refusal) == tried.refused_by
+    assert attacks.name_of(refusal) == tried.refused_by
 
 
-@pytest.mark.parametrize("tried", books.guarded(ATTACKS))
+@pytest.mark.parametrize("tried", attacks.guarded(ATTACKS))
 async def test_no_guard_is_idle(attacked: asyncpg.Connection, tried: Attack) -> None:
-    refusal = await books.try_attack(attacked, tried, tried.roles[-1], without_guard=True)
-    assert refusal is None, f"refused by {books.name_of(refusal)} as well"
+    refusal = await attacks.try_attack(attacked, tried, tried.roles[-1], without_guard=True)
+    assert refusal is None, f"refused by {attacks.name_of(refusal)} as well"

@@ -9,7 +9,8 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from tests.store import books
+from tests.store import attacks
+from tests.store.attacks import Attack, attack
 from tests.store.books import (
     APP,
     CANCELLED,
@@ -20,8 +21,6 @@ from tests.store.books import (
     REFUNDED,
     SELLER,
     STRANGER,
-    Attack,
-    attack,
     insert,
 )
 
@@ -81,14 +80,14 @@ ATTACKS = (
 )
 
 
-@pytest.mark.parametrize(("tried", "role"), books.each(ATTACKS))
+@pytest.mark.parametrize(("tried", "role"), attacks.each(ATTACKS))
 async def test_is_refused(attacked: asyncpg.Connection, tried: Attack, role: str) -> None:
-    refusal = await books.try_attack(attacked, tried, role)
+    refusal = await attacks.try_attack(attacked, tried, role)
     assert refusal is not None, "PostgreSQL let it pass"
-    assert books.name_of(refusal) == tried.refused_by
+    assert attacks.name_of(refusal) == tried.refused_by
 
 
-@pytest.mark.parametrize("tried", books.guarded(ATTACKS))
+@pytest.mark.parametrize("tried", attacks.guarded(ATTACKS))
 async def test_no_guard_is_idle(attacked: asyncpg.Connection, tried: Attack) -> None:
-    refusal = await books.try_attack(attacked, tried, tried.roles[-1], without_guard=True)
-    assert refusal is None, f"refused by {books.name_of(refusal)} as well"
+    refusal = await attacks.try_attack(attacked, tried, tried.roles[-1], without_guard=True)
+    assert refusal is None, f"refused by {attacks.name_of(refusal)} as well"

@@ -8,20 +8,9 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
-from tests.store import books
-from tests.store.books import (
-    APP,
-    BUYER,
-    DISPUTED,
-    HELD,
-    NOW,
-    OWNER,
-    STRANGER,
-    Attack,
-    Step,
-    attack,
-    insert,
-)
+from tests.store import attacks, books
+from tests.store.attacks import Attack, attack
+from tests.store.books import APP, BUYER, DISPUTED, HELD, NOW, OWNER, STRANGER, Step, insert
 
 BOTH = (OWNER, APP)
 RECORD: Final[dict[str, Any]] = {
@@ -210,14 +199,14 @@ QUESTIONS: tuple[Attack, ...] = (
 ATTACKS = RECORDS + FINGERPRINTS + QUESTIONS
 
 
-@pytest.mark.parametrize(("tried", "role"), books.each(ATTACKS))
+@pytest.mark.parametrize(("tried", "role"), attacks.each(ATTACKS))
 async def test_is_refused(attacked: asyncpg.Connection, tried: Attack, role: str) -> None:
-    refusal = await books.try_attack(attacked, tried, role)
+    refusal = await attacks.try_attack(attacked, tried, role)
     assert refusal is not None, "PostgreSQL let it pass"
-    assert books.name_of(refusal) == tried.refused_by
+    assert attacks.name_of(refusal) == tried.refused_by
 
 
-@pytest.mark.parametrize("tried", books.guarded(ATTACKS))
+@pytest.mark.parametrize("tried", attacks.guarded(ATTACKS))
 async def test_no_guard_is_idle(attacked: asyncpg.Connection, tried: Attack) -> None:
-    refusal = await books.try_attack(attacked, tried, tried.roles[-1], without_guard=True)
-    assert refusal is None, f"refused by {books.name_of(refusal)} as well"
+    refusal = await attacks.try_attack(attacked, tried, tried.roles[-1], without_guard=True)
+    assert refusal is None, f"refused by {attacks.name_of(refusal)} as well"

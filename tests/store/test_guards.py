@@ -2,6 +2,7 @@
 role may do exactly what is listed here.
 """
 
+import dataclasses
 import re
 
 import asyncpg
@@ -9,6 +10,7 @@ import pytest
 
 from escrow.store import database, migrate
 from tests.store import (
+    attacks,
     books,
     test_attacks_claims,
     test_attacks_deals,
@@ -19,10 +21,11 @@ from tests.store import (
     test_attacks_payments,
     test_attacks_payouts,
     test_attacks_people,
+    test_attacks_ratings,
     test_attacks_records,
     test_attacks_role,
 )
-from tests.store.books import APP
+from tests.store.books import APP, BUYER, HELD, STRANGER
 
 ATTACKS = (
     *test_attacks_ledger.ATTACKS,
@@ -35,6 +38,7 @@ ATTACKS = (
     *test_attacks_forged.ATTACKS,
     *test_attacks_role.ATTACKS,
     *test_attacks_records.ATTACKS,
+    *test_attacks_ratings.ATTACKS,
     *test_attacks_claims.ATTACKS,
 )
 
@@ -50,18 +54,32 @@ SELECT tgrelid::regclass || '.' || tgname FROM pg_trigger WHERE NOT tgisinternal
 """
 
 NOT_GOOD_ALONE = {
-    "payouts", "payout_attempts",  # only with their journal and each other
     "settlements",  # only with the event that ends the deal
-    "escrow_disputes",  # only with the event that opens it
     "flow_edges",  # filled by its migration, then closed
     "instance",  # holds its one row already
+}
+
+# What has to happen in the same transaction, for a row that is not good alone.
+TOGETHER = {
+    "payouts": (
+        books.insert("payouts", id=900, telegram_id=STRANGER),
+        books.booked_payout(900, STRANGER),
+    ),
+    "payout_attempts": (
+        books.insert("payout_attempts"),
+        "UPDATE payouts SET state = 'SENDING' WHERE id = 2",
+    ),
+    "escrow_disputes": (
+        books.insert("escrow_disputes"),
+        books.move(HELD, "dispute", "DISPUTED", f"buyer:{BUYER}"),
+    ),
 }
 
 # Columns that may be empty; every other one may not.
 MAY_BE_EMPTY = {
     "people": "username phone unreachable_at",
     "escrow_sellers": "verified_at verified_by suspended_at suspended_by suspension_reason"
-    " average_rating success_rate dispute_rate",
+    " average_rating success_rate dispute_rate payout_phone_since",
     "seller_history": "",
     "escrow_transactions": "buyer_telegram_id held_price_minor held_fee_minor pay_by ship_by"
     " release_at frozen_from tracking joined_at funded_at shipped_at delivered_at disputed_at"
@@ -72,7 +90,11 @@ MAY_BE_EMPTY = {
     "seller_ratings": "replaced_at",
     "fraud_flags": "escrow_id reviewed_at reviewed_by review_notes",
     "flow_edges": "",
-    "offers": "buyer_percent seller_minor buyer_minor fee_minor hours closed_at closed_as closed_by",
+    "offers": "buyer_percent seller_minor buyer_minor fee_minor hours closed_at closed_as"
+    " closed_by",
+    "deal_records": "dispute_id file_id file_unique_id file_size",
+    "fingerprints": "sha256",
+    "help_requests": "escrow_id answered_at answered_by",
     "ledger_accounts": "",
     "ledger_journals": "escrow_id",
     "ledger_entries": "balance_after account_seq",
@@ -87,7 +109,8 @@ MAY_BE_EMPTY = {
     "underpayment_choices": "used_at used_action voided_at",
     "reservations": "",
     "reservation_counts": "",
-    "payouts": "escrow_id leg provider_reference finalized_at not_before next_look_at closed_by",
+    "payouts": "escrow_id leg provider_reference finalized_at not_before next_look_at closed_by"
+    " named_reference named_by named_token",
     "payout_stops": "lifted_at lifted_by",
     "payout_attempts": "conversation_id result_code closed_at",
     "provider_tokens": "token expires_at lease_until",
@@ -114,6 +137,9 @@ RIGHTS = {
     "fraud_flags": ALL,
     "flow_edges": READ,
     "offers": KEEP,
+    "deal_records": ADD,
+    "fingerprints": ADD,
+    "help_requests": KEEP,
     "ledger_accounts": READ,
     "ledger_journals": READ,
     "ledger_entries": READ,
@@ -157,12 +183,32 @@ async def test_every_guard_has_an_attack_that_it_alone_refuses(
     assert named - there == set(), "attacks on guards that are not there"
 
 
+async def test_every_refusal_that_a_migration_words_itself_is_met_by_an_attack() -> None:
+    raised = {
+        name
+        for _, path in migrate.files()
+        for name in re.findall(r"CONSTRAINT = '([a-z_]+)'", path.read_text(encoding="utf-8"))
+    }
+    assert raised - {attack.refused_by for attack in ATTACKS} == set()
+
+
+@pytest.mark.parametrize(
+    ("tried", "role"), attacks.each([attack for attack in ATTACKS if attack.behind])
+)
+async def test_what_one_guard_refuses_is_refused_with_all_of_them_in_place(
+    attacked: asyncpg.Connection, tried: attacks.Attack, role: str
+) -> None:
+    """Many attacks are made with other guards taken away; the database has them all."""
+    whole = dataclasses.replace(tried, behind=())
+    assert await attacks.try_attack(attacked, whole, role) is not None, "PostgreSQL let it pass"
+
+
 @pytest.mark.parametrize("table", sorted(books.GOOD.keys() - NOT_GOOD_ALONE))
 async def test_the_row_that_attacks_are_made_from_is_good(
     attacked: asyncpg.Connection, table: str
 ) -> None:
-    good = books.attack(table, books.insert(table), by="")
-    assert await books.try_attack(attacked, good, books.OWNER) is None
+    good = attacks.attack(table, *TOGETHER.get(table, (books.insert(table),)), by="")
+    assert await attacks.try_attack(attacked, good, books.OWNER) is None
 
 
 async def test_only_listed_columns_may_be_empty(attacked: asyncpg.Connection) -> None:

@@ -46,7 +46,7 @@ def catalogue(language: str) -> Mapping[str, str]:
         return {}
     found = {}
     for entry in entries:
-        if not entry.id or not entry.string:
+        if not entry.id or not entry.string or entry.string == entry.id:
             continue
         template, text = str(entry.id), str(entry.string)
         wrong = fault(template, text)

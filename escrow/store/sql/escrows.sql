@@ -164,6 +164,12 @@ SELECT event, from_status, to_status, actor, at, data FROM escrow_timeline
 SELECT EXISTS (SELECT FROM escrow_timeline
                 WHERE escrow_id = $1 AND event = $2 AND data ->> 'cause' = $3)
 
+-- ended_by --
+-- How a cause divided what was held; no row when it did not.
+SELECT data FROM escrow_timeline
+ WHERE escrow_id = $1 AND event = $2 AND data ->> 'cause' = $3
+   AND data ? 'seller_minor'
+
 -- tolerated_shortages --
 -- How many of a buyer's deals were funded short within the tolerance since a time.
 SELECT count(*) FROM escrow_transactions e

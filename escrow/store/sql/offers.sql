@@ -5,6 +5,10 @@ INSERT INTO offers (cause, escrow_id, kind, version, offered_by, buyer_percent, 
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 RETURNING id
 
+-- made_since --
+-- How many offers that side made on the deal since then.
+SELECT count(*) FROM offers WHERE escrow_id = $1 AND offered_by = $2 AND created_at > $3
+
 -- by_id --
 SELECT o.*, e.currency FROM offers o JOIN escrow_transactions e ON e.id = o.escrow_id
  WHERE o.id = $1

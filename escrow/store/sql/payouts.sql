@@ -1,11 +1,15 @@
 -- settled_facts --
 -- For each leg of a settlement, by its place in the list: whether his money goes by itself, and
--- where it may go. `funding_phone` only where one prompt paid the whole deal.
+-- where it may go. `funding_phone` only where one prompt alone funded the deal: what came out of a
+-- wallet goes back to its owner, and a prompt that came late bought nothing.
 SELECT l.n, p.auto_payout, p.phone, p.phone_is_contact, s.payout_phone, s.payout_phone_since,
-       coalesce(s.status = 'SUSPENDED', false) AS suspended,
+       s.created_at AS shop_since, coalesce(s.status = 'SUSPENDED', false) AS suspended,
        (SELECT min(a.phone) FROM receipts r LEFT JOIN payment_attempts a ON a.id = r.attempt_id
          WHERE r.escrow_id = l.escrow_id AND r.state = 'CREDITED'
-        HAVING count(*) = 1 AND min(r.channel) = 'stk' AND min(a.telegram_id) = l.telegram_id)
+        HAVING count(*) = 1 AND min(r.channel) = 'stk' AND min(a.telegram_id) = l.telegram_id
+           AND min(a.wallet_part_minor) = 0 AND min(r.outcome ->> 'outcome') = 'funded'
+           AND NOT EXISTS (SELECT FROM ledger_journals j
+                            WHERE j.escrow_id = l.escrow_id AND j.kind = 'wallet_payment'))
            AS funding_phone
   FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS l (escrow_id, telegram_id, n)
   JOIN people p ON p.telegram_id = l.telegram_id
@@ -15,7 +19,7 @@ SELECT l.n, p.auto_payout, p.phone, p.phone_is_contact, s.payout_phone, s.payout
 -- person_facts --
 -- Where a person's own money may go.
 SELECT p.phone, p.phone_is_contact, s.payout_phone, s.payout_phone_since,
-       coalesce(s.status = 'SUSPENDED', false) AS suspended
+       s.created_at AS shop_since, coalesce(s.status = 'SUSPENDED', false) AS suspended
   FROM people p LEFT JOIN escrow_sellers s ON s.telegram_id = p.telegram_id
  WHERE p.telegram_id = $1
 
@@ -41,14 +45,88 @@ SELECT * FROM payouts WHERE id = $1
 SELECT * FROM payouts WHERE id = $1 FOR UPDATE
 
 -- claim_ready --
--- Locks payouts that are due, oldest first; those that somebody else is taking are left to him.
+-- Locks payouts that are due, oldest first; those that somebody else is taking are left to him, and
+-- those of large deals (from $3 on) until M-Pesa said once more that their money came in.
 SELECT p.* FROM payouts p
  WHERE p.state = 'READY' AND (p.not_before IS NULL OR p.not_before <= $1)
    AND (p.leg = 'buyer' OR NOT EXISTS (
             SELECT FROM escrow_sellers s
              WHERE s.telegram_id = p.telegram_id AND s.status = 'SUSPENDED'))
+   AND ($3::bigint IS NULL OR p.leg IS DISTINCT FROM 'seller' OR NOT EXISTS (
+            SELECT FROM escrow_transactions e JOIN receipts r ON r.escrow_id = e.id
+             WHERE e.id = p.escrow_id AND e.currency = 'KES' AND e.price_minor >= $3
+               AND r.state = 'CREDITED' AND r.provider = 'mpesa' AND r.reference IS NOT NULL
+               AND NOT EXISTS (SELECT FROM status_queries q
+                                WHERE q.receipt_id = r.id AND q.asked_at >= p.created_at
+                                  AND q.answer = 'completed')))
  ORDER BY p.not_before NULLS FIRST, p.id LIMIT $2
    FOR UPDATE OF p SKIP LOCKED
+
+-- claim_questions --
+-- Locks payouts of large deals (from $2 on) that are due: receipts of theirs that M-Pesa has to be
+-- asked about, and was not asked since $3.
+SELECT r.id, r.reference
+  FROM payouts p JOIN escrow_transactions e ON e.id = p.escrow_id
+  JOIN receipts r ON r.escrow_id = e.id
+ WHERE p.state = 'READY' AND p.leg = 'seller' AND (p.not_before IS NULL OR p.not_before <= $1)
+   AND e.currency = 'KES' AND e.price_minor >= $2
+   AND r.state = 'CREDITED' AND r.provider = 'mpesa' AND r.reference IS NOT NULL
+   AND NOT EXISTS (SELECT FROM status_queries q
+                    WHERE q.receipt_id = r.id AND q.asked_at >= p.created_at
+                      AND (q.asked_at > $3 OR q.answer IN ('completed', 'denied')))
+ ORDER BY p.id, r.id LIMIT $4
+   FOR UPDATE OF p SKIP LOCKED
+
+-- hold_doubtful --
+-- Large deals (from $1 on) whose money M-Pesa took back, or says nothing about since $2.
+UPDATE payouts p
+   SET state = 'MANUAL', note = CASE WHEN d.denied THEN 'funding_reversed'
+                                     ELSE 'funding_unknown' END
+  FROM (SELECT w.id, bool_or(q.answer = 'denied') IS TRUE AS denied
+          FROM payouts w JOIN escrow_transactions e ON e.id = w.escrow_id
+          JOIN receipts r ON r.escrow_id = e.id
+          JOIN status_queries q ON q.receipt_id = r.id AND q.asked_at >= w.created_at
+         WHERE w.state = 'READY' AND w.leg = 'seller'
+           AND e.currency = 'KES' AND e.price_minor >= $1 AND r.state = 'CREDITED'
+           AND NOT EXISTS (SELECT FROM status_queries a
+                            WHERE a.receipt_id = r.id AND a.asked_at >= w.created_at
+                              AND a.answer = 'completed')
+         GROUP BY w.id
+        HAVING bool_or(q.answer = 'denied') OR min(q.asked_at) <= $2) AS d
+ WHERE p.id = d.id AND p.state = 'READY'
+RETURNING p.*
+
+-- name_receipt --
+-- An admin says that it was paid, under that receipt: M-Pesa is asked.
+UPDATE payouts SET named_reference = $2, named_by = $3, named_token = $4, note = 'checking',
+       looks = 1, next_look_at = $5
+ WHERE id = $1
+RETURNING *
+
+-- by_named_token --
+SELECT * FROM payouts WHERE named_token = $1 FOR UPDATE
+
+-- by_reference --
+SELECT * FROM payouts WHERE provider_reference = $1
+
+-- word_unproved --
+-- Nobody can say: it waits for an admin's second word.
+UPDATE payouts SET note = 'no_word', next_look_at = NULL WHERE id = $1
+RETURNING *
+
+-- forget_word --
+-- The receipt that was named is not this payment's.
+UPDATE payouts SET note = 'not_confirmed', next_look_at = NULL, named_reference = NULL,
+       named_by = NULL, named_token = NULL
+ WHERE id = $1
+RETURNING *
+
+-- claim_words --
+-- Locks payouts whose receipt was asked about without an answer.
+SELECT * FROM payouts
+ WHERE state = 'MANUAL' AND note = 'checking' AND next_look_at <= $1
+ ORDER BY next_look_at LIMIT $2
+   FOR UPDATE SKIP LOCKED
 
 -- start_attempts --
 -- The intent of each request, before a byte of it is sent.

@@ -1,0 +1,112 @@
+"""Tests mirror the tree: every module has a test file of its name, or it says where its tests
+stand; every test file has its module, or says what it is about.
+"""
+
+from pathlib import Path
+
+from tests.house import OURS, PROGRAM, ROOT, SANDBOX, Module
+
+TESTED_ELSEWHERE = {
+    # wiring: what it does shows only when the whole program runs
+    "main.py": "tests/e2e/test_process.py",
+    "escrow/program.py": "tests/e2e/test_process.py",
+    "escrow/bootstrap.py": "tests/e2e/test_process.py",
+    "escrow/metrics.py": "tests/web/test_health.py",
+    "escrow/web/server.py": "tests/web/test_webhooks.py",
+    # parts of one thing that is tested as that thing
+    "escrow/bot/talk_texts.py": "tests/bot/test_talk.py",
+    "escrow/bot/payout_texts.py": "tests/bot/test_payouts.py",
+    "escrow/domain/payouts.py": "tests/services/test_payout_booking.py",
+    "escrow/store/embedded_home.py": "tests/store/test_embedded.py",
+    "escrow/services/postings.py": "tests/test_escrow_fund_manager.py",
+    "escrow/services/booking.py": "tests/test_escrow_fund_manager.py",
+    "escrow/services/dividing.py": "tests/services/test_rulings.py",
+    "escrow/services/matching.py": "tests/faults/test_prompt_and_paybill.py",
+    "escrow/services/sweeps.py": "tests/services/test_endings.py",
+    "escrow/services/work.py": "tests/services/test_escrow_service.py",
+    "escrow/services/trace.py": "tests/services/test_fund_manager.py",
+    "escrow/bot/limiter.py": "tests/bot/test_messenger.py",
+    "escrow/bot/desk.py": "tests/bot/test_common.py",
+    "escrow/bot/asking.py": "tests/bot/test_buyer.py",
+    "escrow/bot/divisions.py": "tests/bot/test_settling.py",
+    # words: every text of every module, in both languages
+    "escrow/bot/admin_notices.py": "tests/bot/test_texts.py",
+    "escrow/bot/admin_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/deal_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/deal_steps.py": "tests/bot/test_texts.py",
+    "escrow/bot/shipping_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/labels.py": "tests/bot/test_texts.py",
+    "escrow/bot/dispute_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/settle_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/ruling_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/locales/__main__.py": "tests/bot/test_locales.py",
+    "escrow/bot/paid_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/rating_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/selling_texts.py": "tests/bot/test_texts.py",
+    "escrow/bot/selling_keyboards.py": "tests/bot/test_newdeal.py",
+    "escrow/bot/wallet_texts.py": "tests/bot/test_texts.py",
+    # no logic: Protocols, and records
+    "escrow/services/ports.py": "tests/world.py",
+    "escrow/bot/context.py": "tests/bot/conftest.py",
+}
+"""Modules without a test file of their name, and where their tests stand."""
+
+OF_THEIR_OWN = {
+    "tests/test_escrow_fund_manager.py": "the seed's own name for its payment scenarios",
+    "tests/test_house.py": "the rules of the source",
+    "tests/test_house_twins.py": "this file",
+    "tests/services/test_lifecycle_triples.py": "the flow, through every service",
+    "tests/store/test_attacks_claims.py": "the migrations, attacked",
+    "tests/bot/test_locales.py": "the catalogues and the command that renews them",
+    "tests/store/test_attacks_deals.py": "the migrations, attacked",
+    "tests/store/test_attacks_edges.py": "the migrations, attacked",
+    "tests/store/test_attacks_forged.py": "the migrations, attacked",
+    "tests/store/test_attacks_ledger.py": "the migrations, attacked",
+    "tests/store/test_attacks_life.py": "the migrations, attacked",
+    "tests/store/test_attacks_payments.py": "the migrations, attacked",
+    "tests/store/test_attacks_payouts.py": "the migrations, attacked",
+    "tests/store/test_attacks_records.py": "the migrations, attacked",
+    "tests/store/test_attacks_people.py": "the migrations, attacked",
+    "tests/store/test_attacks_ratings.py": "the migrations, attacked",
+    "tests/store/test_attacks_role.py": "the migrations, attacked",
+    "tests/store/test_flow_table.py": "the migrations, beside the flow",
+    "tests/store/test_guards.py": "the migrations, guard by guard",
+    "tests/store/test_views.py": "the migrations, as outside checks read them",
+}
+"""Test files without a module of their name, and what they are about."""
+
+SEEDS = {"tests/test_payment_integration.py"}
+"""The seed's other name; it may come or go."""
+
+
+def _twin(module: Module) -> list[Path]:
+    """Where a module's own tests stand."""
+    parts = module.path.relative_to(ROOT).parts
+    name = f"test_{module.path.name}"
+    if len(parts) == 1:
+        return sorted((ROOT / "tests").rglob(name))
+    return sorted((ROOT / "tests").joinpath(*parts[1:-1]).glob(name))
+
+
+def test_every_module_has_a_test_file_of_its_name() -> None:
+    missing = {
+        str(module.path.relative_to(ROOT))
+        for module in PROGRAM
+        if module.path.name != "__init__.py" and not _twin(module)
+    }
+    assert missing - TESTED_ELSEWHERE.keys() == set()
+    for name, elsewhere in TESTED_ELSEWHERE.items():
+        assert (ROOT / elsewhere).is_file(), f"{name} is not tested in {elsewhere}"
+
+
+def test_every_test_file_has_its_module_or_says_what_it_is_about() -> None:
+    twins = {path for module in OURS for path in _twin(module)}
+    twins |= {ROOT / "tests" / "sandbox" / f"test_{m.path.name}" for m in SANDBOX}
+    twins.add(ROOT / "tests" / "test_benchmarks.py")
+    loose = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if path not in twins and path.relative_to(ROOT).parts[1] not in ("e2e", "faults", "issues")
+    } - SEEDS
+    assert loose - OF_THEIR_OWN.keys() == set()
+    assert OF_THEIR_OWN.keys() <= loose, "has its module by now, or is gone"
