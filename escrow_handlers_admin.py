@@ -63,8 +63,10 @@ async def verify_seller(update: Update, context: Context) -> None:
 
 
 async def _verify(update: Update, context: Context, number: int) -> None:
-    seller, changed = await desk.office(context).people.verify_seller(number, desk.user(update).id)
-    text = admin_texts.verified(seller, desk.page(context), changed=changed)
+    office = desk.office(context)
+    seller, changed = await office.people.verify_seller(number, desk.user(update).id)
+    held = [one.id for one in await office.payouts.of_person(seller.telegram_id) if one.held]
+    text = admin_texts.verified(seller, desk.page(context), changed=changed, held=held)
     await desk.answer(update, context, text)
 
 

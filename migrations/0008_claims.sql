@@ -19,6 +19,7 @@ CREATE TABLE payment_claims (
     currency      text NOT NULL DEFAULT 'KES' CHECK (currency = 'KES'),
     -- what his message says, and what M-Pesa says; only the second one is believed by itself
     claimed_minor bigint CHECK (claimed_minor > 0),
+    said_at       timestamptz,
     amount_minor  bigint CHECK (amount_minor > 0),
     payer_shown   text NOT NULL DEFAULT '',
     happened_at   timestamptz,
@@ -45,10 +46,10 @@ CREATE FUNCTION claim_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
         IF (NEW.id, NEW.cause, NEW.token, NEW.telegram_id, NEW.escrow_id, NEW.reference,
-            NEW.claimed_minor, NEW.created_at)
+            NEW.claimed_minor, NEW.said_at, NEW.created_at)
            IS DISTINCT FROM
            (OLD.id, OLD.cause, OLD.token, OLD.telegram_id, OLD.escrow_id, OLD.reference,
-            OLD.claimed_minor, OLD.created_at)
+            OLD.claimed_minor, OLD.said_at, OLD.created_at)
            OR (OLD.amount_minor IS NOT NULL
                AND (NEW.amount_minor, NEW.payer_shown, NEW.happened_at)
                    IS DISTINCT FROM (OLD.amount_minor, OLD.payer_shown, OLD.happened_at))

@@ -40,6 +40,7 @@ def suspense(v: Values, page: Page) -> Markup:
         "other_amount": say("it is another amount than was asked for"),
         "other_currency": say("it is another currency than the deal's"),
         "deal_closed": say("the deal can't take it, and its payer is not known"),
+        "own_deal": say("it was paid with the seller's own number"),
     }.get(str(v["why"]), say("reason: {why}", why=v["why"]))
     return card(
         page,
@@ -47,7 +48,7 @@ def suspense(v: Values, page: Page) -> Markup:
         _receipt(v),
         say("Typed: {typed}", typed=v["typed"]) if v.get("typed") else None,
         _deal(v),
-        say("It is booked and safe. Assigning it comes with the next version."),
+        say("It is booked and safe. The payer can claim it: /paid with his receipt."),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from markupsafe import Markup
@@ -18,10 +19,21 @@ def not_admin() -> Markup:
     return say("This is for admins of Amana only.")
 
 
-def verified(seller: Seller, page: Page, *, changed: bool) -> Markup:
+def verified(seller: Seller, page: Page, *, changed: bool, held: Sequence[int] = ()) -> Markup:
+    """`held`: payouts that became a person's task while he was suspended; they stay one."""
     if not changed:
         return say("{shop} was verified before. Nothing changed.", shop=seller.shop_name)
-    return card(page, say("<b>{shop} is verified</b> and was told so.", shop=seller.shop_name))
+    numbers = Plain(", ".join(map(str, held)))
+    return card(
+        page,
+        say("<b>{shop} is verified</b> and was told so.", shop=seller.shop_name),
+        say(
+            "Held while he was suspended, and now to be paid by hand: payouts {numbers}. /payouts",
+            numbers=numbers,
+        )
+        if held
+        else None,
+    )
 
 
 def receipt_decided(receipt: StoredReceipt, page: Page) -> Markup:

@@ -28,13 +28,21 @@ from telegram.ext import (
 )
 from telegram.request import HTTPXRequest
 
-from escrow.bot import buyer, common, desk, keyboards, refusals, texts
+from escrow.bot import asking, buyer, common, desk, keyboards, refusals, texts
 from escrow.bot.buttons import Verb, is_choice, unpack
 from escrow.bot.commands import USER_BUTTONS
 from escrow.bot.context import Command, Handler, Office
 from escrow.bot.desk import Desk
 from escrow.bot.limiter import Limiter
-from escrow.domain.errors import CannotDo, DatabaseDown, NotFound, OutcomeUnknown, TimedOut
+from escrow.domain.errors import (
+    CannotDo,
+    DatabaseDown,
+    IllegalMove,
+    NotAllowed,
+    NotFound,
+    OutcomeUnknown,
+    TimedOut,
+)
 
 _LOG: Final = logging.getLogger(__name__)
 READ_SECONDS: Final = 20.0
@@ -49,6 +57,8 @@ _FILES: Final = filters.UpdateType.MESSAGE & (
 )
 _SPENT: Final = frozenset({"receipt_decided", "claim_decided", "draft_gone"})
 """After these nothing on the pressed message works any more."""
+_ASK_ON: Final = frozenset({"payout_may_be_out", "receipt_used", "receipt_came_in"})
+"""After these another answer to the same question can be right."""
 
 
 def build(
@@ -178,6 +188,14 @@ async def _refuse(update: Update, context: Desk, error: CannotDo) -> None:
     await _say(update, context, text, keyboards.for_refusal(error.reason, values))
     if error.reason in _SPENT:
         await desk.strip_buttons(update, context)
+    if context.step is not None and _is_over(error):
+        await asking.end(update, context, context.step)
+
+
+def _is_over(error: CannotDo) -> bool:
+    """Whether no answer to the open question can be right any more: it outlived its deal."""
+    final = isinstance(error, IllegalMove | NotFound | NotAllowed)
+    return final and error.reason not in _ASK_ON
 
 
 async def _say(

@@ -67,6 +67,7 @@ class Verb(StrEnum):
     REFUSE = "refuse"  # sellers: refuse a proposal
     AGAIN = "again"  # the same deal again
     SHARE_DEAL = "share_deal"  # the link of a deal again
+    PHOTO = "photo"  # what is sold, as its seller shows it
     NEW = "new"  # open a deal, guided
     STEP = "step"  # a choice in a guided dialogue
     STEP_BACK = "step_back"  # one step back
@@ -138,6 +139,7 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.REFUSE: (True, False),
     Verb.AGAIN: (True, False),
     Verb.SHARE_DEAL: (True, False),
+    Verb.PHOTO: (True, False),
     Verb.NEW: (False, False),
     Verb.STEP: (False, True),
     Verb.STEP_BACK: (False, False),

@@ -92,6 +92,7 @@ USER_BUTTONS: Final[Mapping[Verb, Handler]] = {
     Verb.PROPOSE: newdeal.propose,
     Verb.AGAIN: newdeal.again,
     Verb.SHARE_DEAL: newdeal.share,
+    Verb.PHOTO: deals.photo_pressed,
     Verb.SHOP: shop.pressed,
     Verb.PAYOUT_PHONE: seller.payout_number,
     Verb.ACCEPT: seller.accept,

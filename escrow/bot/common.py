@@ -156,18 +156,17 @@ async def typed(update: Update, context: Desk) -> None:
     """
     assert update.message is not None  # noqa: S101 filters let nothing else through
     text = update.message.text or ""
-    step = await desk.office(context).people.conversation(desk.user(update).id)
+    step = await asking.open_step(update, context)
     if await talk.replied(update, context, text):
         return
-    naming = step is not None and step[0] in _FREE
+    naming = step is not None and _takes(step[0], text)
     if not naming and looks_like_message(text):
         await paid.pasted(update, context, text)
     elif not naming and means_code(text):
         await deals.show(update, context, text)
     elif step is not None and step[0] in _STEPS:
+        context.step = step[0]
         await _STEPS[step[0]](update, context, text, step[1])
-    elif step is not None and _under_way(step, update):
-        await _number_known(update, context, read_phone(text), step[1], is_contact=False)
     elif looks_like_phone(text):
         await _new_number(update, context, read_phone(text))
     elif looks_like_wrong_phone(text):
@@ -178,14 +177,20 @@ async def typed(update: Update, context: Desk) -> None:
         )
 
 
+def _takes(step: str, text: str) -> bool:
+    """Whether a code or a receipt in these words is part of the answer to that question."""
+    return step in _FREE and not (step == shipping.PROOF and shipping.means_no_proof(text))
+
+
 async def media(update: Update, context: Desk) -> None:
     """A file: a reply to one of our messages, the answer to an open question, or neither."""
     sent = read_media(update.message)
     assert sent is not None  # noqa: S101 filters let nothing else through
-    step = await desk.office(context).people.conversation(desk.user(update).id)
+    step = await asking.open_step(update, context)
     if await talk.replied(update, context, sent):
         return
     if step is not None and step[0] in _MEDIA_STEPS:
+        context.step = step[0]
         await _MEDIA_STEPS[step[0]](update, context, sent, step[1])
     else:
         await talk.stray(update, context)
@@ -259,8 +264,8 @@ async def contact(update: Update, context: Desk) -> None:
     if shared.user_id != desk.user(update).id:
         raise InvalidInput("foreign_contact")
     msisdn = read_phone(shared.phone_number)
-    step = await desk.office(context).people.conversation(desk.user(update).id)
-    if step is not None and (step[0] == asking.PHONE or _under_way(step, update)):
+    step = await asking.open_step(update, context)
+    if step is not None and step[0] == asking.PHONE:
         await _number_known(update, context, msisdn, step[1], is_contact=True)
     else:
         await _save(update, context, msisdn, is_contact=True)
@@ -272,19 +277,10 @@ async def _number_known(
     """What the number was asked for goes on by itself, and names it. One that gets a seller's money
     does not change what he pays with. A repeat after a crash finds what is under way.
     """
-    people, me = desk.office(context).people, desk.user(update).id
-    await people.set_conversation(me, asking.KNOWN, {**said, "by": update.update_id})
+    await asking.end(update, context, asking.PHONE)
     if said["then"] not in _FOR_MONEY or desk.person(context).phone is None:
         await _keep(update, context, msisdn, is_contact=is_contact)
     await _THEN[said["then"]](update, context, msisdn, said)
-    step = await people.conversation(me)
-    if step is not None and step[0] == asking.KNOWN:
-        await people.set_conversation(me, None)
-
-
-def _under_way(step: tuple[str, Mapping[str, Any]], update: Update) -> bool:
-    """Whether this very update has brought the number before."""
-    return step[0] == asking.KNOWN and step[1].get("by") == update.update_id
 
 
 async def _new_number(update: Update, context: Desk, msisdn: str) -> None:

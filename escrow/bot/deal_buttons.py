@@ -166,7 +166,7 @@ def _finished(view: DealView) -> Rows:
     again = [button(words("Same again"), Verb.AGAIN, deal)]
     if view.escrow.held_price is None:
         return [again, [_help(deal)]]
-    stars = [star_row(deal)] if view.role == "buyer" else []
+    stars = [star_row(deal)] if view.role == "buyer" and view.may_rate else []
     return [*stars, again, _talk(view), [_help(deal)]]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from escrow.bot.deal_buttons import is_proposal
-from escrow.bot.page import Page, clock_time, deadline, lines, retold, said, say, when
+from escrow.bot.page import Page, Plain, clock_time, deadline, lines, retold, said, say, when
 from escrow.domain.flow import Status
 from escrow.domain.model import Dispute, SellerStatus
 from escrow.domain.money import Currency
@@ -165,6 +165,8 @@ def _frozen(view: DealView, page: Page) -> Markup:
 def _completed(view: DealView, page: Page) -> Markup:
     if view.role == "seller":
         return say("It is done. /wallet shows your money.")
+    if view.stars is not None:
+        return say("It is done. You gave {stars}.", stars=Plain("★" * view.stars))
     return say("It is done. How was it?")
 
 

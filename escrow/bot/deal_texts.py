@@ -178,6 +178,15 @@ def _before_paying(escrow: Escrow, amount: Money, page: Page) -> Markup:
     )
 
 
+def photo_of(escrow: Escrow) -> Markup:
+    """Below the photo that the seller put to his deal."""
+    return say(
+        "The seller's photo of {description}, deal {code}",
+        description=escrow.description,
+        code=code(escrow.id),
+    )
+
+
 def prompt_over() -> Markup:
     """In place of "enter your PIN" once a request is paid or over; what came of it is a message of
     its own.

@@ -11,6 +11,7 @@ from escrow.bot import deal_texts, desk, keyboards
 from escrow.bot.buttons import Verb
 from escrow.bot.desk import Desk
 from escrow.bot.fitting import ASKS_FIRST, fitting
+from escrow.bot.talk_texts import file_missing
 from escrow.domain.errors import NotFound
 
 Do = Callable[[Update, Desk, str], Awaitable[None]]
@@ -91,6 +92,15 @@ def pressed(do: Do) -> Callable[[Update, Desk], Awaitable[None]]:
     return handler
 
 
+async def _photo(update: Update, context: Desk, typed: str) -> None:
+    """[See the photo]: what is sold, as its seller shows it."""
+    view = await desk.office(context).escrows.deal(typed, desk.user(update).id)
+    text = deal_texts.photo_of(view.escrow)
+    await desk.show(update, context, text, view.photo, None, file_missing())
+    desk.done(update, context, for_good=False)
+
+
+photo_pressed: Final = pressed(_photo)
 show_pressed: Final = pressed(show)
 cancel_pressed: Final = pressed(_cancel)
 decline_pressed: Final = pressed(_decline)

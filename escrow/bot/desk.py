@@ -50,11 +50,12 @@ _Base = CallbackContext[ExtBot[int], dict[Any, Any], dict[Any, Any], dict[Any, A
 
 class Desk(_Base):
     """One update's context. `person` wrote it; `progress` is a message of ours that shows how
-    the work goes, and that the outcome replaces.
+    the work goes, and that the outcome replaces; `step` is the open question it answers.
     """
 
     person: Person | None = None
     progress: MaybeInaccessibleMessage | None = None
+    step: str | None = None
     handled: object = None
 
     @classmethod
@@ -79,7 +80,7 @@ class Desk(_Base):
         before, spoken = _CURRENT.get(), language()
         made = super().from_error(update, error, application, job, coroutine)
         if before is not None and before.handled is update:
-            made.person, made.progress = before.person, before.progress
+            made.person, made.progress, made.step = before.person, before.progress, before.step
             speak(spoken)
         return made
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from telegram import Update
 
-from escrow.bot import desk, dispute_texts
+from escrow.bot import asking, desk, dispute_texts
 from escrow.bot.buttons import Verb
 from escrow.bot.deals import with_code
 from escrow.bot.desk import Desk
@@ -83,14 +83,7 @@ async def _open(update: Update, context: Desk, typed: str, reason: str) -> None:
     """What comes next is told to both by notices."""
     office, me = desk.office(context), desk.user(update).id
     await office.escrows.dispute(typed, me, reason, desk.cause(update))
-    await _end_step(update, context)
-
-
-async def _end_step(update: Update, context: Desk) -> None:
-    people, me = desk.office(context).people, desk.user(update).id
-    step = await people.conversation(me)
-    if step is not None and step[0] == DISPUTE_WORDS:
-        await people.set_conversation(me, None)
+    await asking.end(update, context, DISPUTE_WORDS)
 
 
 async def withdraw(update: Update, context: Desk) -> None:

@@ -71,10 +71,7 @@ def languages() -> InlineKeyboardMarkup:
 
 
 def _languages(*codes: str) -> list[InlineKeyboardButton]:
-    return [
-        _button(NAMES[code], Verb.LANGUAGE, number=LANGUAGES.index(code) + 1)
-        for code in codes
-    ]
+    return [_button(NAMES[code], Verb.LANGUAGE, number=LANGUAGES.index(code) + 1) for code in codes]
 
 
 # -- deals -------------------------------------------------------------------------------------
@@ -88,6 +85,8 @@ def deal(view: DealView, choice: Mapping[Action, str] | None = None) -> InlineKe
     if choice is not None and paying is not None:
         return paying
     rows = [*(paying.inline_keyboard if paying else ()), *deal_buttons.rows(view)]
+    if view.photo is not None:
+        rows.append([_button(labels.photo(), Verb.PHOTO, view.escrow.id)])
     return InlineKeyboardMarkup(rows) if rows else None
 
 

@@ -125,3 +125,7 @@ def credit() -> str:
 
 def not_ours() -> str:
     return words("Not ours")
+
+
+def photo() -> str:
+    return words("See the photo")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from markupsafe import Markup
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from escrow.bot.buttons import Button, Verb, pack
-from escrow.bot.page import Page, Plain, card, code, lines, say, words
+from escrow.bot.page import Page, Plain, card, code, lines, moment, say, when, words
 from escrow.domain.claims import Claim, ClaimState
 
 Values = Mapping[str, Any]
@@ -102,8 +103,9 @@ def claim_card(v: Values, page: Page) -> Markup:
         "payer_unknown": lambda: say("M-Pesa does not show who paid."),
         "other_deal": lambda: say("It was paid under another deal's code."),
         "maybe_prompt": lambda: say(
-            "It may be the money of a prompt that was counted without its number. Credit it only "
-            "if he paid twice."
+            "<b>It may be the money of a prompt without a receipt number: {deals}.</b> Compare "
+            "time and payer. If the prompt is his, nothing is counted twice.",
+            deals=Plain(v.get("deals") or "–"),
         ),
         "old": lambda: say("The payment is old: it may have been for something else."),
         "nobody_to_ask": lambda: say("M-Pesa can't be asked: there are no initiator keys."),
@@ -114,6 +116,7 @@ def claim_card(v: Values, page: Page) -> Markup:
         ),
     }
     why = known.get(str(v["why"]), lambda: say("Reason: {why}", why=str(v["why"])))
+    said_at = moment(v.get("said_at"))
     return card(
         page,
         say("<b>Is this payment his? {amount}</b>", amount=Plain(v["amount"])),
@@ -122,13 +125,21 @@ def claim_card(v: Values, page: Page) -> Markup:
         say("Claimed by Telegram id {person}", person=v["person"]),
         say("Payer: {payer}", payer=str(v["payer"])) if v.get("payer") else None,
         why(),
-        None
-        if v.get("proved")
-        else say(
+        None if v.get("proved") else _unproved(said_at, page),
+        say("Look it up in the M-Pesa portal first. Nothing is booked until somebody decides."),
+    )
+
+
+def _unproved(said_at: datetime | None, page: Page) -> Markup:
+    if said_at is None:
+        return say(
             "<b>The amount is only what he says.</b> Credit it only if M-Pesa's portal shows "
             "exactly this amount, paid to us."
-        ),
-        say("Look it up in the M-Pesa portal first. Nothing is booked until somebody decides."),
+        )
+    return say(
+        "<b>Amount and time ({time}) are only what he says.</b> Credit it only if M-Pesa's portal "
+        "shows exactly this amount and time, paid to us.",
+        time=when(page, said_at),
     )
 
 
@@ -163,6 +174,13 @@ def decided(claim: Claim, page: Page) -> Markup:
     if claim.state is ClaimState.CREDITED:
         return say(
             "Receipt {reference} is credited to {person}.",
+            reference=Plain(claim.reference),
+            person=claim.telegram_id,
+        )
+    if claim.why == "counted":
+        return say(
+            "Receipt {reference} is the number of a prompt of {person} that was counted before. "
+            "Nothing more is booked, and that is what I told.",
             reference=Plain(claim.reference),
             person=claim.telegram_id,
         )
@@ -214,7 +232,22 @@ def claim_no_amount(v: Values, page: Page) -> Markup:
 
 
 def maybe_prompt(v: Values, page: Page) -> Markup:
-    return say("A person has to look at this payment first.")
+    return lines(
+        say(
+            "<b>Not credited: {reference} may be counted already.</b>",
+            reference=Plain(v["reference"]),
+        ),
+        say(
+            "Prompts of this amount whose receipt number is not known: {deals}. Look up in the "
+            "M-Pesa portal who paid {reference} and when.",
+            deals=Plain(v["deals"]),
+            reference=Plain(v["reference"]),
+        ),
+        say(
+            "If it is the money of such a prompt, press [Not ours]: that counts by itself. Else "
+            "press it too, and let him send the whole M-Pesa message: its time tells them apart."
+        ),
+    )
 
 
 def other_deal(v: Values, page: Page) -> Markup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -68,6 +69,8 @@ def payout_failed(v: Values, page: Page) -> Markup:
     }.get(str(v["why"]), say("M-Pesa could not send it."))
     if v.get("words"):
         why = say("An admin says: {words}", words=str(v["words"]))
+    if str(v["why"]) == "number_changed":
+        return _taken_back(v, page)
     return card(
         page,
         say(
@@ -76,6 +79,20 @@ def payout_failed(v: Values, page: Page) -> Markup:
             to=Plain(v["to"]),
         ),
         why,
+        _deal(v),
+        say("To send it again: /withdraw"),
+    )
+
+
+def _taken_back(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say(
+            "<b>{amount} is not sent to {to}. It is in your wallet.</b>",
+            amount=Plain(v["amount"]),
+            to=Plain(v["to"]),
+        ),
+        say("Your payout number was changed before it left."),
         _deal(v),
         say("To send it again: /withdraw"),
     )
@@ -100,7 +117,7 @@ def payout_waits(v: Values, page: Page) -> Markup:
 def _why(v: Values) -> Markup:
     return {
         "no_keys": say("No keys for payouts are set: payouts are made by hand."),
-        "suspended": say("The seller is suspended: it waits for your decision."),
+        "suspended": say("Its seller was suspended: it waits for an admin."),
         "unknown": say("M-Pesa does not say whether it was paid."),
         "not_completed": say("M-Pesa was asked and says it was not completed."),
         "reversed": say("M-Pesa was asked and says it was reversed."),
@@ -120,11 +137,37 @@ def _why(v: Values) -> Markup:
     }.get(str(v["why"]), say("Reason: {why}", why=str(v["why"])))
 
 
-def _number(v: Values) -> Markup:
+def _number(v: Values) -> Markup | None:
+    if not v.get("number"):
+        return None
     return say("Number <code>{number}</code>", number=Plain(v["number"]))
 
 
+def _own(v: Values, page: Page) -> Markup:
+    """For an admin who is a side: he decides nothing about it."""
+    task = {"amount": Plain(v["amount"]), "payout": v["payout"]}
+    alone = v["own"] == "none"
+    return card(
+        page,
+        say("<b>{amount} waits for an admin, but not for you (payout {payout}).</b>", **task),
+        _deal(v),
+        _why(v),
+        say(
+            "It is yours, or of a deal of yours, and there is no other admin. It stays where it is "
+            "until the operator names one more (ADMIN_CHAT_ID)."
+        )
+        if alone
+        else say("It is yours, or of a deal of yours: another admin decides it."),
+    )
+
+
+def _resting(until: datetime, page: Page) -> Markup:
+    return say("The number is new: not before {when}.", when=when(page, until))
+
+
 def payout_manual(v: Values, page: Page) -> Markup:
+    if v.get("own"):
+        return _own(v, page)
     since = moment(v.get("not_before"))
     return card(
         page,
@@ -136,9 +179,7 @@ def payout_manual(v: Values, page: Page) -> Markup:
         _number(v),
         _deal(v),
         _why(v),
-        say("The number was changed: not before {when}.", when=when(page, since))
-        if since
-        else None,
+        _resting(since, page) if since else None,
         say("Do not pay it before you know that the buyer's money is here.")
         if str(v["why"]).startswith("funding_")
         else None,
@@ -147,6 +188,8 @@ def payout_manual(v: Values, page: Page) -> Markup:
 
 
 def payout_unknown(v: Values, page: Page) -> Markup:
+    if v.get("own"):
+        return _own(v, page)
     return card(
         page,
         say(
@@ -297,6 +340,8 @@ def keyboard(kind: str, values: Values) -> InlineKeyboardMarkup | None:
     """What an admin can answer to a payout that waits for him."""
     if kind not in ("payout_manual", "payout_unknown", "payout_word_wrong", "payout_word_silent"):
         return None
+    if values.get("own"):
+        return None
     number = int(values["payout"])
     if kind == "payout_word_silent":
         return InlineKeyboardMarkup(
@@ -399,26 +444,34 @@ def listed(found: Sequence[Payout], stopped: str | None, page: Page) -> Markup:
 
 
 def _line(one: Payout, page: Page) -> Markup:
+    why = _why({"why": one.note}) if one.note else Markup("")
+    if _stoppable(one) and one.not_before is not None:
+        why = _resting(one.not_before, page)
     return say(
         "• {payout}: {amount}, {state}, since {when}. {why}",
         payout=one.id,
         amount=one.amount,
         state=Plain(one.state),
         when=when(page, one.created_at),
-        why=_why({"why": one.note}) if one.note else Markup(""),
+        why=why,
     )
 
 
+def _stoppable(one: Payout) -> bool:
+    """It rests because its number is new, and an admin may stop it."""
+    return one.state is PayoutState.READY and one.not_before is not None and not one.note
+
+
 def tasks(found: Sequence[Payout]) -> InlineKeyboardMarkup | None:
-    """One row for each of the first that wait for a person."""
-    rows = [
-        [
-            _button(words("{number}: paid", number=one.id), Verb.PAYOUT_PAID, one.id),
-            _button(words("{number}: not", number=one.id), Verb.PAYOUT_FAILED, one.id),
-        ]
-        for one in found[:_SHOWN]
-        if one.state is PayoutState.MANUAL
-    ]
+    """One row for each of the first that wait for a person, or rest."""
+    rows = []
+    for one in found[:_SHOWN]:
+        stop = _button(words("{number}: not", number=one.id), Verb.PAYOUT_FAILED, one.id)
+        if one.state is PayoutState.MANUAL:
+            paid = words("{number}: paid", number=one.id)
+            rows.append([_button(paid, Verb.PAYOUT_PAID, one.id), stop])
+        elif _stoppable(one):
+            rows.append([stop])
     return InlineKeyboardMarkup(rows) if rows else None
 
 
@@ -449,6 +502,26 @@ def not_a_receipt(v: Values, page: Page) -> Markup:
     return say("That is no receipt number: it has ten letters and digits, like SG632NMUAB.")
 
 
+def payout_own(v: Values, page: Page) -> Markup:
+    return say(
+        "Payout {payout} is yours, or of a deal of yours: another admin decides it. "
+        "Nothing changed.",
+        payout=v["payout"],
+    )
+
+
+def payout_rests(v: Values, page: Page) -> Markup:
+    return say(
+        "Payout {payout} goes to a number that is new: not before {when}. Nothing changed.",
+        payout=v["payout"],
+        when=when(page, v["until"]),
+    )
+
+
+def receipt_came_in(v: Values, page: Page) -> Markup:
+    return say("That is the receipt of a payment that came in. Nothing changed.")
+
+
 def receipt_used(v: Values, page: Page) -> Markup:
     return say("That receipt belongs to another payout. Nothing changed.")
 
@@ -464,6 +537,9 @@ REFUSALS: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
         payout_not_yours,
         payout_may_be_out,
         not_a_receipt,
+        payout_own,
+        payout_rests,
+        receipt_came_in,
         receipt_used,
         withdraw_large,
     )

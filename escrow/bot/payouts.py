@@ -48,9 +48,10 @@ async def sure_pressed(update: Update, context: Desk) -> None:
 
 async def _ask(update: Update, context: Desk, step: str) -> None:
     office, me = desk.office(context), desk.user(update).id
-    payout = await office.payouts.task(desk.button(update).number)
+    receipt = step == asking.PAYOUT_RECEIPT
+    payout = await office.payouts.task(desk.button(update).number, me, to_stop=not receipt)
     await office.people.set_conversation(me, step, {"payout": payout.id})
-    if step == asking.PAYOUT_RECEIPT:
+    if receipt:
         text = payout_texts.ask_receipt(payout)
     else:
         may_be_out = await office.payouts.may_be_out(payout.id)
@@ -62,7 +63,7 @@ async def receipt_typed(update: Update, context: Desk, text: str, said: Mapping[
     """The receipt of a payment that an admin made."""
     office, me = _admin(update, context)
     done = await office.payouts.mark_paid(int(said["payout"]), me, text)
-    await office.people.set_conversation(me, None)
+    await asking.end(update, context, asking.PAYOUT_RECEIPT)
     await desk.answer(update, context, payout_texts.closed(done))
 
 
@@ -73,7 +74,7 @@ async def reason_typed(update: Update, context: Desk, text: str, said: Mapping[s
     done = await office.payouts.mark_failed(
         int(said["payout"]), me, _NOT_SENT.sub("", text, count=1), not_sent=stated is not None
     )
-    await office.people.set_conversation(me, None)
+    await asking.end(update, context, asking.PAYOUT_REASON)
     await desk.answer(update, context, payout_texts.closed(done))
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from telegram import Update
 
-from escrow.bot import deal_texts, desk, keyboards, rating_texts, selling_keyboards
+from escrow.bot import asking, deal_texts, desk, keyboards, rating_texts, selling_keyboards
 from escrow.bot.desk import Desk
 from escrow.bot.typed import read_rating
 from escrow.domain.errors import NotFound
@@ -58,7 +58,7 @@ async def add_words(update: Update, context: Desk) -> None:
 async def _words(update: Update, context: Desk, text: str, said: Mapping[str, Any]) -> None:
     office, me = desk.office(context), desk.user(update).id
     rated = await office.ratings.add_words(said["deal"], me, text)
-    await office.people.set_conversation(me, None)
+    await asking.end(update, context, WORDS)
     await desk.answer(update, context, rating_texts.thanks(rated, desk.page(context)))
 
 

@@ -124,8 +124,12 @@ def shop(seller: Seller) -> InlineKeyboardMarkup:
     rows = [[_button(words("My page"), Verb.SHOP, number=seller.id)]]
     if seller.status is not SellerStatus.SUSPENDED:
         rows.insert(0, [_button(words("Open a deal"), Verb.NEW)])
-    rows.append([_button(words("Change payout number"), Verb.PAYOUT_PHONE)])
+    rows.append([_change_number()])
     return InlineKeyboardMarkup(rows)
+
+
+def _change_number() -> InlineKeyboardButton:
+    return _button(words("Change payout number"), Verb.PAYOUT_PHONE)
 
 
 def selling() -> InlineKeyboardMarkup:
@@ -195,6 +199,8 @@ def for_notice(kind: str, values: Mapping[str, Any]) -> InlineKeyboardMarkup | N
                 [_button(labels.pay_paybill(), Verb.PAYBILL, deal)],
             ]
         )
+    if kind == "payout_number_changed":
+        return InlineKeyboardMarkup([[_change_number()]])
     if kind == "seller_verified":
         codes = (values.get("codes") or [])[:_SHARED]
         rows = [
@@ -205,5 +211,7 @@ def for_notice(kind: str, values: Mapping[str, Any]) -> InlineKeyboardMarkup | N
     return None
 
 
-NOTICES: Final = frozenset({"proposal", "proposal_accepted", "seller_verified"})
+NOTICES: Final = frozenset(
+    {"proposal", "proposal_accepted", "seller_verified", "payout_number_changed"}
+)
 """The notices that have buttons here."""

@@ -304,7 +304,7 @@ def seller_restored(v: Values, page: Page) -> Markup:
     return card(
         page,
         say("<b>{shop} is open again.</b>", shop=v["shop"]),
-        say("The suspension is lifted: you can open deals, and open ones can be paid."),
+        say("The suspension is lifted: you can open deals, and those you agreed to can be paid."),
     )
 
 
@@ -317,7 +317,11 @@ def payout_number_changed(v: Values, page: Page) -> Markup:
             old=Plain(v["old"]),
         ),
         say("Payouts wait for 24 hours, to keep your money safe."),
-        say("If that wasn't you, write to our people at once: /help"),
+        say(
+            "If that wasn't you, name your own number again with the button below: what is on its "
+            "way to {new} then comes back to your wallet. And write to our people: /help",
+            new=Plain(v["new"]),
+        ),
     )
 
 

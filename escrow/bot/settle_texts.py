@@ -178,7 +178,9 @@ def extend_offered(v: Values, page: Page) -> Markup:
         page,
         say("<b>{hours} hours more?</b>", hours=v["hours"]),
         about(v),
-        _offerer(v),
+        say("The seller asks for more time.")
+        if v["by"] == "seller"
+        else say("The buyer asks for more time."),
         _new_clock(v, page),
     )
 

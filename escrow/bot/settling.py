@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from telegram import Update
 
-from escrow.bot import desk, settle_texts
+from escrow.bot import asking, desk, settle_texts
 from escrow.bot.buttons import Verb
 from escrow.bot.deals import with_code
 from escrow.bot.desk import Desk
@@ -84,7 +84,7 @@ async def preset(update: Update, context: Desk) -> None:
 async def division_typed(update: Update, context: Desk, text: str, said: Mapping[str, Any]) -> None:
     """The typed division is shown; the step ends when it can be read."""
     await _preview_typed(update, context, said["deal"], text)
-    await desk.office(context).people.set_conversation(desk.user(update).id, None)
+    await asking.end(update, context, SETTLE_OTHER)
 
 
 async def _preview_typed(update: Update, context: Desk, typed: str, said: str) -> None:

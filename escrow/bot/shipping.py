@@ -12,13 +12,14 @@ from typing import Any, Final
 from markupsafe import Markup
 from telegram import InaccessibleMessage, InlineKeyboardMarkup, Update
 
-from escrow.bot import deal_buttons, deal_texts, desk, keyboards, shipping_texts
+from escrow.bot import asking, deal_buttons, deal_texts, desk, keyboards, shipping_texts
 from escrow.bot.buttons import Verb
 from escrow.bot.deals import show, with_code
 from escrow.bot.desk import Desk
 from escrow.bot.fitting import may
 from escrow.bot.typed import read_tracking, split_code
-from escrow.domain import flow
+from escrow.domain import codes, flow
+from escrow.domain.claims import looks_like_message
 from escrow.domain.flow import Actor, Event
 from escrow.domain.model import Media
 from escrow.services.shipping import Received
@@ -58,7 +59,7 @@ async def _ship(update: Update, context: Desk, typed: str, words: str) -> None:
         return
     cause = desk.cause(update)
     escrow = await office.escrows.ship(typed, me, tracking=words, proof=None, cause=cause)
-    await _end_step(update, context)
+    await asking.end(update, context, PROOF)
     await show(update, context, escrow.id)
 
 
@@ -92,15 +93,15 @@ async def _proof(update: Update, context: Desk, given: Media | str, said: Said) 
         await desk.edit(context, InaccessibleMessage(chat, said["asked"]), text, keyboard)
     else:
         await desk.answer(update, context, text, keyboard)
-    await _end_step(update, context)  # last: a repeat after a crash finds the step again
+    await asking.end(update, context, PROOF)
 
 
-async def _end_step(update: Update, context: Desk) -> None:
-    """Ends that question, and no other."""
-    people, me = desk.office(context).people, desk.user(update).id
-    now = await people.conversation(me)
-    if now is not None and now[0] == PROOF:
-        await people.set_conversation(me, None)
+def means_no_proof(text: str) -> bool:
+    """Whether that is meant otherwise than as a tracking number: a whole M-Pesa message, which
+    would show the buyer somebody's name and balance, or a deal's code.
+    """
+    is_message = len(text.split()) > 1 and looks_like_message(text)
+    return is_message or codes.read_code(text) is not None
 
 
 STEPS: Final[dict[str, Callable[[Update, Desk, Any, Said], Awaitable[None]]]] = {PROOF: _proof}
@@ -165,7 +166,7 @@ async def ask_cancel(update: Update, context: Desk, typed: str) -> None:
 
 async def back(update: Update, context: Desk, typed: str) -> None:
     """[Back], [Not yet]: the card again, as the deal stands now; no question is open any more."""
-    await _end_step(update, context)
+    await asking.end(update, context, PROOF)
     office, page = desk.office(context), desk.page(context)
     view = await office.escrows.deal(typed, desk.user(update).id)
     choice = await office.choices.buttons(view.choice_id) if view.choice_id else None

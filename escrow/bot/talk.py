@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from telegram import ForceReply, InaccessibleMessage, Update
 
-from escrow.bot import desk, talk_texts
+from escrow.bot import asking, desk, talk_texts
 from escrow.bot.desk import Desk
 from escrow.domain.model import Media
 from escrow.services.records import Kept
@@ -40,7 +40,7 @@ async def _relay(update: Update, context: Desk, sent: Media | str, said: Said) -
     """One message: then the question is over."""
     office, me = desk.office(context), desk.user(update).id
     done = await office.records.relay(said["deal"], me, sent, desk.cause(update))
-    await _end(update, context, RELAY)
+    await asking.end(update, context, RELAY)
     await desk.answer(
         update,
         context,
@@ -91,19 +91,19 @@ async def _reply_with_evidence(
 ) -> None:
     """A reply to a dispute's message is evidence, and opens the step, so that more may follow."""
     people, me = desk.office(context).people, desk.user(update).id
-    step = await people.conversation(me)
+    step = await asking.open_step(update, context)
     if step is not None and step[0] == EVIDENCE and step[1].get("deal") == said["deal"]:
         said = step[1]
     await _keep(update, context, sent, said)
     if step is None or step[0] == EVIDENCE:
-        now = await people.conversation(me)
+        now = await asking.open_step(update, context)
         if now is None or now[1].get("deal") != said["deal"]:
             await people.set_conversation(me, EVIDENCE, said)
 
 
 async def evidence_done(update: Update, context: Desk) -> None:
     """[Done]"""
-    await _end(update, context, EVIDENCE)
+    await asking.end(update, context, EVIDENCE)
     deal = desk.button(update).deal
     await desk.replace_pressed(update, context, talk_texts.evidence_done(deal))
     desk.done(update, context)
@@ -147,7 +147,7 @@ async def _ask(update: Update, context: Desk, sent: Media | str, said: Said) -> 
         return
     me = desk.user(update).id
     await desk.office(context).help.ask(me, said.get("deal") or None, sent, desk.cause(update))
-    await _end(update, context, HELP)
+    await asking.end(update, context, HELP)
     await desk.answer(update, context, talk_texts.question_sent())
 
 
@@ -196,15 +196,7 @@ async def leave(update: Update, context: Desk) -> None:
     """A command ends the collecting of evidence: what follows it is meant otherwise."""
     text = (update.message.text or "") if update.message is not None else ""
     if text.startswith("/") and not text.lower().startswith("/cancel"):
-        await _end(update, context, EVIDENCE)
-
-
-async def _end(update: Update, context: Desk, step: str) -> None:
-    """Ends that question, and no other."""
-    people, me = desk.office(context).people, desk.user(update).id
-    now = await people.conversation(me)
-    if now is not None and now[0] == step:
-        await people.set_conversation(me, None)
+        await asking.end(update, context, EVIDENCE)
 
 
 STEPS: Final[dict[str, Callable[[Update, Desk, Any, Said], Awaitable[None]]]] = {

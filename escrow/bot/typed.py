@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from escrow.bot.page import clean
+from escrow.bot.phones import looks_like_phone
 from escrow.domain import codes
 from escrow.domain.errors import InvalidInput, LimitReached
 from escrow.domain.money import Currency, Money
@@ -116,9 +117,9 @@ def split_code(words: Sequence[str]) -> tuple[str, str]:
 
 def read_tracking(text: str) -> str:
     """A tracking number with whatever stands around it. What has no digit in it was meant for
-    somebody else.
+    somebody else, and so was a phone number.
     """
-    if not any(char.isdigit() for char in text):
+    if not any(char.isdigit() for char in text) or looks_like_phone(text):
         raise InvalidInput("tracking_number")
     return " ".join(text.split())
 

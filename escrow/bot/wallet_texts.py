@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -64,13 +63,17 @@ def _on_the_way(amount: Money, to: str) -> Markup:
 
 def _entry(row: Values, page: Page) -> Markup:
     amount = Money(row["amount_minor"], Currency.of(row["currency"]))
-    at: datetime = row["happened_at"]
+    at = when(page, row["happened_at"])
+    signed = Plain(f"+{amount}" if amount.minor > 0 else str(amount))
+    what = _what(str(row["kind"]), came=amount.minor > 0)
+    if row["escrow_id"] is None:
+        return say("{when}: {amount} · {what}", when=at, amount=signed, what=what)
     return say(
         "{when}: {amount} · {what} {code}",
-        when=when(page, at),
-        amount=Plain(f"+{amount}" if amount.minor > 0 else str(amount)),
-        what=_what(str(row["kind"]), came=amount.minor > 0),
-        code=code(row["escrow_id"]) if row["escrow_id"] else Markup(""),
+        when=at,
+        amount=signed,
+        what=what,
+        code=code(row["escrow_id"]),
     )
 
 

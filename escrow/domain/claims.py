@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Final
 
@@ -14,6 +14,8 @@ from escrow.domain import codes
 from escrow.domain.money import Currency, Money
 
 _WORD: Final = re.compile(r"(?!ES[0-9]+$)(?=.*[0-9])[A-Z][A-Z0-9]{9}", re.ASCII)
+_LETTERS: Final = re.compile(r"[A-Z]{10}", re.ASCII)
+"""A receipt may be without a digit: believed as one where somebody says that it is one."""
 _FIRST: Final = re.compile(r"[^A-Za-z0-9]*([A-Za-z0-9]{10})(?![A-Za-z0-9])", re.ASCII)
 _AMOUNT: Final = re.compile(
     r"(?:Ksh|KES)\.?\s*([0-9][0-9,]{0,12}(?:\.[0-9]{2})?)", re.ASCII | re.IGNORECASE
@@ -23,6 +25,11 @@ _ACCOUNT: Final = re.compile(
     r"|\b(ES[0-9]{10})\b",
     re.ASCII | re.IGNORECASE,
 )
+_TIME: Final = re.compile(
+    r"\b([0-9]{1,2}/[0-9]{1,2}/[0-9]{2})\s+(?:at|saa)\s+([0-9]{1,2}:[0-9]{2})\s*([AP]M)\b",
+    re.ASCII | re.IGNORECASE,
+)
+_NAIROBI: Final = timezone(timedelta(hours=3))
 _CONFIRMED: Final = ("confirmed", "imethibitishwa")
 _TEXT_MAX: Final = 1000
 
@@ -39,17 +46,19 @@ class ClaimState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What an M-Pesa message names: the receipt, and the amount and deal where it says so."""
+    """What an M-Pesa message names: the receipt, and the amount, deal and time where it says so."""
 
     reference: str
     amount: Money | None = None
     deal: str | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A row of `payment_claims`. `claimed` is what the message said, `amount` and `payer_shown`
-    what M-Pesa said of the receipt; `why` is how it was decided, or why a person has to.
+    """A row of `payment_claims`. `claimed` and `said_at` are what the message said, `amount`,
+    `payer_shown` and `happened_at` what M-Pesa said of the receipt; `why` is how it was decided, or
+    why a person has to.
     """
 
     id: int
@@ -66,6 +75,7 @@ class Claim:
     happened_at: datetime | None
     created_at: datetime
     checks: int
+    said_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -78,13 +88,30 @@ def read_message(text: str) -> Message | None:
     """
     cut = text[:_TEXT_MAX]
     first = _FIRST.match(cut)
-    if first is None or not _WORD.fullmatch(first[1].upper()):
+    if first is None:
+        return None
+    if not (_WORD.fullmatch(first[1].upper()) or _LETTERS.fullmatch(first[1])):
         return None
     rest = cut[first.end() :]
     amount = _AMOUNT.search(rest)
     account = _ACCOUNT.search(rest)
     deal = codes.read_code(account[1] or account[2]) if account else None
-    return Message(first[1].upper(), _shillings(amount[1]) if amount else None, deal)
+    time = _TIME.search(rest)
+    return Message(
+        first[1].upper(),
+        _shillings(amount[1]) if amount else None,
+        deal,
+        _time(" ".join(time.groups())) if time else None,
+    )
+
+
+def _time(words: str) -> datetime | None:
+    """`23/11/26 12:05 PM` on a clock in Nairobi."""
+    try:
+        read = datetime.strptime(words.upper(), "%d/%m/%y %I:%M %p")  # noqa: DTZ007 its zone is next
+    except ValueError:
+        return None
+    return read.replace(tzinfo=_NAIROBI).astimezone(UTC)
 
 
 def _shillings(digits: str) -> Money | None:

@@ -50,6 +50,11 @@ class Payout:
     named_token: str | None = None
 
     @property
+    def held(self) -> bool:
+        """It became a person's task because its seller was suspended."""
+        return self.state is PayoutState.MANUAL and self.note == "suspended"
+
+    @property
     def is_open(self) -> bool:
         return self.state not in (PayoutState.PAID, PayoutState.FAILED)
 

@@ -31,6 +31,7 @@ from escrow.domain.model import (
     Escrow,
     Evidence,
     Notice,
+    PaymentOutcome,
     PaymentResult,
     Person,
     Receipt,
@@ -40,7 +41,7 @@ from escrow.domain.model import (
 from escrow.domain.money import Currency, Money
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.ports import Clock, Rail, StatusResult, Verdict
-from escrow.store import claims, escrows, outbox, people, receipts
+from escrow.store import claims, escrows, outbox, payments, people, receipts
 from escrow.store.database import Connection, Database
 
 _LOG: Final = logging.getLogger(__name__)
@@ -146,6 +147,7 @@ class Claims:
             escrow_id=escrow.id if escrow else None,
             reference=message.reference,
             claimed=claimed,
+            said_at=message.at if message.at is not None and message.at <= now else None,
             now=now,
             next_check_at=now + _BACK_OFF[0],
         )
@@ -187,10 +189,8 @@ class Claims:
 
     @staticmethod
     async def _not_his_own(conn: Connection, escrow: Escrow, telegram_id: int) -> None:
-        seller = await people.seller(conn, escrow.seller_id)
-        person = await people.person(conn, telegram_id)
-        if telegram_id == escrow.seller_telegram_id or (
-            seller is not None and person is not None and person.phone == seller.payout_phone
+        if telegram_id == escrow.seller_telegram_id or await people.owns_number_of(
+            conn, telegram_id, escrow.seller_id
         ):
             raise NotAllowed("own_deal")
 
@@ -334,7 +334,7 @@ class Claims:
             channel=Channel.C2B,
             reference=claim.reference,
             amount=amount,
-            happened_at=claim.happened_at or self._clock.now(),
+            happened_at=claim.happened_at or claim.said_at or self._clock.now(),
             escrow_code=claim.escrow_id,
             payer_shown=claim.payer_shown,
         )
@@ -352,17 +352,22 @@ class Claims:
 
         async def close(conn: Connection, result: PaymentResult) -> None:
             now = self._clock.now()
+            if admin is not None:
+                await self._not_a_party(conn, claim, admin, receipt.escrow_code, result.escrow_id)
+            before = result.outcome is PaymentOutcome.DUPLICATE  # its prompt was counted
             done = await claims.decide(
                 conn,
                 claim.id,
-                ClaimState.CREDITED,
-                str(result.outcome),
+                ClaimState.DENIED if before else ClaimState.CREDITED,
+                "counted" if before else str(result.outcome),
                 now,
                 receipt_id=result.receipt_id,
                 by=admin,
             )
             if done is None:
                 raise EscrowMoved("claim_decided")
+            if before and tell:
+                await outbox.queue(conn, [_notice(done)], now)
             if receipt.escrow_code is not None and admin is not None:
                 await escrows.note(
                     conn,
@@ -374,11 +379,13 @@ class Claims:
                     claim=claim.id,
                 )
 
+        # the time in his message is only as good as the admin's look at the portal
+        at = claim.happened_at or (claim.said_at if admin is not None else None)
         try:
-            await self._funds.credit_claim(
-                receipt, evidence, claim.telegram_id, close, at=claim.happened_at
-            )
+            await self._funds.credit_claim(receipt, evidence, claim.telegram_id, close, at=at)
         except NotAllowed as doubt:
+            if admin is not None:
+                raise
             return await self._to_person(claim, doubt.reason, tell=tell)
         async with self._db.reading() as conn:
             after = await claims.get(conn, claim.id)
@@ -401,6 +408,8 @@ class Claims:
     async def _deny(self, claim: Claim, why: str, *, tell: bool, admin: int | None = None) -> Claim:
         async def work(conn: Connection) -> Claim:
             now = self._clock.now()
+            if admin is not None:
+                await self._not_a_party(conn, claim, admin, claim.escrow_id)
             denied = await claims.decide(conn, claim.id, ClaimState.DENIED, why, now, by=admin)
             if denied is not None and tell:
                 await outbox.queue(conn, [_notice(denied)], now)
@@ -435,8 +444,16 @@ class Claims:
                 "payer": phone.mask_shown(known.payer_shown if known else claim.payer_shown),
                 "why": why,
             }
+            shown = why
+            if known is None or known.state is ReceiptState.IGNORED:
+                deals = await self._prompts_like(conn, claim, known)
+                if deals:
+                    shown, values = "maybe_prompt", {**values, "why": "maybe_prompt"}
+                    values["deals"] = ", ".join(deals[:3])
+            if claim.said_at is not None and claim.happened_at is None:
+                values["said_at"] = claim.said_at.isoformat()
             cards = [
-                Notice(f"claim:{claim.id}:{why}", "claim_card", admin, values, claim.escrow_id)
+                Notice(f"claim:{claim.id}:{shown}", "claim_card", admin, values, claim.escrow_id)
                 for admin in self._admins
             ]
             if tell and claim.state is not ClaimState.PERSON:
@@ -446,28 +463,36 @@ class Claims:
 
         return await self._db.run(work)
 
+    @staticmethod
+    async def _prompts_like(
+        conn: Connection, claim: Claim, known: StoredReceipt | None
+    ) -> list[str]:
+        """The deals of prompts without a number that the claimed payment may be of."""
+        amount = known.amount if known else claim.amount or claim.claimed
+        if amount is None:
+            return []
+        at = claim.happened_at or (known.happened_at if known else claim.said_at)
+        shown = known.payer_shown if known else claim.payer_shown
+        found = await claims.prompts_without_number(conn, amount, at, shown)
+        return sorted({one.escrow_id for one in found})
+
     # -- a person decides --------------------------------------------------------------------------
 
     async def decide(self, claim_id: int, admin: int, *, ours: bool) -> Claim:
-        """An admin's word on a claim: its money is the claimant's, or it is not.
+        """An admin's word on a claim: its money is the claimant's, or it is not. DENIED as
+        `counted` when it is, and a prompt of his was credited with it before.
 
-        `NotAllowed` when he is the claimant or a party of the deal, when the receipt itself still
-        waits, or no amount is known; `EscrowMoved` when it is decided.
+        `NotAllowed` when he is the claimant or a party of a deal it touches, when the receipt
+        itself still waits, when no amount is known, or when it may be another prompt's money
+        (`maybe_prompt`); `EscrowMoved` when it is decided.
         """
         async with self._db.reading() as conn:
             claim = await claims.get(conn, claim_id)
             if claim is None:
                 raise NotFound("no_receipt")
             known = await receipts.find(conn, "mpesa", claim.reference, None)
-            code = claim.escrow_id or (known.escrow_id if known else None)
-            parties = {claim.telegram_id}
-            if code is not None:
-                escrow = await escrows.get(conn, code)
-                parties |= {escrow.seller_telegram_id, escrow.buyer_telegram_id or 0}
         if admin not in self._admins:
             raise NotAllowed
-        if admin in parties:
-            raise NotAllowed("admin_is_party")
         if claim.state is not ClaimState.PERSON:
             raise EscrowMoved("claim_decided")
         if not ours:
@@ -483,13 +508,34 @@ class Claims:
             if suspense and known is not None:
                 receipt = _of_suspense(claim, known)
             after = await self._credit(claim, receipt, Evidence.ADMIN, tell=True, admin=admin)
-        if after.state is not (ClaimState.CREDITED if ours else ClaimState.DENIED):
+        counted = after.state is ClaimState.DENIED and after.why == "counted"
+        if after.state is not (ClaimState.CREDITED if ours else ClaimState.DENIED) and not counted:
             raise EscrowMoved("claim_decided")
         _LOG.warning(
             "an admin decided a claim",
             extra={"action": "claim_decided", "admin": admin, "row": claim_id, "ours": ours},
         )
         return after
+
+    @staticmethod
+    async def _not_a_party(
+        conn: Connection, claim: Claim, admin: int, *touched: str | None
+    ) -> None:
+        """Nobody decides about his own money, or that of a deal that he sells, buys or reserved.
+        Takes the deals' locks. `NotAllowed`.
+        """
+        known = await receipts.find(conn, "mpesa", claim.reference, None)
+        codes_ = {*touched, claim.escrow_id, known.escrow_id if known else None}
+        parties: set[int | None] = {claim.telegram_id}
+        for code in sorted(one for one in codes_ if one is not None):
+            escrow = await escrows.lock(conn, code)
+            reserver = await payments.reservation(
+                conn, code, claim.happened_at or claim.said_at or claim.created_at
+            )
+            parties |= {escrow.seller_telegram_id, escrow.buyer_telegram_id}
+            parties.add(reserver[0] if reserver else None)
+        if admin in parties:
+            raise NotAllowed("admin_is_party")
 
 
 def _notice(claim: Claim) -> Notice:

@@ -40,13 +40,14 @@ from escrow.domain.model import (
 )
 from escrow.domain.money import Money
 from escrow.domain.terms import Division, Terms
-from escrow.services import postings
+from escrow.services import fitting, postings
 from escrow.services.booking import Booking, answer_again, result_of
 from escrow.services.matching import (
     Target,
     claimable,
     credit_key,
     is_second_number,
+    prompt_claimed,
     still_open,
     target_of,
     target_of_claim,
@@ -133,7 +134,7 @@ class EscrowFundManager:
             if known is None and receipt.attempt_id is not None:
                 known = await receipts.find(conn, receipt.provider, None, receipt.attempt_id)
             if known is None and escrow_id is not None:
-                known = await self._fill_slot(conn, escrow_id, receipt)
+                known = await fitting.fill_slot(conn, escrow_id, receipt)
             due = None if next_check_after is None else now + next_check_after
             if known is not None and known.state is ReceiptState.IGNORED:
                 if receipt.reference in (None, known.reference):
@@ -168,11 +169,14 @@ class EscrowFundManager:
         when M-Pesa or an admin (`evidence`) confirmed it. Whoever calls has made sure that it is
         his. He becomes the buyer of `receipt.escrow_code` if that deal has none and can be paid;
         else it goes to his wallet. `close` marks the claim in the same unit. `at`: when it was
-        paid, where the provider said so.
+        paid, where the provider said so, or his message and an admin believes that.
+
+        The money of a prompt of his whose number is not known is that prompt's: counted by it
+        (`close` gets a DUPLICATE), or credited as its own, so that a later query finds it paid.
 
         A receipt that is booked already gives its first answer, and `close` is not called.
-        `NotAllowed`: it may be the money of a prompt whose number is not known (`maybe_prompt`),
-        or lies under another deal's code (`other_deal`); an admin's word passes both.
+        `NotAllowed`: it may be the money of another such prompt (`maybe_prompt`, for admins too),
+        or lies under another deal's code (`other_deal`, not for admins).
         """
         trace = Trace(_LOG, receipt.escrow_code or "-", receipt.reference or "-")
         trace("received", claimant=claimant)
@@ -211,21 +215,24 @@ class EscrowFundManager:
             evidence = evidence if by_admin else known.evidence or evidence
             receipt = replace(receipt, amount=known.amount, happened_at=known.happened_at)
         else:
-            prompts = [
-                prompt
-                for prompt in await claims.prompts_without_number(conn, receipt.amount, at)
-                if phone.may_be(receipt.payer_shown, prompt.phone)
-            ]
-            own = [one for one in prompts if (one.escrow_id, one.telegram_id) == (code, claimant)]
-            if own and at is not None:
-                # his own prompt's money: with its part of the wallet, or credited before
-                result = await self._post(conn, receipt, evidence, trace)
+            at = at or (known.happened_at if known else None)
+            prompts = await claims.prompts_without_number(
+                conn, receipt.amount, at, receipt.payer_shown
+            )
+            if known is not None and known.attempt_id is not None:  # it named its prompt before
+                prompts = [one for one in prompts if one.id == known.attempt_id] or prompts
+            mine = prompt_claimed(prompts, claimant, code, by_admin=by_admin, timed=at is not None)
+            if mine is not None:
+                result = await self._post_for_prompt(conn, receipt, evidence, mine, known, trace)
                 await close(conn, result)
                 return result
-            if prompts and not by_admin:
-                raise NotAllowed("maybe_prompt")
+            if prompts:
+                deals = ", ".join(sorted({one.escrow_id for one in prompts})[:3])
+                raise NotAllowed("maybe_prompt", reference=receipt.reference, deals=deals)
             if known is not None and known.attempt_id is not None:
                 await receipts.detach(conn, known.id)
+        person = await people.person(conn, claimant)
+        assert person is not None  # noqa: S101 claims refer to people
         result = await self._credit(
             conn,
             receipt,
@@ -235,19 +242,48 @@ class EscrowFundManager:
             None,
             known,
             trace,
-            target=target_of_claim(context.escrow, claimant, receipt),
+            target=target_of_claim(context, person, receipt),
         )
         await close(conn, result)
         return result
 
+    async def _post_for_prompt(
+        self,
+        conn: Connection,
+        receipt: Receipt,
+        evidence: Evidence,
+        attempt: Attempt,
+        known: StoredReceipt | None,
+        trace: Trace,
+    ) -> PaymentResult:
+        """A claimed receipt is this prompt's: its number, where a query proved it paid before, else
+        its payment. Fitted: a callback that names another number is believed more.
+        """
+        await escrows.lock_row(conn, attempt.escrow_id)
+        slot = await receipts.find(conn, receipt.provider, None, attempt.id)
+        if slot is None or slot.state is ReceiptState.IGNORED:
+            bound = replace(receipt, escrow_code=attempt.escrow_id, attempt_id=attempt.id)
+            return await self._post(conn, bound, evidence, trace, fitted=True)
+        if slot.reference is not None or slot.state is not ReceiptState.CREDITED:
+            raise EscrowMoved  # since it was found
+        if known is None and receipt.reference is not None:
+            await receipts.fill_slot(conn, slot.id, receipt.reference, fitted=True)
+        trace("duplicate")
+        return answer_again(slot)
+
     async def _post(
-        self, conn: Connection, receipt: Receipt, evidence: Evidence, trace: Trace
+        self,
+        conn: Connection,
+        receipt: Receipt,
+        evidence: Evidence,
+        trace: Trace,
+        *,
+        fitted: bool = False,
     ) -> PaymentResult:
         context = await receipts.context(conn, await _lock(conn, receipt), receipt)
         escrow = context.escrow
         trace("locked")
         row: StoredReceipt | None = None
-        fitted = False
         mine = context.by_attempt
         attempt = context.attempt
         if context.by_number is not None:
@@ -298,12 +334,12 @@ class EscrowFundManager:
                     target=own,
                 )
         if attempt is None and escrow is not None and row is None and context.has_slot:
-            filled = await self._fill_slot(conn, escrow.id, receipt)
+            filled = await fitting.fill_slot(conn, escrow.id, receipt)
             if filled is not None:
                 trace("duplicate")
                 return answer_again(filled)
         if attempt is None and escrow is not None and context.has_prompt:
-            attempt = await self._fitting_prompt(conn, escrow.id, receipt)
+            attempt = await fitting.fitting_prompt(conn, escrow.id, receipt)
             if attempt is not None:  # a prompt's own C2B row: its payer, its part of the wallet
                 fitted = True
                 receipt = replace(receipt, attempt_id=attempt.id)
@@ -322,19 +358,6 @@ class EscrowFundManager:
         return await self._credit(
             conn, receipt, evidence, escrow, context, attempt, row, trace, fitted=fitted
         )
-
-    async def _fitting_prompt(
-        self, conn: Connection, escrow_id: str, receipt: Receipt
-    ) -> Attempt | None:
-        """The prompt that a payment without one belongs to: same deal, amount and time, and a
-        payer's number that doesn't contradict the prompted one.
-        """
-        if receipt.channel is not Channel.C2B:
-            return None
-        fitting = await receipts.fitting_prompts(
-            conn, escrow_id, receipt.amount, receipt.happened_at
-        )
-        return next((a for a in fitting if phone.may_be(receipt.payer_shown, a.phone)), None)
 
     async def _by_hand_after_all(
         self,
@@ -601,22 +624,6 @@ class EscrowFundManager:
                 ],
                 now,
             )
-
-    async def _fill_slot(
-        self, conn: Connection, escrow_id: str, receipt: Receipt
-    ) -> StoredReceipt | None:
-        """Gives a number to a prompt that a query proved paid, when this row fits it: same deal,
-        amount and time, and a payer's number that doesn't contradict. Credits nothing.
-        """
-        if receipt.reference is None or receipt.channel is not Channel.C2B:
-            return None
-        for slot, prompted in await receipts.slots(
-            conn, escrow_id, receipt.amount, receipt.happened_at
-        ):
-            if phone.may_be(receipt.payer_shown, prompted):
-                await receipts.fill_slot(conn, slot.id, receipt.reference, fitted=True)
-                return replace(slot, reference=receipt.reference)
-        return None
 
     # -- the bound that never lies -------------------------------------------------------------
 

@@ -4,12 +4,13 @@ was read under the deal's lock (flow.md 10 and 26).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from escrow.domain import phone
-from escrow.domain.model import Attempt, Escrow, Receipt, ReceiptState, StoredReceipt
+from escrow.domain.model import Attempt, Escrow, Person, Receipt, ReceiptState, StoredReceipt
 from escrow.store.receipts import Context
 
 CLOCKS_APART: Final = timedelta(seconds=2)
@@ -69,6 +70,8 @@ def target_of(
     payer = attempt.telegram_id if attempt is not None else escrow.buyer_telegram_id
     if not escrow.can_be_paid:
         return Target(buyer=payer, suspense="deal_closed")
+    if attempt is None and _is_sellers(context, receipt):
+        return Target(suspense="own_deal")
     if escrow.buyer_telegram_id is not None:
         return Target(decide=payer == escrow.buyer_telegram_id, buyer=payer)
     if payer is None and _holds_reservation(context, receipt):
@@ -78,6 +81,35 @@ def target_of(
     return Target(decide=True, buyer=payer, joins=True)
 
 
+def _is_sellers(context: Context, receipt: Receipt) -> bool:
+    """Whether the seller pays himself by hand: the deal's buyer or reserver carries one of his
+    numbers, or nobody is bound yet and the payer's number is proved to be one.
+    """
+    escrow = context.escrow
+    if escrow is not None and escrow.buyer_telegram_id is not None:
+        return context.buyer_phone in context.seller_numbers
+    return context.reserver_phone in context.seller_numbers or any(
+        phone.proves(receipt.payer_shown, number) for number in context.seller_numbers
+    )
+
+
+def prompt_claimed(
+    prompts: Sequence[Attempt], claimant: int, code: str | None, *, by_admin: bool, timed: bool
+) -> Attempt | None:
+    """The prompt whose payment is claimed, out of all that it may be; None when that can't be told.
+    It must be the claimant's only one (`timed`, about that time: on that deal) and, where the time
+    is not known, nobody else's may fit. Of another deal than he names only for an admin.
+    """
+    own = [one for one in prompts if one.telegram_id == claimant]
+    if timed:
+        own = [one for one in own if one.escrow_id == code] or own
+    elif len(own) < len(prompts):
+        return None
+    if len(own) != 1 or not (by_admin or code in (None, own[0].escrow_id)):
+        return None
+    return own[0]
+
+
 def claimable(known: StoredReceipt) -> bool:
     """Whether a known receipt can be claimed: it lies in suspense, or was denied before and is
     proved now.
@@ -85,15 +117,23 @@ def claimable(known: StoredReceipt) -> bool:
     return known.state in (ReceiptState.SUSPENSE, ReceiptState.IGNORED)
 
 
-def target_of_claim(escrow: Escrow | None, claimant: int, receipt: Receipt) -> Target:
-    """Where a proved claim goes: to the deal if it can be paid and has no other buyer, else to the
-    claimant's wallet (flow.md 26).
+def target_of_claim(context: Context, person: Person, receipt: Receipt) -> Target:
+    """Where a proved claim goes: to the deal if it can be paid, has no other buyer and is not paid
+    by its seller, else to the claimant's wallet (flow.md 26). A mask that fits both the seller and
+    the claimant, whom Telegram vouches for, is the claimant's.
     """
+    escrow, claimant = context.escrow, person.telegram_id
+    shown = receipt.payer_shown
+    sure = person.phone_is_contact and phone.proves(shown, person.phone or "")
+    own = person.phone in context.seller_numbers or (
+        not sure and any(phone.proves(shown, one) for one in context.seller_numbers)
+    )
     if (
         escrow is None
         or not escrow.can_be_paid
         or receipt.amount.currency is not escrow.currency
         or escrow.seller_telegram_id == claimant
+        or own
         or escrow.buyer_telegram_id not in (None, claimant)
     ):
         return Target(buyer=claimant)

@@ -17,7 +17,6 @@ from escrow.services.dividing import (
     Dividing,
     edge_of,
     facts,
-    later_clock,
     parts,
     running_clock,
     sides,
@@ -109,7 +108,8 @@ class Offers(Dividing):
                 conn, escrow, OfferKind.EXTEND, telegram_id, cause=cause, now=now, hours=hours
             )
             await escrows.note(conn, escrow.id, "extend_offered", by, now, hours=hours)
-            values = {"hours": hours, "until": _until(escrow, hours), "status": str(escrow.status)}
+            until = _until(escrow, hours, now)
+            values = {"hours": hours, "until": until, "status": str(escrow.status)}
             await outbox.queue(conn, _tell("extend_offered", escrow, by, made, values), now)
             return made
 
@@ -156,7 +156,7 @@ class Offers(Dividing):
         self, conn: Connection, escrow: Escrow, offer: Offer, now: datetime
     ) -> Escrow:
         edge = edge_of(escrow, Event.EXTEND, Actor.PARTIES)
-        clocks = later_clock(escrow, escrow.status, timedelta(hours=offer.hours or 0))
+        clocks = _extended(escrow, offer.hours or 0, now)
         data = {"offer": offer.id, "hours": offer.hours}
         await escrows.move(conn, [escrows.Move(escrow.id, edge, _BOTH, now, data=data, **clocks)])
         after = await escrows.get(conn, escrow.id)
@@ -238,9 +238,17 @@ async def _replace(conn: Connection, standing: Offer | None, by: int, now: datet
         await offers.close(conn, standing.id, "replaced", by, now)
 
 
-def _until(escrow: Escrow, hours: int) -> str | None:
+def _extended(escrow: Escrow, hours: int, now: datetime) -> dict[str, datetime]:
+    """The deadline with that many hours more, as arguments of a Move; one that is over starts
+    anew.
+    """
+    found = running_clock(escrow, escrow.status)
+    return {found[0]: max(found[1], now) + timedelta(hours=hours)} if found else {}
+
+
+def _until(escrow: Escrow, hours: int, now: datetime) -> str | None:
     """The deadline with that many hours more."""
-    clocks = later_clock(escrow, escrow.status, timedelta(hours=hours))
+    clocks = _extended(escrow, hours, now)
     return next((at.isoformat() for at in clocks.values()), None)
 
 

@@ -23,8 +23,9 @@ from escrow.domain.model import By, Escrow, Media, Notice, Purpose, Seller, Sell
 from escrow.domain.money import Currency, Money
 from escrow.domain.terms import FeePayer, Quote
 from escrow.services import postings
+from escrow.services.ratings import CHANGEABLE
 from escrow.services.work import DealView, DealWork, locked, party_of, read_code, role_of
-from escrow.store import disputes, escrows, ledger, outbox, payments, people, records
+from escrow.store import disputes, escrows, ledger, outbox, payments, people, ratings, records
 from escrow.store.database import Connection
 
 _LOG: Final = logging.getLogger(__name__)
@@ -283,6 +284,8 @@ class Opening(DealWork):
             person = await people.person(conn, telegram_id)
             dispute = await disputes.open_dispute_of(conn, code)
             withdrawn = dispute is not None and await disputes.withdrawn(conn, code)
+            rated = await ratings.current(conn, code)
+            photos = await records.of_deal(conn, code, (Purpose.PHOTO,))
         mine = choice is not None and choice.telegram_id == telegram_id
         return DealView(
             escrow=escrow,
@@ -294,6 +297,9 @@ class Opening(DealWork):
             phone=person.phone if person else None,
             dispute=dispute,
             withdrawn=withdrawn,
+            stars=rated.stars if rated else None,
+            may_rate=rated is None or now <= rated.first_at + CHANGEABLE,
+            photo=photos[-1].media if photos else None,
         )
 
     async def deals(self, telegram_id: int) -> list[tuple[Escrow, str]]:

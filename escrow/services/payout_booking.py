@@ -11,10 +11,9 @@ from datetime import datetime
 
 from escrow.domain import phone
 from escrow.domain.errors import Conflict, LimitReached, NotAllowed, NotFound
-from escrow.domain.model import Notice
 from escrow.domain.money import Currency, Money
 from escrow.domain.payouts import COOL_OFF, LEAST, MOST, Payout, PayoutState, sendable
-from escrow.services import postings
+from escrow.services import payout_guards, postings
 from escrow.store import ledger, outbox, payouts
 from escrow.store.database import Connection
 from escrow.store.payouts import Facts, NewPayout
@@ -159,30 +158,10 @@ class PayoutBooking:
         made = await payouts.insert(conn, new, now)
         await ledger.post(conn, [postings.payout_booked(one, now) for one in made])
         by_hand = [one for one in made if one.state is PayoutState.MANUAL]
-        await outbox.queue(conn, manual_cards(by_hand, self._admins), now)
-        return [_booked(one) for one in made]
-
-
-def manual_cards(waiting: Sequence[Payout], admins: Sequence[int]) -> list[Notice]:
-    """Every admin's card of a payout that a person has to make. It names the full number."""
-    return [
-        Notice(
-            f"payout:{one.id}:{one.note}",
-            "payout_manual",
-            admin,
-            {
-                "payout": one.id,
-                "amount": str(one.amount),
-                "number": one.destination,
-                "code": one.escrow_id,
-                "why": one.note,
-                "not_before": one.not_before.isoformat() if one.not_before else None,
-            },
-            one.escrow_id,
+        await outbox.queue(
+            conn, await payout_guards.cards(conn, "payout_manual", by_hand, self._admins), now
         )
-        for one in waiting
-        for admin in admins
-    ]
+        return [_booked(one) for one in made]
 
 
 def _booked(one: Payout) -> BookedPayout:

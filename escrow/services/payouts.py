@@ -21,8 +21,8 @@ from escrow.domain.flow import Actor
 from escrow.domain.model import By, Notice
 from escrow.domain.money import Money
 from escrow.domain.payouts import Payout, PayoutAttempt, PayoutState
-from escrow.services import postings
-from escrow.services.payout_booking import BookedPayout, PayoutBooking, manual_cards
+from escrow.services import payout_guards, postings
+from escrow.services.payout_booking import BookedPayout, PayoutBooking
 from escrow.services.payout_funding import FundingChecks
 from escrow.services.payout_words import may_be_paid_to, refutes, says_nothing
 from escrow.services.ports import (
@@ -128,7 +128,7 @@ class Payouts:
         held = await payouts.hold_by_hand(conn, all_of_them=all_of_them)
         if self._funding is not None:
             held += await self._funding.doubtful(conn)
-        await outbox.queue(conn, manual_cards(held, self._admins), self._clock.now())
+        await self._cards(conn, "payout_manual", held)
 
     async def _claim(self, conn: Connection) -> list[tuple[Payout, PayoutAttempt]]:
         """The intent of each payment, committed before anything is sent."""
@@ -290,7 +290,7 @@ class Payouts:
         done = await payouts.finish(
             conn, payout.id, PayoutState.FAILED, now, note=why, closed_by=by
         )
-        await self._tell("payout_failed", conn, done, "failed", why=why, words=words)
+        await outbox.queue(conn, [payout_guards.failed_notice(done, why, words)], now)
         await self._keep_word(conn, done, "payout_failed", by, reason=words)
         return done
 
@@ -339,8 +339,7 @@ class Payouts:
         if attempt.state is PayoutState.SENDING:
             await self._unknown(conn, payout, attempt, attempt.result_code or "")
         waiting = await payouts.set_state(conn, payout.id, PayoutState.MANUAL, note=why)
-        values = _values(waiting, number=waiting.destination, ocid=attempt.ocid, why=why)
-        await self._tell_admins(f"payout:{payout.id}:unknown", "payout_unknown", conn, values)
+        await self._cards(conn, "payout_unknown", [waiting], "unknown", ocid=attempt.ocid)
         await outbox.queue(conn, [_waits(waiting)], now)
 
     async def _by_hand(self, conn: Connection, payout: Payout, why: str) -> None:
@@ -351,7 +350,7 @@ class Payouts:
             payout = await payouts.set_state(conn, payout.id, PayoutState.MANUAL, note=why)
         else:
             payout = await payouts.set_state(conn, payout.id, PayoutState.MANUAL, note=why)
-        await outbox.queue(conn, manual_cards([payout], self._admins), self._clock.now())
+        await self._cards(conn, "payout_manual", [payout])
 
     async def _stop(self, conn: Connection, code: str) -> None:
         """M-Pesa refuses our API user: nothing more is sent with it, and all admins know."""
@@ -435,12 +434,22 @@ class Payouts:
             raise NotFound("no_payout", payout=payout_id)
         return found
 
-    async def task(self, payout_id: int) -> Payout:
-        """One that waits for a person. `NotFound`, `NotAllowed`."""
-        payout = await self.payout(payout_id)
-        if payout.state is not PayoutState.MANUAL:
-            raise NotAllowed("payout_not_yours", payout=payout_id, state=str(payout.state))
+    async def task(self, payout_id: int, admin: int, *, to_stop: bool = False) -> Payout:
+        """One that waits for this person, or (`to_stop`) rests. `NotFound`, `NotAllowed`."""
+        async with self._db.reading() as conn:
+            payout = await payouts.payout(conn, payout_id)
+            if payout is None:
+                raise NotFound("no_payout", payout=payout_id)
+            await payout_guards.may_decide(conn, payout, admin)
+            if not await self._waits_for_word(conn, payout, to_stop=to_stop):
+                raise NotAllowed("payout_not_yours", payout=payout_id, state=str(payout.state))
         return payout
+
+    async def _waits_for_word(self, conn: Connection, payout: Payout, *, to_stop: bool) -> bool:
+        resting = to_stop and payout.state is PayoutState.READY
+        if resting and await payout_guards.rests(conn, payout, self._clock.now()):
+            return True
+        return payout.state is PayoutState.MANUAL
 
     async def may_be_out(self, payout_id: int) -> bool:
         """Whether a payment was asked for that nobody knows the end of."""
@@ -460,22 +469,21 @@ class Payouts:
         it, where it can be asked; until then its note is `checking`. Repeating it changes nothing.
 
         `InvalidInput` (`not_a_receipt`), `NotFound`, `NotAllowed`: it does not wait for a person,
-        or the receipt belongs to another payout.
+        or not for this one, rests, or the receipt is another payment's.
         """
         number = receipt.strip().upper()
         if not _RECEIPT.fullmatch(number):
             raise InvalidInput("not_a_receipt")
 
         async def work(conn: Connection) -> Payout:
-            payout = await self._task(conn, payout_id)
+            payout = await self._task(conn, payout_id, admin)
             if payout.state is PayoutState.PAID and payout.provider_reference == number:
                 return payout
             if payout.state is not PayoutState.MANUAL:
                 raise NotAllowed("payout_not_yours", payout=payout_id, state=str(payout.state))
+            await payout_guards.may_have_paid(conn, payout, number, self._clock.now())
             if not await self._may_ask(conn):
                 return await self._paid(conn, payout, number, by=admin)
-            if await payouts.by_reference(conn, number) is not None:
-                raise NotAllowed("receipt_used")
             again = self._clock.now() + ASK_GRACE
             token = secrets.token_hex(16)
             return await payouts.name_receipt(conn, payout_id, number, admin, token, again)
@@ -547,30 +555,35 @@ class Payouts:
         """
 
         async def work(conn: Connection) -> Payout:
-            payout = await self._task(conn, payout_id)
+            payout = await self._task(conn, payout_id, admin)
             if payout.state is PayoutState.PAID:
                 return payout
             if payout.note != "no_word" or payout.named_reference is None:
                 raise NotAllowed("payout_not_yours", payout=payout_id, state=str(payout.state))
-            return await self._paid(conn, payout, payout.named_reference, by=admin)
+            number = payout.named_reference
+            await payout_guards.may_have_paid(conn, payout, number, self._clock.now())
+            return await self._paid(conn, payout, number, by=admin)
 
         return await self._db.run(work)
 
     async def mark_failed(
         self, payout_id: int, admin: int, reason: str, *, not_sent: bool = False
     ) -> Payout:
-        """It will not be paid: the money goes back to the wallet. Where a payment may have gone
-        out, only with `not_sent`: the admin saw in M-Pesa's portal that it did not.
+        """It will not be paid, or not to a number that is so new: the money goes back to the
+        wallet. Where a payment may have gone out, only with `not_sent`: the admin saw in M-Pesa's
+        portal that it did not.
 
         `NotFound`, `NotAllowed`.
         """
 
         async def work(conn: Connection) -> Payout:
-            payout = await self._task(conn, payout_id)
+            payout = await self._task(conn, payout_id, admin)
             if payout.state is PayoutState.FAILED:
                 return payout
-            if payout.state is not PayoutState.MANUAL:
+            if not await self._waits_for_word(conn, payout, to_stop=True):
                 raise NotAllowed("payout_not_yours", payout=payout_id, state=str(payout.state))
+            if payout.state is PayoutState.READY:
+                payout = await payouts.set_state(conn, payout.id, PayoutState.MANUAL)
             named = payout.named_reference is not None
             if not not_sent and (named or await payouts.live_attempt(conn, payout_id) is not None):
                 raise NotAllowed("payout_may_be_out", payout=payout_id)
@@ -578,10 +591,11 @@ class Payouts:
 
         return await self._db.run(work)
 
-    async def _task(self, conn: Connection, payout_id: int) -> Payout:
+    async def _task(self, conn: Connection, payout_id: int, admin: int) -> Payout:
         payout = await payouts.payout(conn, payout_id, lock=True)
         if payout is None:
             raise NotFound("no_payout", payout=payout_id)
+        await payout_guards.may_decide(conn, payout, admin)
         return payout
 
     # -- who is told -------------------------------------------------------------------------------
@@ -606,6 +620,12 @@ class Payouts:
             now = self._clock.now()
             who = By(Actor.ADMIN, by)
             await escrows.note(conn, payout.escrow_id, event, who, now, payout=payout.id, **data)
+
+    async def _cards(
+        self, conn: Connection, kind: str, waiting: Sequence[Payout], step: str = "", **more: Any
+    ) -> None:
+        cards = await payout_guards.cards(conn, kind, waiting, self._admins, step, **more)
+        await outbox.queue(conn, cards, self._clock.now())
 
     async def _tell_admins(self, cause: str, kind: str, conn: Connection, values: Any) -> None:
         notices = [Notice(cause, kind, admin, values) for admin in self._admins]

@@ -10,6 +10,7 @@ from escrow.domain.errors import InvalidInput, NotAllowed, NotFound
 from escrow.domain.flow import Actor
 from escrow.domain.model import By, Notice, Person, Seller, SellerStatus
 from escrow.domain.phone import is_msisdn, mask
+from escrow.services.payout_guards import take_back
 from escrow.services.ports import Clock
 from escrow.store import escrows, outbox, people
 from escrow.store.database import Connection, Database
@@ -129,8 +130,8 @@ class People:
 
     async def change_payout_phone(self, telegram_id: int, msisdn: str) -> tuple[Seller, bool]:
         """Another number for payouts, which then rest for a day (`payout_phone_since`); told to
-        the seller's chat, in case it was not he. (seller, whether it changed). `NotFound`,
-        `InvalidInput`.
+        the seller's chat, in case it was not he. What rests on its way to the old one comes back.
+        (seller, whether it changed). `NotFound`, `InvalidInput`.
         """
         if not is_msisdn(msisdn):
             raise InvalidInput("phone")
@@ -144,6 +145,7 @@ class People:
                 reason = f"payout number {old} -> {new}"
                 await _history(conn, seller, By(Actor.SELLER, telegram_id), reason, now)
                 await _tell_number(conn, seller, before.payout_phone, now)
+                await take_back(conn, telegram_id, before.payout_phone, now)
         return seller, changed
 
     async def seller_of(self, telegram_id: int) -> Seller | None:

@@ -129,9 +129,6 @@ class Prompts:
         person = await people.person(conn, telegram_id)
         if person is None or person.phone is None:
             raise NotFound("no_phone")
-        seller = await people.seller(conn, escrow.seller_id)
-        if seller is not None and seller.payout_phone == person.phone:
-            raise NotAllowed("own_deal")
         now = self._clock.now()
         if choice_id is not None:
             choice = await payments.open_choice(conn, escrow.id)
@@ -190,7 +187,9 @@ class Prompts:
         if code is None:
             raise NotFound("no_deal", code=typed[:20])
         escrow = await escrows.lock(conn, code)
-        if escrow.seller_telegram_id == telegram_id:
+        if escrow.seller_telegram_id == telegram_id or await people.owns_number_of(
+            conn, telegram_id, escrow.seller_id
+        ):
             raise NotAllowed("own_deal")
         if escrow.buyer_telegram_id not in (None, telegram_id):
             raise NotFound("no_deal", code=code)

@@ -11,7 +11,7 @@ from datetime import datetime
 from escrow.domain import codes
 from escrow.domain.errors import NotFound
 from escrow.domain.flow import Actor
-from escrow.domain.model import By, Dispute, Escrow
+from escrow.domain.model import By, Dispute, Escrow, Media
 from escrow.domain.money import Money
 from escrow.domain.terms import Terms
 from escrow.services.payout_booking import PayoutBooking
@@ -23,7 +23,8 @@ from escrow.store.database import Connection, Database
 @dataclass(frozen=True, slots=True)
 class DealView:
     """A deal as one person sees it: `role` is buyer, seller or guest, `phone` his own number,
-    `dispute` the open one, `withdrawn` whether one was withdrawn before.
+    `dispute` the open one, `withdrawn` whether one was withdrawn before, `photo` what is sold,
+    `stars` what its buyer gave; he `may_rate` until a rating is final.
     """
 
     escrow: Escrow
@@ -35,6 +36,9 @@ class DealView:
     phone: str | None = None
     dispute: Dispute | None = None
     withdrawn: bool = False
+    photo: Media | None = None
+    stars: int | None = None
+    may_rate: bool = True
 
 
 class DealWork:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from escrow.domain import phone
 from escrow.domain.claims import Claim, ClaimState
 from escrow.domain.model import Attempt
 from escrow.domain.money import Currency, Money
@@ -35,6 +36,7 @@ def from_row(row: Row) -> Claim:
         happened_at=row["happened_at"],
         created_at=row["created_at"],
         checks=row["checks"],
+        said_at=row["said_at"],
     )
 
 
@@ -51,6 +53,7 @@ async def insert(
     escrow_id: str | None,
     reference: str,
     claimed: Money | None,
+    said_at: datetime | None,
     now: datetime,
     next_check_at: datetime,
 ) -> Claim | None:
@@ -67,6 +70,7 @@ async def insert(
             claimed.minor if claimed else None,
             now,
             next_check_at,
+            said_at,
         )
     )
 
@@ -130,11 +134,14 @@ async def take_due(conn: Connection, now: datetime, limit: int) -> list[Claim]:
 
 
 async def prompts_without_number(
-    conn: Connection, amount: Money, at: datetime | None
+    conn: Connection, amount: Money, at: datetime | None, shown: str
 ) -> list[Attempt]:
-    """Prompts on any deal that such a payment may be of, and that no number stands for yet."""
+    """Prompts on any deal that such a payment may be of, and that no number stands for yet: about
+    that time, or at any time when it is not known, and asked of a phone that `shown` may be.
+    """
     rows = await conn.fetch(_SQL["prompts_without_number"], amount.minor, at)
-    return [payments.from_row(row) for row in rows]
+    prompts = [payments.from_row(row) for row in rows]
+    return [one for one in prompts if phone.may_be(shown, one.phone)]
 
 
 async def reserved_by(conn: Connection, telegram_id: int) -> list[str]:

@@ -189,6 +189,25 @@ async def by_reference(conn: Connection, reference: str) -> Payout | None:
     return _payout(row) if row else None
 
 
+async def came_in(conn: Connection, reference: str) -> bool:
+    """Whether a payment to us has this receipt, or somebody says so and was not refused."""
+    return bool(await conn.fetchval(_SQL["came_in"], reference))
+
+
+async def sides(conn: Connection, payout_ids: Sequence[int]) -> dict[int, set[int]]:
+    """Who gets each payout, and the two sides of its deal."""
+    rows = await conn.fetch(_SQL["sides"], list(payout_ids))
+    return {row["id"]: set(row["people"]) for row in rows}
+
+
+async def lock_resting(
+    conn: Connection, telegram_id: int, destination: str, now: datetime
+) -> list[Payout]:
+    """Locks a person's payouts that wait because this number of his is new."""
+    rows = await conn.fetch(_SQL["lock_resting"], telegram_id, destination, now)
+    return [_payout(row) for row in rows]
+
+
 async def word_unproved(conn: Connection, payout_id: int) -> Payout:
     """M-Pesa says nothing about the receipt that was named on a locked payout."""
     row = await conn.fetchrow(_SQL["word_unproved"], payout_id)

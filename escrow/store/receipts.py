@@ -38,6 +38,8 @@ class Context:
     reserved_since: datetime | None
     reserved_until: datetime | None
     reserver_phone: str | None
+    buyer_phone: str | None
+    seller_numbers: tuple[str, ...]
     has_slot: bool
     has_prompt: bool
 
@@ -99,6 +101,8 @@ async def context(conn: Connection, escrow_id: str | None, receipt: Receipt) -> 
         reserved_since=reservation["since"] if reservation else None,
         reserved_until=reservation["until"] if reservation else None,
         reserver_phone=row["reserver_phone"],
+        buyer_phone=row["buyer_phone"],
+        seller_numbers=tuple(row["seller_numbers"]),
         has_slot=row["has_slot"],
         has_prompt=row["has_prompt"],
     )

@@ -35,6 +35,8 @@ def values(reason: str, said: str) -> Mapping[str, Any]:
         "days": 30,
         "length": 5000,
         "shop": said,
+        "reference": "SG632NMUAB",
+        "deals": CODE,
     }
     if reason.startswith("new_seller"):
         found["until"] = 5

@@ -308,6 +308,8 @@ def notice_values(said: str) -> dict[str, dict[str, Any]]:
             "payer": said,
             "why": said,
             "proved": False,
+            "deals": f"{CODE}, {OTHER}",
+            "said_at": NOW.isoformat(),
         },
         "claim_denied": {"reference": "SG632NMUAB", "why": "unknown"},
         "claim_person": {"reference": "SG632NMUAB", "why": "no_number", "contact": True},
@@ -499,6 +501,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
             found[f"deal_card:running:{status}:{role}"] = d.deal_card(going, on)
     for claim_state in ClaimState:
         found[f"claim:{claim_state}"] = paid_texts.outcome(claim(claim_state), on)
+        found["claim_decided:counted"] = paid_texts.decided(claim(ClaimState.DENIED, "counted"), on)
         found[f"claim_decided:{claim_state}"] = paid_texts.decided(claim(claim_state), on)
     for why in ("counted", "used", "unknown", "admin"):
         found[f"claim:denied:{why}"] = paid_texts.outcome(claim(ClaimState.DENIED, why), on)

@@ -67,6 +67,25 @@ async def test_a_number_typed_twice_registers_too(town: Town) -> None:
 # -- guided --------------------------------------------------------------------------------------
 
 
+async def test_who_may_buy_it_sees_the_photo_that_the_seller_put_to_it(town: Town) -> None:
+    await town.shop()
+    await town.says(SELLER, "/newdeal")
+    await town.says(SELLER, "1,500")
+    fee = (await town.says(SELLER, "Blue phone case"))[-1]
+    await town.taps(SELLER, fee, "The buyer")
+    town.telegram.user_sends_photo(SELLER, b"\x89PNG\r\n\x1a\n" + bytes(40))
+    await town.settle()
+    preview = town.last(SELLER)
+    await town.taps(SELLER, preview, "Create")
+    code = _now(town, preview).text.split("Deal ")[1].split()[0]
+    card = (await town.says(BUYER, code))[-1]
+    shown = await town.taps(BUYER, card, "See the photo")
+    assert shown[-1].media.get("photo")
+    assert "photo of" in shown[-1].text
+    plain = await town.deal()
+    assert not (await town.says(BUYER, plain))[-1].keyboard[-1][0]["text"].startswith("See")
+
+
 async def test_the_guided_way_edits_where_a_button_was_the_answer(town: Town) -> None:
     await town.shop()
     assert "How much" in (await town.says(SELLER, "/newdeal"))[-1].text

@@ -1,15 +1,17 @@
 """An admin pays by hand: the card with the full number, the receipt, the refusal, the list."""
 
 from escrow.domain.money import Currency, Money
-from tests.bot.conftest import ADMIN, BUYER, Town
+from tests.bot.conftest import ADMIN, BUYER, SELLER, Town
 
 
-async def by_hand(town: Town) -> None:
-    """The buyer wants 500 of his wallet, and nothing sends it by itself."""
-    town.payout_rail.can_pay = False
+async def by_hand(town: Town, owner: int = BUYER, *, rests: bool = False) -> None:
+    """He wants 500 of his wallet, and nothing sends it by itself, or (`rests`) not today."""
+    town.payout_rail.can_pay = rests
     await town.says(BUYER, "/start")
     await town.says(ADMIN, "/start")
-    await town.people.set_phone(BUYER, "254722000222", is_contact=True)
+    await town.people.set_phone(owner, "254722000222", is_contact=True)
+    if rests:
+        await town.people.register_seller(owner, "A shop", "254799000999")
     async with town.database.unit() as conn:
         await conn.execute(
             "SELECT ledger_post($1)",
@@ -21,11 +23,11 @@ async def by_hand(town: Town) -> None:
                     "currency": "KES",
                     "at": town.clock.now(),
                     "escrow": None,
-                    "entries": [["owner", "", -1000_00], ["wallet", str(BUYER), 1000_00]],
+                    "entries": [["owner", "", -1000_00], ["wallet", str(owner), 1000_00]],
                 }
             ],
         )
-    await town.payouts.book_withdrawal(BUYER, Money(500_00, Currency.KES), "test:1")
+    await town.payouts.book_withdrawal(owner, Money(500_00, Currency.KES), "test:1")
     await town.settle()
 
 
@@ -83,6 +85,29 @@ async def test_the_list_shows_what_waits_and_its_buttons(town: Town) -> None:
     assert "No payout waits" in empty.text
 
 
+async def test_an_admin_reads_no_number_of_the_other_side_and_decides_nothing(town: Town) -> None:
+    await by_hand(town, ADMIN)
+    card = town.last(ADMIN)
+    assert "there is no other admin" in card.text
+    assert "254722000222" not in card.text
+    assert card.keyboard == []
+    (listed,) = await town.says(ADMIN, "/payouts")
+    assert "Payouts that are not over: 1" in listed.text
+    for label in ("1: paid", "1: not"):
+        (refused,) = await town.taps(ADMIN, listed, label)
+        assert "another admin decides it" in refused.text
+
+
+async def test_what_rests_is_listed_with_its_time_and_can_be_stopped(town: Town) -> None:
+    await by_hand(town, rests=True)
+    (listed,) = await town.says(ADMIN, "/payouts")
+    assert "The number is new: not before" in listed.text
+    assert listed.labels == ["1: not"]
+    await town.taps(ADMIN, listed, "1: not")
+    (done,) = await town.says(ADMIN, "that is not his number")
+    assert "back in the wallet" in done.text
+
+
 async def test_a_stop_is_ended_by_a_typed_word(town: Town) -> None:
     (answer,) = await town.says(ADMIN, "/payouts resume")
     assert "were not stopped" in answer.text
@@ -91,3 +116,12 @@ async def test_a_stop_is_ended_by_a_typed_word(town: Town) -> None:
 async def test_nobody_else_sees_payouts(town: Town) -> None:
     (answer,) = await town.says(BUYER, "/payouts")
     assert "admins" in answer.text
+
+
+async def test_who_lifts_a_suspension_reads_which_payouts_it_held(town: Town) -> None:
+    await town.shop()
+    await town.people.suspend_seller(SELLER, ADMIN, "test")
+    await by_hand(town, SELLER)
+    number = await town.value("SELECT max(id) FROM payouts")
+    answer = (await town.says(ADMIN, f"/verify_seller {SELLER}"))[-1].text
+    assert f"now to be paid by hand: payouts {number}." in answer

@@ -164,7 +164,7 @@ async def test_the_notice_becomes_question_and_result(town: Town, held: str) -> 
     done = _now(town, notice)
     assert done.text.startswith("Done: KES 10,000 for \u2068Jane Shop\u2069.")
     assert done.labels == ["1 ★", "2 ★", "3 ★", "4 ★", "5 ★"]
-    assert town.last(SELLER).text.startswith("KES 10,000 is yours: the buyer has it.")
+    assert town.last(SELLER).text.startswith("KES 10,000 is yours: the buyer has the item.")
     assert await _status(town, held) == "COMPLETED"
 
 
@@ -234,7 +234,7 @@ async def test_an_inspection_can_be_ended_at_once_where_it_stands(town: Town) ->
     await town.taps(BUYER, funded, "Yes, pay")
     assert await _status(town, code) == "DELIVERED"
     assert "KES 10,000 stays held while you look at it." in _now(town, funded).text
-    assert "the buyer has it and looks at it" in town.last(SELLER).text
+    assert "the buyer has the item and looks at it" in town.last(SELLER).text
     await town.taps(BUYER, funded, "Pay the seller now")
     await town.taps(BUYER, funded, "Yes, pay")
     assert await _status(town, code) == "COMPLETED"

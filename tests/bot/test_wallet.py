@@ -72,8 +72,9 @@ async def test_automatic_payouts_are_switched_in_place(town: Town) -> None:
 
 async def test_a_press_on_automatic_payouts_handled_twice_turns_them_once(town: Town) -> None:
     shown = (await town.says(BUYER, "/wallet"))[-1]
+    data = str((shown.button("Automatic payouts: on") or {})["callback_data"])
     for _ in range(2):
-        await town.taps(BUYER, shown, "Automatic payouts: on")
+        await town.taps_data(BUYER, shown, data)
     assert await town.value("SELECT auto_payout FROM people WHERE telegram_id = $1", BUYER) is False
 
 

@@ -36,10 +36,15 @@ _NOTICES: Final[tuple[tuple[str, Changes], ...]] = (
     ("underpaid", {"open": False}),
     ("window_over", {"pay_by": None}),
     ("payout_manual", {"why": "funding_reversed"}),
+    *(("payout_manual", {"number": None, "own": own}) for own in ("another", "none")),
+    ("payout_unknown", {"number": None, "own": "another"}),
+    ("payout_failed", {"why": "number_changed", "words": ""}),
     ("late_money", {"code": None}),
     *(("claim_card", {"why": why, "code": None}) for why in _CLAIMS),
+    ("claim_card", {"said_at": None}),
     *(("suspense", {"why": why, "reference": None}) for why in ("no_buyer", "second_receipt")),
     *(("suspense", {"why": why}) for why in ("other_amount", "other_currency", "deal_closed")),
+    ("suspense", {"why": "own_deal"}),
     ("suspense", {"why": "from the future"}),
     *(
         ("confirm_receipt", {"why": why})
@@ -113,6 +118,7 @@ def variants(said: str, on: Page) -> dict[str, Markup]:
         empty, empty, on, rings=False
     )
     found["prompt_over"] = deal_texts.prompt_over()
+    found["photo_of"] = deal_texts.photo_of(held)
     found["ask_language"] = texts.ask_language()
     found["language_chosen"] = texts.language_chosen(said, on)
     return found

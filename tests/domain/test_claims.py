@@ -41,7 +41,8 @@ def test_a_pasted_message_names_receipt_amount_and_deal(text: str) -> None:
         ("ES10082576", None),
         ("ES1008257626", None),
         ("0712345678", None),
-        ("GOODEVENIN", None),
+        ("UKNHDUFXFY", "UKNHDUFXFY"),  # one in ten has no digit
+        ("goodevenin", None),
         ("SG632NMUABX", None),
         ("I paid SG632NMUAB", None),
         ("", None),

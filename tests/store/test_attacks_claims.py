@@ -154,6 +154,7 @@ CLAIMS: tuple[Attack, ...] = (
             f"escrow_id = '{HELD}'",
             "reference = 'SGOTHER011'",
             "claimed_minor = 1",
+            "said_at = now()",
             "created_at = now()",
         )
     ),

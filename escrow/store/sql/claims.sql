@@ -1,8 +1,8 @@
 -- insert --
 -- A new claim; no row when this cause made one before, or the person has one open on that receipt.
 INSERT INTO payment_claims (cause, token, telegram_id, escrow_id, reference, state, claimed_minor,
-    created_at, next_check_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    created_at, next_check_at, said_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT DO NOTHING
 RETURNING *
 
@@ -49,11 +49,13 @@ UPDATE payment_claims SET next_check_at = $1::timestamptz + interval '2 minutes'
 RETURNING *
 
 -- prompts_without_number --
--- Prompts on any deal that a payment of this amount may be of: about that time (NULL: not known),
--- not refused, and no receipt number stands for them yet.
+-- Prompts on any deal that a payment of this amount may be of, not refused, and no receipt number
+-- stands for them yet: about that time. Where the time is not known: those that were credited
+-- without a number, or that a query may still find paid; the others only count with their number.
 SELECT a.* FROM payment_attempts a
  WHERE a.amount_minor = $1 AND a.state <> 'DECLINED'
-   AND ($2::timestamptz IS NULL
+   AND (($2::timestamptz IS NULL
+         AND (a.state = 'PAID' OR a.closed_at IS NULL OR a.next_query_at IS NOT NULL))
         OR $2::timestamptz BETWEEN a.created_at - interval '2 minutes'
                                AND a.created_at + interval '10 minutes')
    AND NOT EXISTS (SELECT FROM receipts r WHERE r.attempt_id = a.id AND r.reference IS NOT NULL

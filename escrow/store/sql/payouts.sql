@@ -109,6 +109,25 @@ SELECT * FROM payouts WHERE named_token = $1 FOR UPDATE
 -- by_reference --
 SELECT * FROM payouts WHERE provider_reference = $1
 
+-- came_in --
+SELECT EXISTS (SELECT FROM receipts WHERE reference = $1)
+    OR EXISTS (SELECT FROM payment_claims WHERE reference = $1 AND state <> 'DENIED')
+
+-- sides --
+SELECT p.id, array_remove(ARRAY[p.telegram_id, e.seller_telegram_id, e.buyer_telegram_id], NULL)
+       AS people
+  FROM payouts p LEFT JOIN escrow_transactions e ON e.id = p.escrow_id
+ WHERE p.id = ANY ($1::bigint[])
+
+-- lock_resting --
+-- Never asked for, and not before that number's day is over.
+SELECT p.* FROM payouts p
+ WHERE p.telegram_id = $1 AND p.destination = $2 AND p.state IN ('READY', 'MANUAL')
+   AND p.not_before > $3 AND p.named_reference IS NULL
+   AND NOT EXISTS (SELECT FROM payout_attempts a WHERE a.payout_id = p.id)
+ ORDER BY p.id
+   FOR UPDATE OF p
+
 -- word_unproved --
 -- Nobody can say: it waits for an admin's second word.
 UPDATE payouts SET note = 'no_word', next_look_at = NULL WHERE id = $1

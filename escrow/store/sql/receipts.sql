@@ -1,10 +1,11 @@
 -- context --
 -- Everything the payment path decides on, read after the lock of the deal and in a statement of
 -- its own: the deal, the receipt known by this number, the receipt of this attempt, the open
--- choice, the reservation, the attempt, and whether a prompt of this amount has no number yet.
+-- choice, the reservation, the attempt, the numbers of buyer and seller, and whether a prompt of this amount has no number yet.
 SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0) AS received_minor,
        a AS attempt, by_number AS by_number, by_attempt AS by_attempt, c AS choice,
-       v AS reservation, p.phone AS reserver_phone,
+       v AS reservation, p.phone AS reserver_phone, b.phone AS buyer_phone,
+       array_remove(ARRAY[s.payout_phone, o.phone], NULL) AS seller_numbers,
        EXISTS (SELECT FROM receipts slot
                 WHERE slot.escrow_id = e.id AND slot.reference IS NULL
                   AND slot.amount_minor = $5 AND slot.state = 'CREDITED') AS has_slot,
@@ -21,6 +22,8 @@ SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0)
   LEFT JOIN underpayment_choices c ON c.escrow_id = e.id AND c.used_at IS NULL AND c.voided_at IS NULL
   LEFT JOIN reservations v ON v.escrow_id = e.id
   LEFT JOIN people p ON p.telegram_id = v.telegram_id
+  LEFT JOIN people b ON b.telegram_id = e.buyer_telegram_id
+  LEFT JOIN people o ON o.telegram_id = s.telegram_id
 
 -- insert --
 -- Stores a receipt; no row when its number or its attempt is known already.
