@@ -238,7 +238,7 @@ async def _replace(conn: Connection, standing: Offer | None, by: int, now: datet
         await offers.close(conn, standing.id, "replaced", by, now)
 
 
-def _extended(escrow: Escrow, hours: int, now: datetime) -> dict[str, datetime]:
+def _extended(escrow: Escrow, hours: int, now: datetime) -> dict[str, Any]:
     """The deadline with that many hours more, as arguments of a Move; one that is over starts
     anew.
     """

@@ -147,6 +147,8 @@ async def test_a_payment_of_no_deal_has_an_empty_context(world_db: Database) -> 
         None,
         None,
         None,
+        buyer_phone=None,
+        seller_numbers=(),
         has_slot=False,
         has_prompt=False,
     )
