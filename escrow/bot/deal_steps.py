@@ -166,14 +166,21 @@ def _completed(view: DealView, page: Page) -> Markup:
     if view.role == "seller":
         return say("It is done. /wallet shows your money.")
     if view.stars is not None:
-        return say("It is done. You gave {stars}.", stars=Plain("★" * view.stars))
+        return lines(say("It is done."), _given(view))
     return say("It is done. How was it?")
+
+
+def _given(view: DealView) -> Markup | None:
+    """What its buyer gave."""
+    if view.stars is None:
+        return None
+    return say("You gave {stars}.", stars=Plain("★" * view.stars))
 
 
 def _refunded(view: DealView, page: Page) -> Markup:
     if view.role == "seller":
         return say("It is over: the buyer has the money back.")
-    return say("It is over: your money is back. /wallet shows it.")
+    return lines(say("It is over: your money is back. /wallet shows it."), _given(view))
 
 
 def _cancelled(view: DealView, page: Page) -> Markup:

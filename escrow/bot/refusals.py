@@ -369,7 +369,8 @@ REFUSALS: Final[Mapping[str, Words]] = {
     **payout_texts.REFUSALS,
     **selling_texts.REFUSALS,
     **rating_texts.REFUSALS,
-    **paid_texts.REFUSALS, **talk_texts.REFUSALS,
+    **paid_texts.REFUSALS,
+    **talk_texts.REFUSALS,
 }
 """The reason is the function's name."""
 

@@ -17,7 +17,7 @@ from escrow.bot.buttons import Verb
 from escrow.bot.deals import show, with_code
 from escrow.bot.desk import Desk
 from escrow.bot.fitting import may
-from escrow.bot.typed import read_tracking, split_code
+from escrow.bot.typed import names_tracking, read_tracking, split_code
 from escrow.domain import codes, flow
 from escrow.domain.claims import looks_like_message
 from escrow.domain.flow import Actor, Event
@@ -80,6 +80,8 @@ async def sent(update: Update, context: Desk, typed: str) -> None:
 async def _proof(update: Update, context: Desk, given: Media | str, said: Said) -> None:
     """The proof: the message that asked for it becomes the deal's card."""
     office, me = desk.office(context), desk.user(update).id
+    if isinstance(given, str) and not names_tracking(given):
+        await _may(update, context, said["deal"], Event.SHIP)  # else no proof is waited for
     photo = given if isinstance(given, Media) else None
     words = read_tracking(given) if isinstance(given, str) else None
     await office.escrows.ship(

@@ -115,11 +115,16 @@ def split_code(words: Sequence[str]) -> tuple[str, str]:
     return "", " ".join(words)
 
 
+def names_tracking(text: str) -> bool:
+    """Whether a tracking number can stand in that."""
+    return any(char.isdigit() for char in text) and not looks_like_phone(text)
+
+
 def read_tracking(text: str) -> str:
     """A tracking number with whatever stands around it. What has no digit in it was meant for
     somebody else, and so was a phone number.
     """
-    if not any(char.isdigit() for char in text) or looks_like_phone(text):
+    if not names_tracking(text):
         raise InvalidInput("tracking_number")
     return " ".join(text.split())
 

@@ -88,9 +88,10 @@ def _is_sellers(context: Context, receipt: Receipt) -> bool:
     escrow = context.escrow
     if escrow is not None and escrow.buyer_telegram_id is not None:
         return context.buyer_phone in context.seller_numbers
-    return context.reserver_phone in context.seller_numbers or any(
-        phone.proves(receipt.payer_shown, number) for number in context.seller_numbers
-    )
+    reserver = context.reserver_phone
+    if reserver is not None and phone.may_be(receipt.payer_shown, reserver):
+        return reserver in context.seller_numbers  # a mask that fits both is the reserver's
+    return any(phone.proves(receipt.payer_shown, number) for number in context.seller_numbers)
 
 
 def prompt_claimed(

@@ -133,6 +133,7 @@ def view(said: str, role: str = "buyer", **changes: Any) -> DealView:
             "choice_id",
             "dispute",
             "withdrawn",
+            "stars",
         )
         if key in changes
     }
@@ -463,7 +464,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "by_hand": d.by_hand(escrow(said), kes(10_500), on, reserved=True),
         "how_to_complete": d.how_to_complete(kes(700), kes(300), on),
         "not_admin": a.not_admin(),
-        "verified": a.verified(seller(said), on, changed=True),
+        "verified": a.verified(seller(said), on, changed=True, held=[7, 8]),
         "verified:before": a.verified(seller(said), on, changed=False),
         "health": a.health(health(said), on),
         "deal_card:guest": d.deal_card(view(said, "guest", buyer_telegram_id=None), on),
@@ -473,6 +474,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
             view(said, received=kes(9_800), choice_open_until=NOW, choice_id=3), on
         ),
         "deal_card:waits": d.deal_card(view(said, pay_by=None), on),
+        "deal_card:rated": d.deal_card(view(said, status=Status.COMPLETED, stars=4), on),
         "ask_proof": shipping_texts.ask_proof(escrow(said, Status.HELD), on),
         "ask_received": shipping_texts.ask_received(escrow(said, Status.HELD), on),
         "ask_received:sent": shipping_texts.ask_received(

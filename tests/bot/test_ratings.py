@@ -65,3 +65,14 @@ async def test_a_changed_mind_counts_for_a_day(town: Town) -> None:
     town.clock.advance(hours=25)
     assert "24 hours are over" in (await town.says(BUYER, f"/rate {code} 1"))[-1].text
     assert await town.value(_RATINGS) == "5 "
+
+
+async def test_the_card_shows_given_stars_and_asks_only_while_they_can_change(town: Town) -> None:
+    code = await _over(town)
+    assert "1 ★" in (await town.says(BUYER, code))[-1].labels
+    await town.says(BUYER, f"/rate {code} 4")
+    assert "1 ★" in (await town.says(BUYER, code))[-1].labels
+    town.clock.advance(hours=25)
+    card = (await town.says(BUYER, code))[-1]
+    assert "1 ★" not in card.labels
+    assert "You gave ★★★★." in card.text

@@ -6,7 +6,6 @@ can be told in another language. `reads` looks at what came or changed since the
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import re
 from collections.abc import Callable
@@ -197,14 +196,6 @@ class Stage:
         await self.sql(
             "UPDATE payouts SET next_look_at = now() WHERE telegram_id = $1 RETURNING id", who.id
         )
-
-    # -- the process -------------------------------------------------------------------------------
-
-    async def kill_and_start(self) -> None:
-        """`kill -9`, and the next start, with nothing in between."""
-        await self.running.kill()
-        self.running.output.clear()
-        await self.running.start()
 
 
 class Actor:
@@ -485,11 +476,6 @@ def code_in(message: Message) -> str:
     found = _CODE.search(message.text) or _CODE.search(urls)
     assert found, message.text
     return found[0]
-
-
-async def together(*acts: Any) -> list[Any]:
-    """Several people (or two devices of one) at the same moment."""
-    return list(await asyncio.gather(*acts))
 
 
 def masked(who: Actor) -> str:

@@ -19,7 +19,7 @@ import asyncpg
 import pytest
 
 from escrow.domain.errors import CannotDo
-from escrow.domain.payouts import Payout, PayoutState
+from escrow.domain.payouts import Payout
 from escrow.services.intake import PAYOUT, PAYOUT_ASKED, PAYOUT_WORD
 from tests.faults import victim
 from tests.faults.zygote import Zygote, forking, gone

@@ -290,3 +290,24 @@ async def test_a_side_makes_at_most_five_offers_a_day_on_a_deal(world: World) ->
     await offer(world, deal, JANE, 70, cause="update:9")
     world.clock.tick(hours=25)
     await offer(world, deal, BRIAN, 70, cause="update:10")
+
+
+@pytest.mark.parametrize("late", [30, 80])
+async def test_time_agreed_after_the_deadline_counts_from_now(world: World, late: int) -> None:
+    deal = await funded(world)
+    assert deal.ship_by is not None
+    made = await more_time(world, deal)
+    world.clock.tick(hours=late)
+    after = await world.escrows.accept_offer(made.id, BRIAN)
+    wanted = max(deal.ship_by, world.clock.now()) + timedelta(hours=48)
+    assert after.ship_by == wanted
+    assert (await world.notice(JANE, "extended"))["until"] == wanted.isoformat()
+    assert await world.escrows.refund_due() == (0, 0), "nothing goes back while time is left"
+
+
+async def test_time_offered_after_the_deadline_names_what_is_true(world: World) -> None:
+    deal = await funded(world)
+    world.clock.tick(hours=80)
+    await more_time(world, deal)
+    wanted = world.clock.now() + timedelta(hours=48)
+    assert (await world.notice(BRIAN, "extend_offered"))["until"] == wanted.isoformat()

@@ -74,11 +74,19 @@ async def test_nor_by_hand_after_he_reserved(world: World, becomes: Becoming) ->
 @pytest.mark.parametrize("shown", [PHONES[JANE], keep(PHONES[JANE])])
 async def test_nor_with_the_sellers_phone_for_another_reserver(world: World, shown: str) -> None:
     deal = await world.deal()
-    await world.people.set_phone(BRIAN, "254712999111", is_contact=True)  # the same when masked
     await world.prompts.reserve(deal.id, BRIAN)
     receipt = world.by_hand(deal, kes(10_500), shown=shown)
     await world.funds.process_escrow_payment(receipt, Evidence.STATUS)
     await _waits(world, deal)
+
+
+async def test_a_masked_number_that_may_be_both_is_the_reservers(world: World) -> None:
+    deal = await world.deal()
+    await world.people.set_phone(BRIAN, "254712999111", is_contact=True)  # the same when masked
+    await world.prompts.reserve(deal.id, BRIAN)
+    receipt = world.by_hand(deal, kes(10_500), shown=keep(PHONES[JANE]))
+    await world.funds.process_escrow_payment(receipt, Evidence.STATUS)
+    assert await world.status_of(deal) == "HELD"
 
 
 async def test_everybody_else_still_pays_by_hand(world: World) -> None:
