@@ -104,8 +104,8 @@ MAY_BE_EMPTY = {
     "receipts": "reference attempt_id escrow_id telegram_id evidence posted_at inbox_id"
     " next_check_at",
     "status_queries": "answered_at answer",
-    "payment_claims": "escrow_id receipt_id claimed_minor said_at amount_minor happened_at decided_at"
-    " decided_by next_check_at",
+    "payment_claims": "escrow_id receipt_id claimed_minor said_at amount_minor happened_at"
+    " decided_at decided_by next_check_at",
     "underpayment_choices": "used_at used_action voided_at",
     "reservations": "",
     "reservation_counts": "",
