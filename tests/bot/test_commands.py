@@ -131,6 +131,7 @@ async def test_cancel_and_refund_puts_all_into_the_wallet(town: Town) -> None:
 )
 async def test_every_amount_by_hand_gets_its_words(town: Town, amount: int, words: str) -> None:
     await town.shop()
+    await town.shares(BUYER, persona.BUYER.phone)
     code = await town.deal()
     shown = (await town.says(BUYER, f"/start {code}"))[-1]
     guide = (await town.taps(BUYER, shown, "Pay by paybill"))[-1]
