@@ -295,7 +295,7 @@ async def test_five_claims_an_hour(world: World) -> None:
 
 
 async def test_what_is_no_receipt_is_not_a_claim(world: World) -> None:
-    for text in ("", "hello", "ES1008257624", "GOODEVENIN", "I paid SG632NMUAB"):
+    for text in ("", "hello", "ES1008257624", "goodevenin", "I paid SG632NMUAB"):
         with pytest.raises(InvalidInput):
             await claims_it(world, text, text=text)
 
