@@ -35,7 +35,10 @@ def _to_be_paid(view: DealView, page: Page) -> Markup:
     assert escrow.pay_by is not None  # noqa: S101 a deal that can be paid has its time
     until = deadline(page, escrow.pay_by)
     if view.role == "seller":
-        return say("The buyer can pay by {until}. Don't send anything before.", until=until)
+        return say(
+            "The buyer can pay by {until}. Send nothing until I say that the money is held.",
+            until=until,
+        )
     if view.choice_open_until is not None:
         return say(
             "{received} came, {missing} is missing. Please choose below, until {time}.",
@@ -60,7 +63,10 @@ def _waiting(view: DealView, page: Page) -> Markup:
         if view.role == "seller":
             return lines(
                 say("A buyer proposes this deal to you."),
-                say("Accept it, and the buyer can pay. Don't send anything before."),
+                say(
+                    "Accept it, and the buyer can pay. Send nothing until I say that the money is "
+                    "held."
+                ),
             )
         return say("{shop} has to accept it first. I write to you then.", shop=escrow.shop_name)
     if escrow.seller_status is SellerStatus.SUSPENDED:

@@ -88,8 +88,9 @@ def deals(rows: Sequence[tuple[Escrow, str]], page: Page) -> Markup:
 
 
 def _listed(escrow: Escrow, role: str) -> Markup:
-    amount = say("{due}", due=escrow.due)
-    if role == "seller":
+    # what a finished deal came to stands in its notices; its price is true for both
+    amount = say("{due}", due=escrow.price if escrow.finished_at else escrow.due)
+    if role == "seller" and escrow.finished_at is None:
         amount = say("you get {gets}", gets=escrow.held_price or escrow.due - escrow.fee)
     return say(
         "{code} {amount} · {description} · {status}",

@@ -253,7 +253,10 @@ def accepted(escrow: Escrow, page: Page) -> Markup:
         page,
         say("<b>You accepted: you get {gets}.</b>", gets=escrow.due - escrow.fee),
         say("{description}, deal {code}", description=escrow.description, code=code(escrow.id)),
-        say("The buyer can pay by {until}. Don't send anything before.", until=until),
+        say(
+            "The buyer can pay by {until}. Send nothing until I say that the money is held.",
+            until=until,
+        ),
     )
 
 

@@ -30,7 +30,7 @@ async def test_the_list_names_each_deal_and_opens_it(town: Town) -> None:
     assert "waiting for payment" in listed.text
     card = (await town.taps(SELLER, listed, first))[-1]
     assert "Red cup" in card.text
-    assert "Don't send anything before." in card.text
+    assert "Send nothing until I say that the money is held." in card.text
     assert card.labels == ["Share the link", "Cancel the deal", "Help"]
 
 
