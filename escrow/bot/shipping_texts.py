@@ -274,7 +274,7 @@ def _why(v: Values) -> Markup | None:
         Status.DELIVERED: say("The buyer has it already."),
         Status.DISPUTED: say("It is in dispute."),
         Status.FROZEN: say("An admin has stopped it."),
-        Status.COMPLETED: say("It is done: the seller was paid."),
+        Status.COMPLETED: say("It is done."),
         Status.REFUNDED: say("It is over: the buyer has the money back."),
         Status.CANCELLED: say("It was cancelled."),
     }
