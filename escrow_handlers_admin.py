@@ -4,8 +4,6 @@ menus, guide and tests are made from.
 
 from __future__ import annotations
 
-import functools
-import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,6 +11,7 @@ from telegram import Update
 from telegram.ext import CallbackContext
 
 from escrow.bot import admin_texts, desk, paid, payouts, ruling_texts
+from escrow.bot.admin.guard import admin_only
 from escrow.bot.buttons import Verb
 from escrow.bot.context import Command, Handler
 from escrow.bot.divisions import read_decision, read_ruling
@@ -31,29 +30,7 @@ __all__ = [
     "verify_seller",
 ]
 
-_LOG: Final = logging.getLogger(__name__)
 Context = CallbackContext[Any, Any, Any, Any]
-
-
-def admin_only(handler: Handler) -> Handler:
-    """Lets only admins in, whoever they are when it runs. Others get one line."""
-
-    @functools.wraps(handler)
-    async def guarded(update: Update, context: Context) -> None:
-        if desk.user(update).id in desk.office(context).admins:
-            await handler(update, context)
-            return
-        _LOG.warning(
-            "refused to somebody who is no admin",
-            extra={
-                "action": "not_admin",
-                "command": handler.__name__,
-                "person": desk.user(update).id,
-            },
-        )
-        await desk.answer(update, context, admin_texts.not_admin())
-
-    return guarded
 
 
 @admin_only

@@ -26,6 +26,7 @@ TESTED_ELSEWHERE = {
     "escrow/services/sweeps.py": "tests/services/test_endings.py",
     "escrow/services/work.py": "tests/services/test_escrow_service.py",
     "escrow/services/trace.py": "tests/services/test_fund_manager.py",
+    "escrow/bot/admin/guard.py": "tests/bot/test_escrow_handlers_admin.py",
     "escrow/bot/limiter.py": "tests/bot/test_messenger.py",
     "escrow/bot/desk.py": "tests/bot/test_common.py",
     "escrow/bot/asking.py": "tests/bot/test_buyer.py",
