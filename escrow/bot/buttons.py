@@ -39,6 +39,8 @@ class Verb(StrEnum):
     SELLING = "selling"  # how to sell
     BUYING = "buying"  # how to buy
     DEALS = "deals"  # the list
+    DEALS_PAGE = "deals_pg"  # its page of that number
+    WITHDRAW_ASK = "withdraw_q"  # whether to withdraw the dispute
     SENT = "sent"  # sellers: it is on its way
     DECLINE_ASK = "decline_q"  # whether to give it back
     CANCEL_ASK = "cancel_q"  # whether to end it
@@ -111,6 +113,8 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.SELLING: (False, False),
     Verb.BUYING: (False, False),
     Verb.DEALS: (False, False),
+    Verb.DEALS_PAGE: (False, True),
+    Verb.WITHDRAW_ASK: (True, False),
     Verb.SENT: (True, False),
     Verb.DECLINE_ASK: (True, False),
     Verb.CANCEL_ASK: (True, False),

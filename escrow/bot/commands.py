@@ -56,6 +56,7 @@ USER_BUTTONS: Final[Mapping[Verb, Handler]] = {
     Verb.DISPUTE: disputes.dispute_pressed,
     Verb.REASON: disputes.reason,
     Verb.WITHDRAW: disputes.withdraw_pressed,
+    Verb.WITHDRAW_ASK: deals.pressed(disputes.ask_withdraw),
     Verb.SETTLE: settling.settle_pressed,
     Verb.SETTLE_PRESET: settling.preset,
     Verb.SETTLE_SEND: settling.send,
@@ -112,5 +113,6 @@ USER_BUTTONS: Final[Mapping[Verb, Handler]] = {
     Verb.SELLING: common.how_to_sell,
     Verb.BUYING: common.how_to_buy,
     Verb.DEALS: deals.listed,
+    Verb.DEALS_PAGE: deals.turned,
     Verb.LANGUAGE: language.chosen,
 }

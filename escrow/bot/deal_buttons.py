@@ -157,7 +157,7 @@ def _disputed(view: DealView) -> Rows:
         [button(words("Offer to settle"), Verb.SETTLE, deal)],
     ]
     if dispute is not None and dispute.raised_role == view.role and not view.withdrawn:
-        found.append([button(words("Withdraw the dispute"), Verb.WITHDRAW, deal)])
+        found.append([button(words("Withdraw the dispute"), Verb.WITHDRAW_ASK, deal)])
     return [*found, _talk(view), [_help(deal)]]
 
 

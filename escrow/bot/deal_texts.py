@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from markupsafe import Markup
@@ -14,7 +14,7 @@ from escrow.domain.flow import Status
 from escrow.domain.model import AttemptState, Escrow
 from escrow.domain.money import Money
 from escrow.domain.phone import mask
-from escrow.domain.terms import Terms
+from escrow.domain.terms import Shares, Terms
 from escrow.services.choice_tokens import Action
 from escrow.services.choices import Pressed
 from escrow.services.prompts import Started
@@ -54,15 +54,18 @@ def deal_card(view: DealView, page: Page) -> Markup:
         say("{description}", description=escrow.description),
         say("Deal {code}, seller {shop}", code=code(escrow.id), shop=escrow.shop_name),
         _price_line(escrow),
+        _settled_line(view.shares),
         next_step(view, page),
     )
 
 
 def _amount(view: DealView) -> Money:
-    """What the deal is worth to this side: what the seller gets, what the buyer pays or paid."""
+    """What the deal is worth to this side: what the seller gets (or got), what the buyer pays or
+    paid.
+    """
     escrow = view.escrow
     if view.role == "seller":
-        return escrow.held_price or escrow.due - escrow.fee
+        return view.shares.seller if view.shares else escrow.held_price or escrow.due - escrow.fee
     if escrow.held_price is None or escrow.held_fee is None:
         return escrow.due
     return escrow.held_price + escrow.held_fee
@@ -74,23 +77,35 @@ def _price_line(escrow: Escrow) -> Markup | None:
     return say("Price {price} + fee {fee}", price=escrow.price, fee=escrow.due - escrow.price)
 
 
-def deals(rows: Sequence[tuple[Escrow, str]], page: Page) -> Markup:
-    """A person's deals, newest first."""
-    if not rows:
-        return say("You have no deals yet. Open a seller's link to buy, or send /sell to sell.")
-    more = len(rows) - LISTED
-    return card(
-        page,
-        say("<b>Your deals</b>"),
-        *(_listed(escrow, role) for escrow, role in rows[:LISTED]),
-        say("and {more} more", more=more) if more > 0 else None,
+def _settled_line(shares: Shares | None) -> Markup | None:
+    """How a deal was divided, where both got something."""
+    if shares is None or not (shares.seller and shares.buyer):
+        return None
+    return say(
+        "It was divided: {seller} to the seller, {buyer} back to the buyer.",
+        seller=shares.seller,
+        buyer=shares.buyer,
     )
 
 
-def _listed(escrow: Escrow, role: str) -> Markup:
-    # what a finished deal came to stands in its notices; its price is true for both
+def deals(rows: Sequence[tuple[Escrow, str]], settled: Mapping[str, Shares], page: Page) -> Markup:
+    """A page of a person's deals; `settled`: how those were divided that are over."""
+    if not rows:
+        return say("You have no deals yet. Open a seller's link to buy, or send /sell to sell.")
+    return card(
+        page,
+        say("<b>Your deals</b>"),
+        *(_listed(escrow, role, settled.get(escrow.id)) for escrow, role in rows),
+    )
+
+
+def _listed(escrow: Escrow, role: str, shares: Shares | None) -> Markup:
     amount = say("{due}", due=escrow.price if escrow.finished_at else escrow.due)
-    if role == "seller" and escrow.finished_at is None:
+    if role == "seller" and shares and shares.seller:
+        amount = say("you got {got}", got=shares.seller)
+    elif role == "buyer" and shares and shares.buyer:
+        amount = say("you got {got} back", got=shares.buyer)
+    elif role == "seller" and escrow.finished_at is None:
         amount = say("you get {gets}", gets=escrow.held_price or escrow.due - escrow.fee)
     return say(
         "{code} {amount} · {description} · {status}",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from telegram import Update
+from markupsafe import Markup
+from telegram import InlineKeyboardMarkup, Update
 
 from escrow.bot import deal_texts, desk, keyboards
 from escrow.bot.buttons import Verb
@@ -28,10 +29,27 @@ async def show(update: Update, context: Desk, typed: str) -> None:
 
 
 async def listed(update: Update, context: Desk) -> None:
-    """/deals: all of them, newest first."""
-    rows = await desk.office(context).escrows.deals(desk.user(update).id)
-    text = deal_texts.deals(rows, desk.page(context))
-    await desk.answer(update, context, text, keyboards.deals(rows) if rows else None)
+    """/deals: those under way first, newest first."""
+    await desk.answer(update, context, *await _page(update, context, 1))
+
+
+async def turned(update: Update, context: Desk) -> None:
+    """[Older], [Newer]: another page of the list, in place."""
+    await desk.here(update, context, *await _page(update, context, desk.button(update).number))
+
+
+async def _page(
+    update: Update, context: Desk, number: int
+) -> tuple[Markup, InlineKeyboardMarkup | None]:
+    escrows = desk.office(context).escrows
+    rows = await escrows.deals(desk.user(update).id)
+    pages = max(1, -(-len(rows) // deal_texts.LISTED))
+    shown = min(number, pages)
+    first = (shown - 1) * deal_texts.LISTED
+    part = rows[first : first + deal_texts.LISTED]
+    settled = await escrows.settled([escrow for escrow, _ in part])
+    text = deal_texts.deals(part, settled, desk.page(context))
+    return text, keyboards.deal_page(part, shown, pages) if part else None
 
 
 async def with_code(update: Update, context: Desk, typed: str, verb: Verb, do: Do) -> None:

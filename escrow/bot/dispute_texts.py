@@ -117,6 +117,22 @@ def opened(deal: str, page: Page) -> Markup:
     return card(page, say("Dispute opened on deal {code}.", code=code(deal)))
 
 
+def ask_withdraw(escrow: Escrow, page: Page) -> Markup:
+    """Before a dispute is taken back."""
+    return card(
+        page,
+        say("<b>Withdraw your dispute on deal {code}?</b>", code=code(escrow.id)),
+        say("The deal goes on where it was. This works once: a second one can't be withdrawn."),
+    )
+
+
+def withdraw_buttons(deal: str) -> InlineKeyboardMarkup:
+    return rows(
+        button(words("Yes, withdraw it"), Verb.WITHDRAW, deal),
+        button(words("Back"), Verb.BACK, deal),
+    )
+
+
 def withdrawn(escrow: Escrow, page: Page) -> Markup:
     return card(
         page,
@@ -307,7 +323,7 @@ def keyboard(kind: str, values: Values) -> InlineKeyboardMarkup | None:
     if kind == "disputed":
         return rows(evidence, settle)
     if kind == "dispute_raised":
-        return rows(evidence, settle, button(words("Withdraw it"), Verb.WITHDRAW, deal))
+        return rows(evidence, settle, button(words("Withdraw it"), Verb.WITHDRAW_ASK, deal))
     if kind in ("dispute_withdrawn", "unfrozen"):
         return rows(button(words("Show the deal"), Verb.SHOW, deal))
     return None

@@ -13,7 +13,7 @@ from escrow.bot.buttons import Verb
 from escrow.bot.deals import with_code
 from escrow.bot.desk import Desk
 from escrow.bot.divisions import split_code
-from escrow.domain.errors import NotFound
+from escrow.domain.errors import NotAllowed, NotFound
 from escrow.domain.flow import Event
 from escrow.services.dividing import must_allow
 from escrow_service import DealView
@@ -96,8 +96,21 @@ async def _withdraw(update: Update, context: Desk, typed: str) -> None:
     await desk.answer(update, context, dispute_texts.withdrawn(escrow, desk.page(context)))
 
 
+async def ask_withdraw(update: Update, context: Desk, typed: str) -> None:
+    """[Withdraw it]: asks once more, for whoever raised it."""
+    view = await desk.office(context).escrows.deal(typed, desk.user(update).id)
+    if view.dispute is None:
+        raise NotFound("no_open_dispute", code=view.escrow.id)
+    if view.dispute.raised_by != desk.user(update).id:
+        raise NotAllowed("not_your_dispute")
+    text = dispute_texts.ask_withdraw(view.escrow, desk.page(context))
+    await desk.here(update, context, text, dispute_texts.withdraw_buttons(view.escrow.id))
+
+
 async def withdraw_pressed(update: Update, context: Desk) -> None:
-    """[Withdraw it]"""
-    await _withdraw(update, context, desk.button(update).deal)
-    await desk.strip_buttons(update, context)
+    """[Yes, withdraw it]"""
+    escrow = await desk.office(context).escrows.withdraw_dispute(
+        desk.button(update).deal, desk.user(update).id
+    )
+    await desk.here(update, context, dispute_texts.withdrawn(escrow, desk.page(context)))
     desk.done(update, context)

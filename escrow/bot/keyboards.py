@@ -27,7 +27,7 @@ from escrow.bot import (
 )
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.locales import LANGUAGES, NAMES
-from escrow.bot.page import clean, language
+from escrow.bot.page import clean, language, words
 from escrow.bot.prompt_words import needs_two_minutes
 from escrow.domain.model import Choice, Escrow
 from escrow.domain.money import Currency, Money
@@ -120,6 +120,17 @@ def deals(rows: Sequence[tuple[Escrow, str]], verb: Verb = Verb.SHOW) -> InlineK
             for escrow, _ in rows[:_LISTED]
         )
     )
+
+
+def deal_page(rows: Sequence[tuple[Escrow, str]], page: int, pages: int) -> InlineKeyboardMarkup:
+    """The buttons of one page of deals, and the way to the others."""
+    turns = []
+    if page > 1:
+        turns.append(_button(words("Newer"), Verb.DEALS_PAGE, number=page - 1))
+    if page < pages:
+        turns.append(_button(words("Older"), Verb.DEALS_PAGE, number=page + 1))
+    listed = deals(rows).inline_keyboard
+    return InlineKeyboardMarkup([*listed, turns] if turns else listed)
 
 
 def underpaid(

@@ -19,6 +19,7 @@ from escrow.domain.model import Escrow
 from escrow.domain.money import Money
 from escrow.domain.terms import Shares
 from escrow.services.dividing import must_allow
+from escrow.services.offers import must_extend
 from escrow_service import DealView
 
 SETTLE_OTHER: Final = "settle_other"
@@ -143,6 +144,7 @@ async def extend_pressed(update: Update, context: Desk) -> None:
 
 async def _ask_hours(update: Update, context: Desk, typed: str) -> None:
     view = await _mine(update, context, typed, Event.EXTEND)
+    must_extend(view.escrow)
     text = settle_texts.ask_hours(view.escrow, desk.page(context))
     await desk.answer(update, context, text, settle_texts.hour_buttons(view.escrow.id))
 

@@ -17,6 +17,7 @@ from escrow.services.dividing import (
     Dividing,
     edge_of,
     facts,
+    must_allow,
     parts,
     running_clock,
     sides,
@@ -96,8 +97,7 @@ class Offers(Dividing):
             if before is not None:
                 return before
             edge_of(escrow, Event.EXTEND, Actor.PARTIES)
-            if escrow.extended_at is not None:
-                raise LimitReached("extended_before")
+            must_extend(escrow)
             standing = await offers.open_of(conn, escrow.id)
             if _stands(standing, escrow, telegram_id) and standing and standing.hours == hours:
                 return standing
@@ -236,6 +236,13 @@ async def _not_too_many(conn: Connection, escrow: Escrow, person: int, now: date
 async def _replace(conn: Connection, standing: Offer | None, by: int, now: datetime) -> None:
     if standing is not None:
         await offers.close(conn, standing.id, "replaced", by, now)
+
+
+def must_extend(escrow: Escrow) -> None:
+    """More time can be offered where the flow allows it, once per deal."""
+    must_allow(escrow, Event.EXTEND)
+    if escrow.extended_at is not None:
+        raise LimitReached("extended_before")
 
 
 def _extended(escrow: Escrow, hours: int, now: datetime) -> dict[str, Any]:

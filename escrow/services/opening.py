@@ -21,7 +21,7 @@ from escrow.domain.errors import (
 from escrow.domain.flow import Actor, Event
 from escrow.domain.model import By, Escrow, Media, Notice, Purpose, Seller, SellerStatus
 from escrow.domain.money import Currency, Money
-from escrow.domain.terms import FeePayer, Quote
+from escrow.domain.terms import FeePayer, Quote, Shares
 from escrow.services import postings
 from escrow.services.ratings import CHANGEABLE
 from escrow.services.work import DealView, DealWork, locked, party_of, read_code, role_of
@@ -285,6 +285,7 @@ class Opening(DealWork):
             dispute = await disputes.open_dispute_of(conn, code)
             withdrawn = dispute is not None and await disputes.withdrawn(conn, code)
             rated = await ratings.current(conn, code)
+            shares = await escrows.settled(conn, [escrow]) if escrow.finished_at else {}
             photos = await records.of_deal(conn, code, (Purpose.PHOTO,))
         mine = choice is not None and choice.telegram_id == telegram_id
         return DealView(
@@ -300,15 +301,21 @@ class Opening(DealWork):
             stars=rated.stars if rated else None,
             may_rate=rated is None or now <= rated.first_at + CHANGEABLE,
             photo=photos[-1].media if photos else None,
+            shares=shares.get(escrow.id),
         )
 
     async def deals(self, telegram_id: int) -> list[tuple[Escrow, str]]:
-        """A person's deals, newest first, with his role."""
+        """A person's deals with his role: those under way first, newest first."""
         async with self._db.reading() as conn:
             return [
                 (escrow, role_of(escrow, telegram_id))
                 for escrow in await escrows.deals_of(conn, telegram_id)
             ]
+
+    async def settled(self, deals: Sequence[Escrow]) -> Mapping[str, Shares]:
+        """Who got what of those of these deals that are over and held money."""
+        async with self._db.reading() as conn:
+            return await escrows.settled(conn, deals)
 
     async def cancel(self, typed: str, telegram_id: int) -> Escrow:
         """A party ends a deal that was not funded; undecided money goes to the buyer's wallet."""

@@ -13,7 +13,7 @@ from escrow.domain.errors import NotFound
 from escrow.domain.flow import Actor
 from escrow.domain.model import By, Dispute, Escrow, Media
 from escrow.domain.money import Money
-from escrow.domain.terms import Terms
+from escrow.domain.terms import Shares, Terms
 from escrow.services.payout_booking import PayoutBooking
 from escrow.services.ports import Clock
 from escrow.store import escrows
@@ -24,7 +24,8 @@ from escrow.store.database import Connection, Database
 class DealView:
     """A deal as one person sees it: `role` is buyer, seller or guest, `phone` his own number,
     `dispute` the open one, `withdrawn` whether one was withdrawn before, `photo` what is sold,
-    `stars` what its buyer gave; he `may_rate` until a rating is final.
+    `stars` what its buyer gave; he `may_rate` until a rating is final;
+    `shares`: who got what at the end.
     """
 
     escrow: Escrow
@@ -39,6 +40,7 @@ class DealView:
     photo: Media | None = None
     stars: int | None = None
     may_rate: bool = True
+    shares: Shares | None = None
 
 
 class DealWork:

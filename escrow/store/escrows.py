@@ -11,7 +11,7 @@ from escrow.domain.errors import EscrowMoved, NotFound
 from escrow.domain.flow import Edge, Event, Status
 from escrow.domain.model import By, Escrow, SellerStatus
 from escrow.domain.money import Currency, Money
-from escrow.domain.terms import Quote, tiers_from_json
+from escrow.domain.terms import Quote, Shares, tiers_from_json
 from escrow.store import queries
 from escrow.store.database import Connection, Row
 
@@ -167,8 +167,8 @@ async def get_many(conn: Connection, codes: Sequence[str]) -> list[Escrow]:
     return [found[code] for code in codes]
 
 
-async def deals_of(conn: Connection, telegram_id: int, limit: int = 20) -> list[Escrow]:
-    """A person's deals as buyer or seller, newest first."""
+async def deals_of(conn: Connection, telegram_id: int, limit: int = 50) -> list[Escrow]:
+    """A person's deals as buyer or seller: those under way first, newest first."""
     return [from_row(row) for row in await conn.fetch(_SQL["deals_of"], telegram_id, limit)]
 
 
@@ -310,6 +310,20 @@ async def ended_by(
         for part in ("seller_minor", "buyer_minor", "fee_minor")
     )
     return seller, buyer, fee
+
+
+async def settled(conn: Connection, deals: Sequence[Escrow]) -> dict[str, Shares]:
+    """Who got what of those of these deals that held money and are over."""
+    currencies = {deal.id: deal.currency for deal in deals}
+    return {
+        row["escrow_id"]: Shares(
+            *(
+                Money(row[part], currencies[row["escrow_id"]])
+                for part in ("seller_minor", "buyer_minor", "fee_minor")
+            )
+        )
+        for row in await conn.fetch(_SQL["settled"], list(currencies))
+    }
 
 
 async def tolerated_shortages(conn: Connection, telegram_id: int, since: datetime) -> int:

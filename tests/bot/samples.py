@@ -134,6 +134,7 @@ def view(said: str, role: str = "buyer", **changes: Any) -> DealView:
             "dispute",
             "withdrawn",
             "stars",
+            "shares",
         )
         if key in changes
     }
@@ -439,8 +440,8 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         ),
         "withdraw:number": wallet_texts.ask_own_number(on),
         "claim:number": paid_texts.ask_own_number(on),
-        "deals": d.deals(rows, on),
-        "deals:none": d.deals([], on),
+        "deals": d.deals(rows, {}, on),
+        "deals:none": d.deals([], {}, on),
         "which_deal": d.which_deal(),
         "cancelled": d.cancelled(escrow(said), on),
         "cancelled_by_buyer": d.cancelled_by_buyer(
@@ -539,6 +540,7 @@ def ruled_answers(said: str, on: Page) -> dict[str, Markup]:
         "ask_words": d.ask_words(d.reasons("buyer")[1], on, needed=False),
         "ask_words:needed": d.ask_words("", on, needed=True),
         "dispute_opened": d.opened(CODE, on),
+        "ask_withdraw": d.ask_withdraw(held, on),
         "dispute_withdrawn": d.withdrawn(held, on),
         "ask_division": t.ask_division(held, on),
         "ask_other": t.ask_other(held, on),

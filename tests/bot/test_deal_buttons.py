@@ -23,7 +23,7 @@ EVENTS = {
     Verb.DISPUTE: (Event.DISPUTE,),
     Verb.SETTLE: (Event.SETTLE,),
     Verb.EXTEND: (Event.EXTEND,),
-    Verb.WITHDRAW: (Event.WITHDRAW_DISPUTE,),
+    Verb.WITHDRAW_ASK: (Event.WITHDRAW_DISPUTE,),
     Verb.CANCEL_ASK: (Event.CANCEL,),
 }
 """Button → the event it begins."""
@@ -97,9 +97,9 @@ def test_more_time_is_for_whose_time_runs_and_once() -> None:
 
 
 def test_only_whoever_raised_a_dispute_withdraws_it_and_once() -> None:
-    assert Verb.WITHDRAW in _card("buyer", Status.DISPUTED)
-    assert Verb.WITHDRAW not in _card("seller", Status.DISPUTED)
-    assert Verb.WITHDRAW not in _card("buyer", Status.DISPUTED, withdrawn=True)
+    assert Verb.WITHDRAW_ASK in _card("buyer", Status.DISPUTED)
+    assert Verb.WITHDRAW_ASK not in _card("seller", Status.DISPUTED)
+    assert Verb.WITHDRAW_ASK not in _card("buyer", Status.DISPUTED, withdrawn=True)
     both = {Verb.EVIDENCE, Verb.SEE_EVIDENCE, Verb.SETTLE, Verb.MESSAGE}
     for role in ("buyer", "seller"):
         assert both <= set(_card(role, Status.DISPUTED))

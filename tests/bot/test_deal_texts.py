@@ -9,6 +9,7 @@ import pytest
 from escrow.bot import deal_texts
 from escrow.domain.flow import Status
 from escrow.domain.model import AttemptState
+from escrow.domain.terms import Shares
 from escrow.services.ports import Answer, Verdict
 from escrow.services.prompts import Started
 from sandbox.telegram_html import parse_html
@@ -51,10 +52,17 @@ def test_no_step_is_named_where_there_is_none(status: Status) -> None:
         assert "send it by" not in text
 
 
-def test_a_long_list_says_how_many_more() -> None:
-    rows = [(samples.escrow("x"), "buyer")] * 13
-    assert "and 3 more" in deal_texts.deals(rows, samples.page())
-    assert "more" not in deal_texts.deals(rows[:10], samples.page())
+def test_a_divided_deal_says_what_each_side_got() -> None:
+    shares = Shares(samples.kes(4_750), samples.kes(5_250), samples.kes(250))
+    over = samples.escrow("x", Status.COMPLETED, finished_at=samples.NOW)
+    listed = {
+        role: deal_texts.deals([(over, role)], {over.id: shares}, samples.page())
+        for role in ("buyer", "seller")
+    }
+    assert "you got KES 4,750 ·" in listed["seller"]
+    assert "you got KES 5,250 back" in listed["buyer"]
+    assert _card("seller", status=Status.COMPLETED, shares=shares).startswith("KES 4,750 ·")
+    assert "KES 4,750 to the seller, KES 5,250 back" in _card("buyer", shares=shares)
 
 
 def test_before_paying_everything_mpesa_will_show_is_named() -> None:
@@ -68,7 +76,7 @@ def test_before_paying_everything_mpesa_will_show_is_named() -> None:
 
 def test_a_seller_reads_what_she_gets_in_her_list() -> None:
     seller, buyer = (
-        deal_texts.deals([(samples.escrow("x"), role)], samples.page())
+        deal_texts.deals([(samples.escrow("x"), role)], {}, samples.page())
         for role in ("seller", "buyer")
     )
     assert "you get KES 10,000" in seller

@@ -34,6 +34,23 @@ async def test_the_list_names_each_deal_and_opens_it(town: Town) -> None:
     assert card.labels == ["Share the link", "Cancel the deal", "Help"]
 
 
+async def test_deals_under_way_stand_before_finished_ones_on_pages_of_ten(town: Town) -> None:
+    await town.shop()
+    first = await town.deal("1500", "Red cup")
+    for number in range(11):
+        town.clock.advance(minutes=1)
+        over = await town.deal("1600", f"Cup {number}")
+        await town.says(SELLER, f"/cancel {over}")
+    listed = (await town.says(SELLER, "/deals"))[-1]
+    assert listed.text.index(first) < listed.text.index("Cup 10")
+    assert "Cup 0" not in listed.text
+    await town.taps(SELLER, listed, "Older")
+    older = town.telegram.messages[listed.id]
+    assert "Cup 0" in older.text
+    assert first not in older.text
+    assert older.labels[-1] == "Newer"
+
+
 async def test_a_deal_shows_the_next_step_to_each_side(town: Town) -> None:
     code = await _held(town)
     seller = (await town.says(SELLER, f"/deal {code}"))[-1].text

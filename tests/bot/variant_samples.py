@@ -14,6 +14,7 @@ from escrow.bot.page import Page
 from escrow.bot.refusals import REFUSALS
 from escrow.domain.flow import Status
 from escrow.domain.model import SellerStatus
+from escrow.domain.terms import Shares
 from escrow.store.payouts import OpenCount
 from tests.bot import refusal_samples, samples
 
@@ -112,7 +113,13 @@ def variants(said: str, on: Page) -> dict[str, Markup]:
     found["deal_card:suspended"] = deal_texts.deal_card(suspended, on)
     held = samples.escrow(said, Status.HELD)
     found["withdrawn:held"] = dispute_texts.withdrawn(held, on)
-    found["deals:seller"] = deal_texts.deals([(held, "seller")], on)
+    found["deals:seller"] = deal_texts.deals([(held, "seller")], {}, on)
+    over = samples.escrow(said, Status.COMPLETED, finished_at=samples.NOW)
+    divided = {samples.CODE: Shares(samples.kes(4_750), samples.kes(5_250), samples.kes(250))}
+    for role in ("buyer", "seller"):
+        found[f"deals:over:{role}"] = deal_texts.deals([(over, role)], divided, on)
+        view = samples.view(said, role, status=Status.COMPLETED, shares=divided[samples.CODE])
+        found[f"deal_card:divided:{role}"] = deal_texts.deal_card(view, on)
     empty = samples.escrow(said)
     found["cancelled_by_buyer:unpaid"] = deal_texts.cancelled_by_buyer(
         empty, empty, on, rings=False

@@ -33,7 +33,7 @@ SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0)
  WHERE e.id = ANY ($1)
 
 -- deals_of --
--- A person's deals that are not archived, newest first.
+-- A person's deals that are not archived: those under way first, then the newest of the others.
 SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0) AS received_minor
   FROM escrow_transactions e
   JOIN escrow_sellers s ON s.id = e.seller_id
@@ -42,11 +42,22 @@ SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0)
                   WHERE b.buyer_telegram_id = $1 AND b.archived_at IS NULL
                   ORDER BY b.created_at DESC LIMIT $2)
                 UNION
+                (SELECT b.id FROM escrow_transactions b
+                  WHERE b.buyer_telegram_id = $1 AND b.archived_at IS NULL
+                    AND b.status NOT IN ('COMPLETED', 'REFUNDED', 'CANCELLED')
+                  ORDER BY b.created_at DESC LIMIT $2)
+                UNION
                 (SELECT o.id FROM escrow_transactions o
                   WHERE o.seller_id = (SELECT id FROM escrow_sellers WHERE telegram_id = $1)
                     AND o.archived_at IS NULL
+                  ORDER BY o.created_at DESC LIMIT $2)
+                UNION
+                (SELECT o.id FROM escrow_transactions o
+                  WHERE o.seller_id = (SELECT id FROM escrow_sellers WHERE telegram_id = $1)
+                    AND o.archived_at IS NULL
+                    AND o.status NOT IN ('COMPLETED', 'REFUNDED', 'CANCELLED')
                   ORDER BY o.created_at DESC LIMIT $2))
- ORDER BY e.created_at DESC
+ ORDER BY e.status IN ('COMPLETED', 'REFUNDED', 'CANCELLED'), e.created_at DESC
  LIMIT $2
 
 -- open_codes --
@@ -163,6 +174,11 @@ SELECT event, from_status, to_status, actor, at, data FROM escrow_timeline
 -- Whether that event of a deal came of this cause.
 SELECT EXISTS (SELECT FROM escrow_timeline
                 WHERE escrow_id = $1 AND event = $2 AND data ->> 'cause' = $3)
+
+-- settled --
+-- How these deals were divided at their end.
+SELECT escrow_id, seller_minor, buyer_minor, fee_minor FROM settlements
+ WHERE escrow_id = ANY ($1::text[])
 
 -- ended_by --
 -- How a cause divided what was held; no row when it did not.
