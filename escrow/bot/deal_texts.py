@@ -295,6 +295,7 @@ def by_hand(escrow: Escrow, amount: Money, page: Page, *, reserved: bool) -> Mar
         say("The deal is kept for you for {minutes} minutes.", minutes=_RESERVED_MINUTES)
         if reserved
         else None,
+        say("Paid and nothing happens? Send me M-Pesa's message, or its receipt with /paid."),
     )
 
 
