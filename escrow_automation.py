@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from escrow.domain.errors import DatabaseDown, TimedOut
+from escrow.domain.errors import DatabaseDown, Paused, TimedOut
+from escrow.services.health import Planned
 from escrow.store import inbox
 
 if TYPE_CHECKING:
     from escrow.bootstrap import Services
+    from escrow.quick_start import QuickStart
 
 _LOG: Final = logging.getLogger(__name__)
 MISFIRE_SECONDS: Final = 300
@@ -30,7 +32,9 @@ STOP_SECONDS: Final = 3.0
 @dataclass(frozen=True, slots=True)
 class Job:
     """One row of JOBS. `run` returns (looked at, done, failed); `timer` jobs stand still while the
-    clock can't be trusted; `cut` ones only read for long, and a stop does not wait for them.
+    clock can't be trusted; `cut` ones only read for long, and a stop does not wait for them;
+    `in_pause` ones move nothing and run also while Amana is paused. Questions to M-Pesa wait with
+    the rest: the answers wait, too, and an unheard one would count as none.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Job:
     run: Callable[[Services], Awaitable[tuple[int, int, int]]]
     timer: bool = True
     cut: bool = False
+    in_pause: bool = False
 
 
 async def _expire_choices(services: Services) -> tuple[int, int, int]:
@@ -101,6 +106,21 @@ async def _prove_all_books(services: Services) -> tuple[int, int, int]:
     return looked, looked if not breaks else 0, int(breaks > 0)
 
 
+async def _close_days(services: Services) -> tuple[int, int, int]:
+    done = await services.figures.close_days()
+    return done, done, 0
+
+
+async def _carry_on_pause(services: Services) -> tuple[int, int, int]:
+    done = await services.pauses.carry_on()
+    return done, done, 0
+
+
+async def _expire_actions(services: Services) -> tuple[int, int, int]:
+    looked, done = await services.actions.expire()
+    return looked, done, looked - done
+
+
 async def _read_clock(services: Services) -> tuple[int, int, int]:
     async with services.database.reading() as conn:
         await services.clock.read(conn)
@@ -115,6 +135,12 @@ JOBS: Final[tuple[Job, ...]] = (
         "an underpayment nobody decided goes to the buyer's wallet",
         lambda services: services.settings.sweep_seconds,
         _expire_choices,
+    ),
+    Job(
+        "expire_actions",
+        "what an admin asked for and nobody confirmed in time is off",
+        lambda services: services.settings.sweep_seconds,
+        _expire_actions,
     ),
     Job(
         "cancel_overdue",
@@ -154,6 +180,7 @@ JOBS: Final[tuple[Job, ...]] = (
         lambda services: services.settings.sweep_seconds,
         _fingerprint_evidence,
         timer=False,
+        in_pause=True,
         cut=True,
     ),
     Job(
@@ -182,6 +209,7 @@ JOBS: Final[tuple[Job, ...]] = (
         lambda services: services.settings.proof_seconds,
         _prove_books,
         timer=False,
+        in_pause=True,
     ),
     Job(
         "prove_all_books",
@@ -189,9 +217,33 @@ JOBS: Final[tuple[Job, ...]] = (
         lambda services: 86_400,
         _prove_all_books,
         timer=False,
+        in_pause=True,
         cut=True,
     ),
-    Job("read_clock", "compares the clocks", lambda services: 30, _read_clock, timer=False),
+    Job(
+        "close_days",
+        "keeps the figures of days that are over",
+        lambda services: services.settings.figures_seconds,
+        _close_days,
+        timer=False,
+        in_pause=True,
+    ),
+    Job(
+        "carry_on_pause",
+        "tells people of a pause, and ends it as it was promised",
+        lambda services: services.settings.sweep_seconds,
+        _carry_on_pause,
+        timer=False,
+        in_pause=True,
+    ),
+    Job(
+        "read_clock",
+        "compares the clocks",
+        lambda services: 30,
+        _read_clock,
+        timer=False,
+        in_pause=True,
+    ),
 )
 
 
@@ -210,10 +262,11 @@ class Automation:
         )
         self._under_way: dict[asyncio.Task[Any], Job] = {}
         self._beat: float | None = None
+        self._since = services.clock.now()
 
     def start(self) -> None:
         """Every job runs once at the start, for what fell due meanwhile, then by its interval."""
-        now = self._services.clock.now()
+        now = self._since = self._services.clock.now()
         self._beat = asyncio.get_running_loop().time()
         for job in JOBS:
             self._scheduler.add_job(
@@ -226,6 +279,15 @@ class Automation:
                 next_run_time=now,
             )
         self._scheduler.start()
+        self._services.oversight.planned = self._planned
+
+    def _planned(self) -> dict[str, Planned]:
+        """Every job's turns, for whoever watches that none is missed."""
+        return {
+            job.name: Planned(job.seconds(self._services), turn.next_run_time, self._since)
+            for job in JOBS
+            if (turn := self._scheduler.get_job(job.name)) is not None
+        }
 
     @property
     def running(self) -> bool:
@@ -250,6 +312,7 @@ class Automation:
 
     async def stop(self) -> None:
         """No new runs; those under way may finish, 3 s at most."""
+        self._services.oversight.planned = dict
         self._scheduler.pause()
         for task, job in self._under_way.items():
             if job.cut:
@@ -269,8 +332,14 @@ async def run_job(services: Services, job: Job) -> bool:
     run_id: int | None = None
     try:
         async with services.database.reading() as conn:
-            run_id = await inbox.start_run(conn, job.name, services.clock.now())
+            run_id = await inbox.start_run(
+                conn, job.name, services.clock.now(), in_pause=job.in_pause
+            )
+        if run_id is None:
+            return True  # everything stands still
         looked, done, failed = await job.run(services)
+    except Paused:
+        _LOG.info("%s stands still", job.name, extra={"action": "job_paused"})
     except (DatabaseDown, TimedOut) as outage:
         error = str(outage)
         _LOG.warning("%s waits for PostgreSQL", job.name, extra={"action": "job_waits"})
@@ -296,20 +365,24 @@ async def run_job(services: Services, job: Job) -> bool:
 
 
 _running: Automation | None = None
-_own_services: Services | None = None
+_opened: QuickStart | None = None
 
 
 async def start_automation(bot: Any, services: Services | None = None) -> Automation:
-    """Starts the jobs. Without `services` (the Quick Start on a bare Application) it opens its own
-    from the environment; `stop_automation` closes them.
+    """Starts the jobs.
+
+    Without `services` (the Quick Start: `post_init` of a bare Application) it opens its own from
+    the environment, and the office that the ten admin commands work in; people are told by this
+    bot. No webhooks listen then. `stop_automation` closes all of it.
     """
-    global _running, _own_services
+    global _running, _opened
     if _running is not None:
         return _running
     if services is None:
-        from escrow.bootstrap import open_services
+        from escrow.quick_start import QuickStart
 
-        services = _own_services = await open_services(bot)
+        _opened = await QuickStart.open(bot)
+        services = _opened.services
     _running = Automation(services)
     _running.start()
     return _running
@@ -317,10 +390,10 @@ async def start_automation(bot: Any, services: Services | None = None) -> Automa
 
 async def stop_automation() -> None:
     """Stops the jobs, and closes what `start_automation` opened."""
-    global _running, _own_services
+    global _running, _opened
     running, _running = _running, None
-    own, _own_services = _own_services, None
+    opened, _opened = _opened, None
     if running is not None:
         await running.stop()
-    if own is not None:
-        await own.close()
+    if opened is not None:
+        await opened.close()

@@ -11,15 +11,19 @@ from telegram import Update
 from telegram.ext import CallbackContext
 
 from escrow.bot import admin_texts, desk, paid, payouts, ruling_texts
+from escrow.bot.admin import confirming, figures, pausing, safe
 from escrow.bot.admin.guard import admin_only
 from escrow.bot.buttons import Verb
 from escrow.bot.context import Command, Handler
 from escrow.bot.divisions import read_decision, read_ruling
 from escrow.bot.typed import read_row
 from escrow.domain.errors import InvalidInput
+from escrow.services.verdicts import REFUND, RELEASE, RESOLVE
+from escrow.services.work import read_code
 
 __all__ = [
     "disputed_transactions",
+    "escrow_dashboard",
     "freeze_transaction",
     "manual_refund",
     "manual_release",
@@ -62,6 +66,12 @@ async def suspend_seller(update: Update, context: Context) -> None:
 
 
 @admin_only
+async def escrow_dashboard(update: Update, context: Context) -> None:
+    """/escrow_dashboard: money, deals, sellers, the last 30 days, and a picture of them."""
+    await figures.escrow_dashboard(update, context)
+
+
+@admin_only
 async def disputed_transactions(update: Update, context: Context) -> None:
     """/disputed_transactions: what is open, those with a silent other side first."""
     rows, count = await desk.office(context).escrows.open_disputes()
@@ -70,24 +80,26 @@ async def disputed_transactions(update: Update, context: Context) -> None:
 
 @admin_only
 async def resolve_dispute(update: Update, context: Context) -> None:
-    """/resolve_dispute <CODE> <buyer|seller|split|split:NN> <notes>: ends the deal."""
-    said = read_decision(context.args or ())
-    done = await desk.office(context).escrows.resolve(
-        said.deal,
-        desk.user(update).id,
-        said.decision,
-        said.buyer_percent,
-        said.notes,
-        cause=desk.cause(update),
-    )
-    await desk.answer(update, context, ruling_texts.ended(done, desk.page(context)))
+    """/resolve_dispute <CODE> <buyer|seller|split|split:NN> <notes>: ends the deal once it is
+    confirmed.
+    """
+    args = context.args or []
+    number = confirming.number_of(args)
+    if number is not None:
+        await confirming.typed(update, context, RESOLVE, read_code(args[0]), number)
+        return
+    said = read_decision(args)
+    params = {"decision": said.decision, "percent": said.buyer_percent, "notes": said.notes}
+    await confirming.ask(update, context, RESOLVE, read_code(said.deal), params)
 
 
 @admin_only
 async def freeze_transaction(update: Update, context: Context) -> None:
-    """/freeze_transaction <CODE> [reason]: no timer and neither side moves it."""
+    """/freeze_transaction <CODE> [reason]: at once no timer and neither side moves it."""
     deal, reason = read_ruling(context.args or (), "freeze_transaction")
-    escrow = await desk.office(context).escrows.freeze(deal, desk.user(update).id, reason)
+    escrow = await desk.office(context).escrows.freeze(
+        deal, desk.user(update).id, reason, desk.cause(update)
+    )
     await desk.answer(update, context, ruling_texts.frozen(escrow, desk.page(context)))
 
 
@@ -95,35 +107,40 @@ async def freeze_transaction(update: Update, context: Context) -> None:
 async def unfreeze_transaction(update: Update, context: Context) -> None:
     """/unfreeze_transaction <CODE> [reason]: it goes on, with the time it lost."""
     deal, reason = read_ruling(context.args or (), "unfreeze_transaction")
-    escrow = await desk.office(context).escrows.unfreeze(deal, desk.user(update).id, reason)
+    escrow = await desk.office(context).escrows.unfreeze(
+        deal, desk.user(update).id, reason, desk.cause(update)
+    )
     await desk.answer(update, context, ruling_texts.unfrozen(escrow, desk.page(context)))
 
 
 @admin_only
 async def manual_refund(update: Update, context: Context) -> None:
-    """/manual_refund <CODE> [reason]: everything held goes back to the buyer."""
-    deal, reason = read_ruling(context.args or (), "manual_refund")
-    done = await desk.office(context).escrows.manual_refund(
-        deal, desk.user(update).id, reason, desk.cause(update)
-    )
-    await desk.answer(update, context, ruling_texts.ended(done, desk.page(context)))
+    """/manual_refund <CODE> [reason]: once confirmed, everything held goes back to the buyer."""
+    await _rule(update, context, REFUND)
 
 
 @admin_only
 async def manual_release(update: Update, context: Context) -> None:
-    """/manual_release <CODE> [reason]: the seller is paid, whatever stood in the way."""
-    deal, reason = read_ruling(context.args or (), "manual_release")
-    done = await desk.office(context).escrows.manual_release(
-        deal, desk.user(update).id, reason, desk.cause(update)
-    )
-    await desk.answer(update, context, ruling_texts.ended(done, desk.page(context)))
+    """/manual_release <CODE> [reason]: once confirmed, the seller is paid, whatever stood in the
+    way.
+    """
+    await _rule(update, context, RELEASE)
+
+
+async def _rule(update: Update, context: Context, kind: str) -> None:
+    args = context.args or []
+    deal, reason = read_ruling(args, kind)
+    number = confirming.number_of(args)
+    if number is not None:
+        await confirming.typed(update, context, kind, read_code(deal), number)
+    else:
+        await confirming.ask(update, context, kind, read_code(deal), {"reason": reason})
 
 
 @admin_only
 async def system_health(update: Update, context: Context) -> None:
-    """/system_health: one word first, then the figures behind it."""
-    look = await desk.office(context).oversight.look()
-    await desk.answer(update, context, admin_texts.health(look, desk.page(context)))
+    """/system_health: one word first, why, and the figures behind it."""
+    await safe.system_health(update, context)
 
 
 # -- buttons -------------------------------------------------------------------------------------
@@ -206,7 +223,26 @@ ADMIN_COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "system_health", "is the money safe, is anything stuck", "/system_health", system_health
     ),
+    Command("escrow_dashboard", "the business in figures", "/escrow_dashboard", escrow_dashboard),
+    Command("report", "a month in figures", "/report 2026-11", admin_only(figures.report)),
+    Command("audit", "prove the whole of the books", "/audit", admin_only(safe.audit)),
+    Command(
+        "book",
+        "float put in, fees taken out, M-Pesa's charges",
+        "/book float 50,000 SGL51H2K3M",
+        admin_only(safe.book),
+    ),
     Command("payouts", "money on its way out", "/payouts", admin_only(payouts.payouts)),
+    Command("unmatched", "money that is nobody's", "/unmatched", admin_only(unmatched.unmatched)),
+    Command(
+        "assign_payment",
+        "say whose money that is",
+        "/assign_payment SG632NMUAB ES1008257624",
+        admin_only(unmatched.assign_payment),
+    ),
+    Command("receipt", "one payment", "/receipt SG632NMUAB", admin_only(receipts.receipt)),
+    Command("pause", "stop everything", "/pause reason", admin_only(pausing.pause)),
+    Command("resume", "let it go on", "/resume", admin_only(pausing.resume)),
 )
 
 ADMIN_BUTTONS: Final[Mapping[Verb, Handler]] = {
@@ -217,6 +253,13 @@ ADMIN_BUTTONS: Final[Mapping[Verb, Handler]] = {
     Verb.PAYOUT_PAID: admin_only(payouts.paid_pressed),
     Verb.PAYOUT_FAILED: admin_only(payouts.failed_pressed),
     Verb.PAYOUT_SURE: admin_only(payouts.sure_pressed),
+    Verb.PAYOUT_RETRY: admin_only(payouts.retry_pressed),
+    Verb.PAYOUT_ASK: admin_only(payouts.ask_pressed),
+    Verb.PAYOUT_GO: admin_only(payouts.resume_pressed),
+    Verb.ASSIGN: admin_only(unmatched.assign_pressed),
+    Verb.SEND_BACK: admin_only(unmatched.send_back_pressed),
+    Verb.REVERSE: admin_only(receipts.reverse_pressed),
     Verb.CLAIM_YES: admin_only(paid.credit_pressed),
     Verb.CLAIM_NO: admin_only(paid.refuse_pressed),
+    Verb.JOBS: admin_only(safe.jobs_pressed),
 }

@@ -25,7 +25,9 @@ class EscrowService(Opening, Shipping, Disputes, Offers, Rulings):
     |---|---|
     | `services/opening.py` | open, join, cancel |
     | `services/shipping.py` | ship, decline, deliver, release, refund |
-    | `services/disputes.py` | dispute, withdraw_dispute, resolve |
+    | `services/disputes.py` | dispute, withdraw_dispute |
     | `services/offers.py` | settle, extend |
-    | `services/rulings.py` | freeze, unfreeze, manual_release, manual_refund |
+    | `services/rulings.py` | freeze, unfreeze |
+
+    Resolve, manual_release and manual_refund are confirmed first (`services/verdicts.py`).
     """

@@ -3,6 +3,9 @@
 python main.py                  the bot; without TELEGRAM_BOT_TOKEN the sandbox
 python main.py --check          looks at everything, says what to do next, exits 0 or 1
 python main.py --register-c2b   tells M-Pesa where payments to the paybill are announced
+python main.py pause [reason]   stops everything that moves money, also while the bot runs
+python main.py resume           lets it go on
+python main.py approve ID       the second word for an admin's action; asks, unless --yes
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from escrow import logs
+from escrow import host, logs
 from escrow.bootstrap import secret_key, start_cluster
 from escrow.domain.errors import Fault
 from escrow.program import Program, check, register_c2b
@@ -32,6 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="main.py", description="Amana, escrow for Telegram")
     parser.add_argument("--check", action="store_true", help="look at everything and exit")
     parser.add_argument("--register-c2b", action="store_true", help="register the paybill")
+    commands = parser.add_subparsers(dest="command", metavar="pause | resume | approve")
+    pausing = commands.add_parser("pause", help="stop everything that moves money")
+    pausing.add_argument("reason", nargs="*", help="told to the admins")
+    commands.add_parser("resume", help="let it go on")
+    approving = commands.add_parser("approve", help="the second word for an admin's action")
+    approving.add_argument("action", type=int, metavar="ID", help="the action's number")
+    approving.add_argument("--yes", action="store_true", help="don't ask")
     chosen = parser.parse_args(arguments)
     os.chdir(Path(__file__).resolve().parent)
     cluster: Cluster | None = None
@@ -48,6 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(check(settings, dsn, key, _say))
         if chosen.register_c2b:
             return asyncio.run(register_c2b(settings, dsn, key, _say))
+        if chosen.command == "pause":
+            return asyncio.run(host.pause(settings, dsn, key, _say, " ".join(chosen.reason)))
+        if chosen.command == "resume":
+            return asyncio.run(host.resume(settings, dsn, key, _say))
+        if chosen.command == "approve":
+            word = host.approve(settings, dsn, key, _say, chosen.action, sure=chosen.yes)
+            return asyncio.run(word)
         return asyncio.run(_run(settings, dsn, key))
     except (SettingsError, EmbeddedError, PortTakenError, Fault) as error:
         _say(f"Amana can't start: {error}")

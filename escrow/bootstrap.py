@@ -11,31 +11,43 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import httpx
 
-from escrow.domain.errors import DatabaseDown, Fault
+from escrow.bot.context import Office
+from escrow.domain.errors import DatabaseDown
 from escrow.domain.money import Currency, Money
+from escrow.rails import mpesa_balances
 from escrow.rails.mpesa import Mpesa, security_credential
 from escrow.rails.mpesa_gateway import MpesaConfig
 from escrow.rails.mpesa_payouts import MpesaPayouts
+from escrow.rails.mpesa_reversals import MpesaReversals
 from escrow.rails.token_store import TokenStore
+from escrow.services.actions import Actions
+from escrow.services.auditing import Audits
+from escrow.services.bookings import Book
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
+from escrow.services.figures import Figures
+from escrow.services.floating import Floating
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.help import HelpDesk
 from escrow.services.intake import Intake
 from escrow.services.oversight import Oversight
+from escrow.services.pauses import Pauses
 from escrow.services.payout_booking import PayoutBooking
 from escrow.services.payout_funding import FundingChecks
 from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.prompts import Prompts
 from escrow.services.ratings import Ratings
+from escrow.services.receipts import Receipts
 from escrow.services.records import Records
+from escrow.services.reversals import receipt_effects
+from escrow.services.verdicts import verdicts
 from escrow.services.wallets import Wallets
 from escrow.settings import (
     SANDBOX_PASSKEY,
@@ -61,6 +73,7 @@ class Services:
     database: Database
     clock: DatabaseClock
     escrows: EscrowService
+    actions: Actions
     people: People
     wallets: Wallets
     funds: EscrowFundManager
@@ -70,10 +83,14 @@ class Services:
     confirmations: Confirmations
     claims: Claims
     payouts: Payouts
+    receipts: Receipts
     intake: Intake
     records: Records
     help: HelpDesk
+    figures: Figures
     oversight: Oversight
+    audits: Audits
+    pauses: Pauses
     rail: Mpesa
     payout_rail: MpesaPayouts
     http: httpx.AsyncClient
@@ -82,6 +99,35 @@ class Services:
     async def close(self) -> None:
         await self.http.aclose()
         await self.database.close()
+
+
+def office_of(services: Services, *, sandbox: bool = False, bare: bool = False) -> Office:
+    """What handlers may reach of these services."""
+    return Office(
+        escrows=services.escrows,
+        actions=services.actions,
+        people=services.people,
+        ratings=services.ratings,
+        wallets=services.wallets,
+        prompts=services.prompts,
+        choices=services.choices,
+        confirmations=services.confirmations,
+        claims=services.claims,
+        payouts=services.payouts,
+        receipts=services.receipts,
+        records=services.records,
+        help=services.help,
+        figures=services.figures,
+        oversight=services.oversight,
+        audits=services.audits,
+        pauses=services.pauses,
+        rail=services.rail,
+        clock=services.clock,
+        admins=services.settings.admin_chat_id,
+        zone=services.settings.zone,
+        sandbox=sandbox,
+        bare=bare,
+    )
 
 
 def home(settings: Settings) -> Path:
@@ -171,6 +217,9 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
     tokens = TokenStore(database, clock)
     rail = Mpesa(_mpesa(settings), http, tokens, clock)
     payout_rail = _payout_rail(settings, http, tokens, clock, key)
+    reversals = MpesaReversals(
+        _mpesa(settings), http, tokens, clock, reachable=bool(settings.public_url)
+    )
     terms = settings.terms()
     if not settings.public_url:  # nobody can call back: ask early and often
         terms = replace(terms, query_after=timedelta(seconds=10))
@@ -188,9 +237,21 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         confirm=settings.mpesa_confirm_before_credit,
     )
     claims = Claims(database, clock, rail, funds, admins, callback_base=base)
-    oversight = Oversight(database, clock, admins)
+    paying = settings.mpesa_b2c_shortcode or rail.shortcode
+    floating = Floating(
+        database,
+        clock,
+        lambda body: mpesa_balances.balances(body, paying),
+        auto_payout=settings.auto_payout,
+    )
+    oversight = Oversight(
+        database, clock, admins, floating=floating, credential=payout_rail.credential
+    )
     booking = PayoutBooking(
-        auto=settings.auto_payout, can_pay_out=lambda: payout_rail.can_pay, admins=admins
+        auto=settings.auto_payout,
+        can_pay_out=lambda: payout_rail.can_pay,
+        can_reverse=lambda: reversals.can_reverse,
+        admins=admins,
     )
     payouts = Payouts(
         database,
@@ -207,6 +268,7 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
             callback_base=base,
             may_ask=lambda: confirmations.may_ask,
         ),
+        reversals=reversals,
         sound=lambda: oversight.last is None or not oversight.last.breaks,
     )
     return Services(
@@ -214,6 +276,18 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         database=database,
         clock=clock,
         escrows=EscrowService(database, clock, terms, admins, booking),
+        actions=Actions(
+            database,
+            clock,
+            admins,
+            key,
+            [
+                Book(),
+                *verdicts(database, clock, terms, admins, booking),
+                *receipt_effects(database, clock, terms, admins, booking, funds),
+            ],
+            second_above=Money.from_decimal(settings.second_admin_above, Currency.KES),
+        ),
         people=People(database, clock, admins),
         ratings=Ratings(database, clock),
         wallets=Wallets(database, clock),
@@ -223,6 +297,7 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         confirmations=confirmations,
         claims=claims,
         payouts=payouts,
+        receipts=Receipts(database, clock),
         intake=Intake(
             database,
             clock,
@@ -232,10 +307,14 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
             path_secret,
             claims=claims,
             payouts=payouts,
+            floating=floating,
         ),
         records=Records(database, clock, admins),
         help=HelpDesk(database, clock, admins),
+        figures=Figures(database, clock, settings.zone),
         oversight=oversight,
+        audits=Audits(database, clock, oversight),
+        pauses=Pauses(database, clock, admins),
         rail=rail,
         payout_rail=payout_rail,
         http=http,
@@ -292,18 +371,18 @@ def _mpesa(settings: Settings) -> MpesaConfig:
     )
 
 
-async def open_services(bot: Any) -> Services:
-    """For the seed's Quick Start on a bare Application: services from the environment, on a
-    database that is there already or embedded. Creates missing tables.
+async def open_services(token: str) -> tuple[Services, embedded.Cluster | None]:
+    """For the Quick Start on a bare Application: services from the environment, for the bot with
+    that token, on a database that is there already or embedded (whoever gets it stops it).
+    Creates missing tables.
     """
-    settings = load_settings()
+    settings = load_settings(token=token)
     cluster = start_cluster(settings, lambda words: _LOG.info("%s", words))
     dsn = cluster.dsn() if cluster else settings.database_url.get_secret_value()
-    environment = "live" if settings.token else "sandbox"
     try:
-        await migrate_when_up(dsn, environment, lambda words: _LOG.info("%s", words))
-        return await open_services_on(settings, dsn, secret_key(settings))
-    except Fault:
+        await migrate_when_up(dsn, "live", lambda words: _LOG.info("%s", words))
+        return await open_services_on(settings, dsn, secret_key(settings)), cluster
+    except BaseException:
         if cluster:
-            cluster.stop()
+            await asyncio.to_thread(cluster.stop)
         raise

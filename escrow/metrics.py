@@ -21,6 +21,7 @@ class Metrics:
         self._parked = self._gauge("inbox_parked", "callbacks that a person must look at")
         self._receipts = self._gauge("receipts_waiting", "claimed payments not confirmed yet")
         self._latency = self._gauge("database_ms", "milliseconds of one query")
+        self._paused = self._gauge("paused", "1 while everything that moves money stands still")
         self._refused = self._gauge("choices_refused", "buttons refused since the start")
         self._held = Gauge(
             "amana_held_minor",
@@ -41,6 +42,7 @@ class Metrics:
             self._parked.set(health.inbox_parked)
             self._receipts.set(health.receipts_waiting)
             self._latency.set(health.database_ms)
+            self._paused.set(health.paused_at is not None)
             self._held.clear()
             for row in health.held:
                 self._held.labels(row["currency"], row["kind"]).set(row["total_minor"])

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from telegram.error import TelegramError
 
 import escrow_automation
-from escrow.bootstrap import Services, migrate_when_up, open_services_on
+from escrow.bootstrap import Services, migrate_when_up, office_of, open_services_on
 from escrow.bot import application, menus
 from escrow.bot.commands import USER_COMMANDS
 from escrow.bot.context import Office
@@ -136,7 +136,7 @@ class Program:
                 "telegram_bot_token": SecretStr(persona.BOT_TOKEN),
                 "telegram_api_url": sandbox.telegram_url,
                 "telegram_webhook_url": "",
-                "admin_chat_id": (persona.ADMIN.id,),
+                "admin_chat_id": (persona.ADMIN.id, persona.SECOND_ADMIN.id),
                 "public_url": f"http://{self._settings.http_host}:{self._settings.http_port}",
                 "mpesa_base_url": sandbox.daraja_url,
                 "mpesa_consumer_key": SecretStr(persona.CONSUMER_KEY),
@@ -157,25 +157,7 @@ class Program:
         self, services: Services, sandbox: Sandbox | None
     ) -> tuple[application.Bot, Office]:
         settings = self._settings
-        office = Office(
-            escrows=services.escrows,
-            people=services.people,
-            ratings=services.ratings,
-            wallets=services.wallets,
-            prompts=services.prompts,
-            choices=services.choices,
-            confirmations=services.confirmations,
-            claims=services.claims,
-            payouts=services.payouts,
-            records=services.records,
-            help=services.help,
-            oversight=services.oversight,
-            rail=services.rail,
-            clock=services.clock,
-            admins=settings.admin_chat_id,
-            zone=settings.zone,
-            sandbox=sandbox is not None,
-        )
+        office = office_of(services, sandbox=sandbox is not None)
         app = application.build(
             settings.token,
             api_url=settings.telegram_api_url,
@@ -315,7 +297,16 @@ async def check(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
         health = await services.oversight.look()
         line(not health.breaks, "Books: every cent is where it should be", "; ".join(health.breaks))
         line(health.inbox_parked == 0, "Callbacks: none parked", "look at table inbox")
+        pause = await services.pauses.current()
+        if pause is not None:
+            by = f"admin {pause.paused_by}" if pause.paused_by else "the host"
+            say(
+                f"  Amana is paused since {pause.paused_at:%Y-%m-%d %H:%M} UTC by {by}: "
+                "python main.py resume lets it go on"
+            )
         await _check_telegram(settings, line)
+        if settings.token:
+            await _check_admins(services, line)
         if settings.mpesa_consumer_key.get_secret_value():
             answer = await services.rail.query("ws_CO_check")
             reached = answer.verdict is not Verdict.PENDING and answer.reason not in (
@@ -361,6 +352,24 @@ async def _check_telegram(settings: Settings, line: Callable[..., None]) -> None
     except TelegramError as error:
         line(False, f"Telegram: {error}", "check TELEGRAM_BOT_TOKEN and TELEGRAM_API_URL")
     line(bool(settings.admin_chat_id), "Admins", "set ADMIN_CHAT_ID to your Telegram id")
+
+
+async def _check_admins(services: Services, line: Callable[..., None]) -> None:
+    """Whom Telegram lets us write to: those who pressed Start."""
+    for admin in services.settings.admin_chat_id:
+        person = await services.people.person(admin)
+        if person is None:
+            line(
+                False,
+                f"Admin {admin} never pressed Start, so nothing reaches him",
+                "open the bot in Telegram with that account and press Start",
+            )
+        elif person.unreachable_at is not None:
+            line(
+                False,
+                f"Admin {admin} ({person.first_name}) blocked the bot",
+                "unblock it in Telegram with that account and press Start",
+            )
 
 
 async def register_c2b(settings: Settings, dsn: str, key: bytes, say: Say) -> int:

@@ -174,6 +174,9 @@ class Settings(BaseSettings):
     payout_recheck_above: Amount = Field(
         Decimal(20000), description="KES, price from which M-Pesa is asked again before a payout"
     )
+    second_admin_above: Amount = Field(
+        Decimal(50000), description="KES, a larger sum is moved by two admins, or one and the host"
+    )
     choice_minutes: Annotated[Decimal, Field(ge=1, le=60 * 24 * 30, allow_inf_nan=False)] = Field(
         Decimal(10), description="minutes to choose after a short payment, 1 or more"
     )
@@ -219,6 +222,9 @@ class Settings(BaseSettings):
     # Jobs
     sweep_seconds: int = Field(15, ge=1, le=300, description="seconds between the quick sweeps")
     proof_seconds: int = Field(30, ge=1, le=120, description="seconds between proofs of the books")
+    figures_seconds: int = Field(
+        900, ge=60, le=86_400, description="seconds between looks for days whose figures are due"
+    )
     auto_release_seconds: int = Field(
         3600, ge=1, le=86_400, description="seconds between releases of deals whose time is over"
     )
@@ -362,11 +368,16 @@ class Settings(BaseSettings):
         )
 
 
-def load(environment: Mapping[str, str] | None = None, env_file: str | None = ".env") -> Settings:
-    """Reads and checks the settings. `SettingsError` names the first wrong key."""
+def load(
+    environment: Mapping[str, str] | None = None, env_file: str | None = ".env", *, token: str = ""
+) -> Settings:
+    """Reads and checks the settings; `token` stands in for TELEGRAM_BOT_TOKEN. `SettingsError`
+    names the first wrong key.
+    """
     try:
         if environment is None:
-            return Settings(_env_file=env_file)  # type: ignore[call-arg]
+            given = {"telegram_bot_token": token} if token else {}
+            return Settings(_env_file=env_file, **given)  # type: ignore[call-arg,arg-type]
         values = {key.lower(): value for key, value in environment.items() if value != ""}
         known = {key: value for key, value in values.items() if key in Settings.model_fields}
         return Settings(_env_file=None, **known)  # type: ignore[call-arg,arg-type]

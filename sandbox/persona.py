@@ -36,4 +36,7 @@ BUYER: Final = Persona(3001, "Brian", "Kiprop", None, "buyer", "254711003001")
 STRANGER: Final = Persona(
     3002, "Otieno", "Ouma", "otieno_ke", "second buyer", "254711003002", hidden=True
 )
-EVERYBODY: Final = (ADMIN, SELLER, BUYER, STRANGER)
+SECOND_ADMIN: Final = Persona(
+    1002, "Abdi", "Noor", "abdi_amana", "second admin", "254711001002", hidden=True
+)
+EVERYBODY: Final = (ADMIN, SELLER, BUYER, STRANGER, SECOND_ADMIN)

@@ -21,6 +21,8 @@ LAYERS = {
     "escrow_automation": 3,
     "escrow.settings": 4,
     "escrow.bootstrap": 4,
+    "escrow.quick_start": 4,
+    "escrow.host": 4,
     "escrow.program": 4,
     "escrow.logs": 4,
     "escrow.metrics": 4,

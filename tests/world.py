@@ -14,29 +14,41 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 from escrow.domain.model import Attempt, Channel, Escrow, Evidence, PaymentResult, Receipt
 from escrow.domain.money import Currency, Money
 from escrow.domain.terms import FeePayer, FeeRule, Terms
+from escrow.rails.mpesa_balances import balances
+from escrow.services.actions import Action as AdminAction
+from escrow.services.actions import Actions, ActionState
+from escrow.services.bookings import Book
 from escrow.services.choice_tokens import Action
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
+from escrow.services.figures import Figures
+from escrow.services.floating import Floating
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.help import HelpDesk
 from escrow.services.intake import CLAIM, PAYBILL, STATUS, STK, Intake
+from escrow.services.pauses import Pauses
 from escrow.services.payout_booking import PayoutBooking
 from escrow.services.payout_funding import FundingChecks
 from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.prompts import Prompts, Started
+from escrow.services.receipts import Receipts
 from escrow.services.records import Records
+from escrow.services.reversals import receipt_effects
+from escrow.services.verdicts import verdicts
 from escrow.services.wallets import Wallets
 from escrow.store import ledger, payments
 from escrow.store.database import Database
 from escrow_service import EscrowService
 from tests.payout_rail import FakePayoutRail
 from tests.rail import FakeRail, paybill_body, status_body, stk_body
+from tests.reversal_rail import FakeReversalRail
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 ADMIN, SECOND_ADMIN, JANE, BRIAN, OTIENO = 1001, 1002, 2001, 3001, 3002
@@ -106,6 +118,7 @@ class World:
     terms: Terms
     confirm: bool
     escrows: EscrowService = field(init=False)
+    actions: Actions = field(init=False)
     funds: EscrowFundManager = field(init=False)
     choices: UnderpaymentChoices = field(init=False)
     prompts: Prompts = field(init=False)
@@ -115,12 +128,16 @@ class World:
     payouts: Payouts = field(init=False)
     payout_rail: FakePayoutRail = field(default_factory=FakePayoutRail)
     auto_payout: bool = False
+    reversals: FakeReversalRail = field(default_factory=FakeReversalRail)
 
     def __post_init__(self) -> None:
         base = "https://amana.example/hooks/m/" + "0" * 32
         db, clock, rail = self.db, self.clock, self.rail
         self.booking = PayoutBooking(
-            auto=self.auto_payout, can_pay_out=lambda: self.payout_rail.can_pay, admins=ADMINS
+            auto=self.auto_payout,
+            can_pay_out=lambda: self.payout_rail.can_pay,
+            can_reverse=lambda: self.reversals.can_reverse,
+            admins=ADMINS,
         )
         self.payouts = Payouts(
             db,
@@ -137,13 +154,29 @@ class World:
                 callback_base=base,
                 may_ask=lambda: self.confirmations.may_ask,
             ),
+            reversals=self.reversals,
         )
         self.escrows = EscrowService(db, clock, self.terms, ADMINS, self.booking)
+        self.funds = EscrowFundManager(db, clock, self.terms, ADMINS)
+        self.incoming = Receipts(db, clock)
+        self.actions = Actions(
+            db,
+            clock,
+            ADMINS,
+            SECRET,
+            [
+                Book(),
+                *verdicts(db, clock, self.terms, ADMINS, self.booking),
+                *receipt_effects(db, clock, self.terms, ADMINS, self.booking, self.funds),
+            ],
+            second_above=kes(50_000),
+        )
         self.people = People(db, clock, ADMINS)
+        self.pauses = Pauses(db, clock, ADMINS)
         self.records = Records(db, clock, ADMINS)
         self.help = HelpDesk(db, clock, ADMINS)
         self.wallets = Wallets(db, clock)
-        self.funds = EscrowFundManager(db, clock, self.terms, ADMINS)
+        self.figures = Figures(db, clock, ZoneInfo("Africa/Nairobi"))
         self.choices = UnderpaymentChoices(db, clock, self.terms, SECRET)
         self.prompts = Prompts(db, clock, self.terms, rail, base)
         self.confirmations = Confirmations(
@@ -157,6 +190,7 @@ class World:
             confirm=self.confirm,
         )
         self.claims = Claims(db, clock, rail, self.funds, ADMINS, callback_base=base)
+        self.floating = Floating(db, clock, lambda body: balances(body, self.rail.shortcode))
         self.intake = Intake(
             db,
             clock,
@@ -166,6 +200,7 @@ class World:
             "0" * 32,
             claims=self.claims,
             payouts=self.payouts,
+            floating=self.floating,
         )
 
     @classmethod
@@ -181,6 +216,7 @@ class World:
         connections: int = 10,
         auto_payout: bool = False,
         payout_rail: FakePayoutRail | None = None,
+        reversals: FakeReversalRail | None = None,
         **changes: Any,
     ) -> AsyncIterator[Self]:
         """A world on this database; `changes` go into the terms. Closes its connections."""
@@ -195,6 +231,7 @@ class World:
                 confirm,
                 payout_rail or FakePayoutRail(),
                 auto_payout,
+                reversals or FakeReversalRail(),
             )
             if people:
                 await world._people()
@@ -216,6 +253,7 @@ class World:
                 self.confirm,
                 self.payout_rail,
                 self.auto_payout,
+                self.reversals,
             )
         finally:
             await db.close()
@@ -232,6 +270,7 @@ class World:
             confirm,
             self.payout_rail,
             self.auto_payout,
+            self.reversals,
         )
 
     async def _people(self) -> None:
@@ -431,6 +470,34 @@ class World:
     async def status_of(self, deal: Escrow) -> str:
         return str((await self.escrow(deal.id)).status)
 
+    async def rules(
+        self, kind: str, target: str, admin: int, /, cause: str = "", **params: Any
+    ) -> AdminAction:
+        """An admin asks for something that moves money, and confirms what he is shown; where it
+        needs a second one, the next admin does, too.
+        """
+        cause = cause or f"test:{next(_numbers)}"
+        asked = await self.actions.ask(kind, target, params, admin, cause)
+        done = await self.actions.confirm(asked.id, admin, f"{cause}:yes")
+        if done.state is ActionState.CONFIRMED:
+            done = await self.actions.confirm(asked.id, self.actions.others(done)[0], "second")
+        return done
+
+    async def resolve(
+        self, code: str, admin: int, decision: str, percent: int | None = None, notes: str = ""
+    ) -> AdminAction:
+        """The admin decides the deal's dispute."""
+        said = {"decision": decision, "percent": percent, "notes": notes}
+        return await self.rules("resolve", code, admin, **said)
+
+    async def manual_refund(self, code: str, admin: int, reason: str = "") -> AdminAction:
+        """All back to the buyer."""
+        return await self.rules("manual_refund", code, admin, reason=reason)
+
+    async def manual_release(self, code: str, admin: int, reason: str = "") -> AdminAction:
+        """The seller is paid."""
+        return await self.rules("manual_release", code, admin, reason=reason)
+
     async def accounts(self, deal: Escrow) -> tuple[Decimal, Decimal, Decimal]:
         """(received, holding, pending fee) of a deal, in shillings or dollars."""
         (row,) = await self.sql("SELECT * FROM escrow_balances WHERE escrow_id = $1", deal.id)
@@ -539,6 +606,7 @@ class World:
         booked = await self.sql(
             "SELECT a.currency, -e.amount_minor AS amount_minor FROM ledger_entries e"
             " JOIN ledger_accounts a ON a.id = e.account_id"
+            " JOIN ledger_journals j ON j.id = e.journal_id AND j.kind NOT LIKE 'book%'"
             " WHERE a.kind = 'external' AND e.amount_minor < 0 ORDER BY 1, 2"
         )
         assert booked == posted

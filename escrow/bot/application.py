@@ -5,14 +5,12 @@ error handler. Updates come from `updates.UpdateStore`, not from the library's o
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, cast
 
-from markupsafe import Markup
-from telegram import InlineKeyboardMarkup, ReplyKeyboardMarkup, Update
+from telegram import Update
 from telegram.constants import ChatType
-from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, TelegramError
+from telegram.error import TelegramError
 from telegram.ext import (
     Application,
     ApplicationBuilder,
@@ -28,21 +26,17 @@ from telegram.ext import (
 )
 from telegram.request import HTTPXRequest
 
-from escrow.bot import asking, buyer, common, desk, keyboards, refusals, texts
+from escrow.bot import buyer, common, desk, excuses, texts
+from escrow.bot.admin import confirming
 from escrow.bot.buttons import Verb, is_choice, unpack
 from escrow.bot.commands import USER_BUTTONS
 from escrow.bot.context import Command, Handler, Office
 from escrow.bot.desk import Desk
 from escrow.bot.limiter import Limiter
 from escrow.domain.errors import (
-    CannotDo,
-    DatabaseDown,
-    IllegalMove,
-    NotAllowed,
     NotFound,
-    OutcomeUnknown,
-    TimedOut,
 )
+from escrow.services.action_tokens import is_action
 
 _LOG: Final = logging.getLogger(__name__)
 READ_SECONDS: Final = 20.0
@@ -55,10 +49,6 @@ _FIRST, _SECOND = -2, -1
 _FILES: Final = filters.UpdateType.MESSAGE & (
     filters.PHOTO | filters.Document.ALL | filters.VOICE | filters.AUDIO | filters.VIDEO
 )
-_SPENT: Final = frozenset({"receipt_decided", "claim_decided", "draft_gone"})
-"""After these nothing on the pressed message works any more."""
-_ASK_ON: Final = frozenset({"payout_may_be_out", "receipt_used", "receipt_came_in"})
-"""After these another answer to the same question can be right."""
 
 
 def build(
@@ -147,6 +137,9 @@ async def on_button(update: Update, context: Desk) -> None:
     if is_choice(query.data):
         await buyer.choose(update, context)
         return
+    if is_action(query.data):
+        await confirming.pressed(update, context)
+        return
     button = unpack(query.data)
     handler = context.bot_data[desk.BUTTONS].get(button.verb) if button else None
     if handler is None:
@@ -158,70 +151,10 @@ async def on_button(update: Update, context: Desk) -> None:
 
 
 async def on_error(update: object, context: Desk) -> None:
-    """The one place where an error becomes words: what can't be done says why, anything else
-    apologises with a number that stands in the log. Nothing else handles the update then.
-    """
-    error = context.error
+    """The one place where an error comes out. Nothing else handles the update then."""
     chat = update.effective_chat if isinstance(update, Update) else None
     if isinstance(update, Update) and chat is not None and chat.type == ChatType.PRIVATE:
-        if isinstance(error, CannotDo):
-            await _refuse(update, context, error)
-        else:
-            await _apologise(update, context, error)
+        await excuses.explain(update, context, context.error)
     else:
-        _LOG.error("outside a private chat", exc_info=error, extra={"action": "bot_failed"})
+        _LOG.error("outside a private chat", exc_info=context.error, extra={"action": "bot_failed"})
     raise ApplicationHandlerStop
-
-
-async def _refuse(update: Update, context: Desk, error: CannotDo) -> None:
-    _LOG.info(
-        "refused: %s",
-        error.reason,
-        extra={"action": "refused", "reason": error.reason, "update": update.update_id},
-    )
-    values = dict(error.values)
-    command = values.get("command")
-    if command:
-        known = [*context.bot_data[desk.USER_COMMANDS], *context.bot_data[desk.ADMIN_COMMANDS]]
-        values["usage"] = next((one.usage for one in known if one.name == command), None)
-    text = refusals.refusal(error.reason, values, desk.page(context))
-    await _say(update, context, text, keyboards.for_refusal(error.reason, values))
-    if error.reason in _SPENT:
-        await desk.strip_buttons(update, context)
-    if context.step is not None and _is_over(error):
-        await asking.end(update, context, context.step)
-
-
-def _is_over(error: CannotDo) -> bool:
-    """Whether no answer to the open question can be right any more: it outlived its deal."""
-    final = isinstance(error, IllegalMove | NotFound | NotAllowed)
-    return final and error.reason not in _ASK_ON
-
-
-async def _say(
-    update: Update,
-    context: Desk,
-    text: Markup,
-    keyboard: InlineKeyboardMarkup | ReplyKeyboardMarkup | None = None,
-) -> None:
-    """In place of a progress message, where there is one."""
-    if context.progress is not None and not isinstance(keyboard, ReplyKeyboardMarkup):
-        await desk.edit(context, context.progress, text, keyboard)
-    else:
-        await desk.answer(update, context, text, keyboard)
-
-
-async def _apologise(update: Update, context: Desk, error: BaseException | None) -> None:
-    number = secrets.token_hex(3)
-    extra = {"action": "handler_failed", "incident": number, "update": update.update_id}
-    if isinstance(error, Forbidden):
-        _LOG.info("a person can't be reached: %s", error, extra=extra)
-        await desk.office(context).people.blocked(desk.user(update).id)
-        return
-    if isinstance(error, NetworkError | RetryAfter) and not isinstance(error, BadRequest):
-        _LOG.warning("an answer did not reach Telegram: %s", error, extra=extra)
-        await desk.answer(update, context, texts.answer_lost())
-        return
-    _LOG.error("a handler failed", exc_info=error, extra=extra)
-    later = isinstance(error, DatabaseDown | TimedOut | OutcomeUnknown)
-    await _say(update, context, texts.apology(number, later=later))

@@ -91,9 +91,22 @@ class Verb(StrEnum):
     CREDIT = "credit"  # admins: this receipt is real
     NOT_OURS = "not_ours"  # admins: it is not
     MORE_EVIDENCE = "more_ev"  # evidence after that many
+    SUSPEND = "suspend"  # admins: suspend that seller, for a reason that is asked for
+    LIFT = "lift"  # admins: lift his suspension
+    REVIEW = "review"  # admins: that flag is looked at, with a note
+    REVIEW_PLAIN = "review_plain"  # admins: without one
+    WAITING = "waiting"  # admins: that list of what waits
     TALK_DONE = "talk_done"  # that was all the evidence
     CLAIM_YES = "claim_yes"  # admins: that claim is true
     CLAIM_NO = "claim_no"  # admins: it is not
+    CASE = "case"  # admins: a deal's case
+    ASSIGN = "assign"  # admins: that receipt is that deal's
+    SEND_BACK = "send_back"  # admins: that receipt goes back to who paid it
+    REVERSE = "reverse"  # admins: that receipt goes back, and its deal ends
+    PAYOUT_RETRY = "po_retry"  # admins: send that payout now
+    PAYOUT_ASK = "po_ask"  # admins: ask M-Pesa about that payout again
+    PAYOUT_GO = "po_go"  # admins: the credential is fixed, payouts go on
+    JOBS = "jobs"  # admins: when each job ran and runs
 
 
 _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
@@ -166,8 +179,21 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.NOT_OURS: (False, True),
     Verb.MORE_EVIDENCE: (True, True),
     Verb.TALK_DONE: (True, False),
+    Verb.SUSPEND: (False, True),
+    Verb.LIFT: (False, True),
+    Verb.REVIEW: (False, True),
+    Verb.REVIEW_PLAIN: (False, True),
+    Verb.WAITING: (False, True),
     Verb.CLAIM_YES: (False, True),
     Verb.CLAIM_NO: (False, True),
+    Verb.CASE: (True, False),
+    Verb.ASSIGN: (True, True),
+    Verb.SEND_BACK: (False, True),
+    Verb.REVERSE: (False, True),
+    Verb.PAYOUT_RETRY: (False, True),
+    Verb.PAYOUT_ASK: (False, True),
+    Verb.PAYOUT_GO: (False, False),
+    Verb.JOBS: (False, False),
 }
 """Verb → (names a deal, names a number)."""
 

@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from escrow.services.actions import Actions
+from escrow.services.auditing import Audits
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
+from escrow.services.figures import Figures
 from escrow.services.help import HelpDesk
 from escrow.services.oversight import Oversight
+from escrow.services.pauses import Pauses
 from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.ports import Clock, Rail
 from escrow.services.prompts import Prompts
 from escrow.services.ratings import Ratings
+from escrow.services.receipts import Receipts
 from escrow.services.records import Records
 from escrow.services.wallets import Wallets
 
@@ -38,9 +43,12 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """Everything a handler works with; lives in `application.bot_data["office"]`."""
+    """Everything a handler works with; lives in `application.bot_data["office"]`. `bare`: nothing
+    but the ten admin commands is heard there, so buttons would be dead.
+    """
 
     escrows: EscrowService
+    actions: Actions
     people: People
     wallets: Wallets
     prompts: Prompts
@@ -51,10 +59,15 @@ class Office:
     records: Records
     help: HelpDesk
     payouts: Payouts
+    receipts: Receipts
+    figures: Figures
     oversight: Oversight
+    audits: Audits
+    pauses: Pauses
     rail: Rail
     clock: Clock
     admins: Sequence[int]
     zone: ZoneInfo
     sandbox: bool
     bot_username: str = ""
+    bare: bool = False

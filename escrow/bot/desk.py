@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -29,9 +31,10 @@ from telegram.error import BadRequest, TelegramError
 from telegram.ext import CallbackContext, ExtBot
 
 from escrow.bot.buttons import Button, unpack
-from escrow.bot.context import Office
+from escrow.bot.context import Command, Office
 from escrow.bot.files import fits_caption, plain, send_file
 from escrow.bot.page import Page, language, lines, speak
+from escrow.domain.errors import Fault
 from escrow.domain.model import Media, Person
 
 _LOG: Final = logging.getLogger(__name__)
@@ -89,10 +92,42 @@ _CURRENT: Final[ContextVar[Desk | None]] = ContextVar("desk", default=None)
 """The context of the update that this task handles."""
 
 
+class NotOpenError(Fault):
+    """Nobody opened the office: `await start_automation(application.bot)` comes first."""
+
+
+@dataclass(slots=True)
+class _Lent:
+    """The Quick Start's office: on an Application of somebody else's making, whose own data are
+    left alone.
+    """
+
+    office: Office | None = None
+    commands: Sequence[Command] = ()
+
+
+_LENT: Final = _Lent()
+
+
+def lend(office: Office | None, commands: Sequence[Command] = ()) -> None:
+    """From now on handlers on an Application without an office work in this one, or in none."""
+    _LENT.office, _LENT.commands = office, commands
+
+
 def office(context: _Base) -> Office:
-    found = context.bot_data[OFFICE]
-    assert isinstance(found, Office)  # noqa: S101 put there when the application is built
+    """`NotOpenError`."""
+    found = context.bot_data.get(OFFICE, _LENT.office)
+    if not isinstance(found, Office):
+        raise NotOpenError
     return found
+
+
+def commands(context: _Base) -> Sequence[Command]:
+    """Every command that there is."""
+    data = context.bot_data
+    if OFFICE not in data:
+        return _LENT.commands
+    return [*data[USER_COMMANDS], *data[ADMIN_COMMANDS]]
 
 
 def page(context: _Base) -> Page:
@@ -174,9 +209,10 @@ def words(context: _Base) -> str:
 async def answer(
     update: Update, context: _Base, text: Markup, keyboard: Keyboard | None = None
 ) -> Message:
-    """A new message in the chat of this update."""
+    """A new message in the chat of this update; without buttons where nobody would hear them."""
     chat = update.effective_chat
     assert chat is not None  # noqa: S101 filters let nothing else through
+    keyboard = None if office(context).bare else keyboard
     return await context.bot.send_message(
         chat.id,
         str(text),

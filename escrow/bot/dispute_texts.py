@@ -362,7 +362,7 @@ def withdrawn_before(v: Values, page: Page) -> Markup:
 def dispute_taken(v: Values, page: Page) -> Markup:
     return say(
         "Admin {by} took this dispute and decides it. /manual_release and /manual_refund work.",
-        by=Plain(v["by"]),
+        by=str(v["by"]),
     )
 
 

@@ -18,14 +18,16 @@ from telegram.error import (
 from telegram.ext import ExtBot
 
 from escrow.bot import keyboards
+from escrow.bot.admin import confirming
 from escrow.bot.context import Office
 from escrow.bot.deal_texts import prompt_over
 from escrow.bot.desk import NO_PREVIEW
 from escrow.bot.files import fits_caption, plain, send_file
-from escrow.bot.limiter import UNPACED, wait_seconds
+from escrow.bot.limiter import UNPACED, Limiter, wait_seconds
 from escrow.bot.notices import NOTICES
 from escrow.bot.page import Page, lines, moment, speaking
 from escrow.bot.talk_texts import file_missing
+from escrow.domain.actions import Action as AdminAction
 from escrow.domain.errors import DatabaseDown, NotFound, TimedOut
 from escrow.services.choice_tokens import Action
 from escrow.services.ports import SendResult, Sent
@@ -41,6 +43,7 @@ class TelegramMessenger:
     def __init__(self, bot: ExtBot[int], office: Office) -> None:
         self._bot = bot
         self._office = office
+        self._pace = UNPACED if isinstance(bot.rate_limiter, Limiter) else None
 
     async def send(
         self, chat_id: int, kind: str, params: Mapping[str, Any], language: str
@@ -57,6 +60,10 @@ class TelegramMessenger:
                 text = NOTICES[kind](values, page)
                 alone = lines(text, file_missing())
                 keyboard = keyboards.for_notice(kind, params, choice, view)
+                if kind == "second_wanted":
+                    action = AdminAction.of(params["action"])
+                    keyboard = confirming.buttons(self._office, action, chat_id)
+                keyboard = None if self._office.bare else keyboard
                 over = prompt_over()
         except (DatabaseDown, TimedOut) as error:
             return SendResult(Sent.LATER, error=str(error))
@@ -82,7 +89,7 @@ class TelegramMessenger:
                 chat_id=chat_id,
                 message_id=message_id,
                 parse_mode=ParseMode.HTML,
-                rate_limit_args=UNPACED,
+                rate_limit_args=self._pace,
             )
         except TelegramError as error:
             _LOG.info("words stay: %s", error, extra={"action": "words_stay"})
@@ -131,7 +138,7 @@ class TelegramMessenger:
                 str(media["file_id"]),
                 text if whole else None,
                 keyboard if whole else None,
-                rate_limit_args=UNPACED,
+                rate_limit_args=self._pace,
             )
         except TelegramError as error:
             result = refused(error)
@@ -172,7 +179,7 @@ class TelegramMessenger:
             parse_mode=parse_mode,
             reply_markup=keyboard,
             link_preview_options=NO_PREVIEW,
-            rate_limit_args=UNPACED,
+            rate_limit_args=self._pace,
         )
         return SendResult(Sent.DELIVERED, message.message_id)
 

@@ -23,6 +23,7 @@ from escrow.bot import (
     shipping_texts,
     talk_texts,
 )
+from escrow.bot.admin import action_texts, pausing_texts, receipt_texts
 from escrow.bot.page import (
     Page,
     Plain,
@@ -322,7 +323,10 @@ NOTICES: Final[Mapping[str, Render]] = {
     **ruling_texts.NOTICES,
     **paid_texts.NOTICES,
     **payout_texts.NOTICES,
+    **receipt_texts.NOTICES,
     **selling_texts.NOTICES,
     **shipping_texts.NOTICES,
     **talk_texts.NOTICES,
+    **action_texts.NOTICES,
+    **pausing_texts.NOTICES,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -114,7 +114,8 @@ def payout_waits(v: Values, page: Page) -> Markup:
 # -- admins --------------------------------------------------------------------------------------
 
 
-def _why(v: Values) -> Markup:
+def why_words(v: Values) -> Markup:
+    """Why one waits, by its note."""
     return {
         "no_keys": say("No keys for payouts are set: payouts are made by hand."),
         "suspended": say("Its seller was suspended: it waits for an admin."),
@@ -133,6 +134,8 @@ def _why(v: Values) -> Markup:
         "checking": say("An admin named a receipt: M-Pesa is asked about it."),
         "no_word": say("An admin named a receipt, and M-Pesa gives no answer about it."),
         "not_confirmed": say("M-Pesa did not confirm the receipt that an admin named."),
+        "not_whole": say("M-Pesa reverses whole shillings only."),
+        "already_reversed": say("M-Pesa says that it was reversed before, by somebody."),
         "misconfigured": say("M-Pesa refuses our set-up: check the keys and the API user's roles."),
     }.get(str(v["why"]), say("Reason: {why}", why=str(v["why"])))
 
@@ -151,7 +154,7 @@ def _own(v: Values, page: Page) -> Markup:
         page,
         say("<b>{amount} waits for an admin, but not for you (payout {payout}).</b>", **task),
         _deal(v),
-        _why(v),
+        why_words(v),
         say(
             "It is yours, or of a deal of yours, and there is no other admin. It stays where it is "
             "until the operator names one more (ADMIN_CHAT_ID)."
@@ -161,13 +164,15 @@ def _own(v: Values, page: Page) -> Markup:
     )
 
 
-def _resting(until: datetime, page: Page) -> Markup:
+def resting(until: datetime, page: Page) -> Markup:
     return say("The number is new: not before {when}.", when=when(page, until))
 
 
 def payout_manual(v: Values, page: Page) -> Markup:
     if v.get("own"):
         return _own(v, page)
+    if v.get("receipt"):
+        return _back_by_hand(v, page)
     since = moment(v.get("not_before"))
     return card(
         page,
@@ -178,8 +183,8 @@ def payout_manual(v: Values, page: Page) -> Markup:
         ),
         _number(v),
         _deal(v),
-        _why(v),
-        _resting(since, page) if since else None,
+        why_words(v),
+        resting(since, page) if since else None,
         say("Do not pay it before you know that the buyer's money is here.")
         if str(v["why"]).startswith("funding_")
         else None,
@@ -187,9 +192,31 @@ def payout_manual(v: Values, page: Page) -> Markup:
     )
 
 
+def _back_by_hand(v: Values, page: Page) -> Markup:
+    """Money that goes back to its payer, whose number M-Pesa may show masked."""
+    return card(
+        page,
+        say(
+            "<b>Please send {amount} back by hand (payout {payout}).</b>",
+            amount=Plain(v["amount"]),
+            payout=v["payout"],
+        ),
+        say("It came in as receipt <code>{receipt}</code>.", receipt=Plain(v["receipt"])),
+        say("Payer <code>{number}</code>", number=Plain(v["number"])) if v.get("number") else None,
+        _deal(v),
+        why_words(v),
+        say(
+            "Reverse that receipt in the M-Pesa portal, or pay its payer, press Paid and type the "
+            "new receipt number."
+        ),
+    )
+
+
 def payout_unknown(v: Values, page: Page) -> Markup:
     if v.get("own"):
         return _own(v, page)
+    if v.get("receipt"):
+        return _back_unknown(v, page)
     return card(
         page,
         say(
@@ -200,10 +227,28 @@ def payout_unknown(v: Values, page: Page) -> Markup:
         _number(v),
         say("Our id for it: <code>{ocid}</code>", ocid=Plain(v["ocid"])),
         _deal(v),
-        _why(v),
+        why_words(v),
         say(
             "It is not sent again by itself. Look it up in the M-Pesa portal: Paid if it is there, "
             "the other button if it is not."
+        ),
+    )
+
+
+def _back_unknown(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say(
+            "<b>Did {amount} go back? Nobody can say (payout {payout}).</b>",
+            amount=Plain(v["amount"]),
+            payout=v["payout"],
+        ),
+        say("It came in as receipt <code>{receipt}</code>.", receipt=Plain(v["receipt"])),
+        _deal(v),
+        why_words(v),
+        say(
+            "It is not sent again by itself. Look in the M-Pesa portal whether that receipt was "
+            "reversed: Paid if it was, the other button if it was not."
         ),
     )
 
@@ -225,7 +270,7 @@ def payout_trouble(v: Values, page: Page) -> Markup:
     return card(
         page,
         say("<b>M-Pesa refuses payouts for a reason of ours.</b>"),
-        _why(v),
+        why_words(v),
         say("Code {code}. They are tried again by themselves: /payouts", code=Plain(v["code"])),
     )
 
@@ -415,64 +460,6 @@ def closed(payout: Payout) -> Markup:
 
 def resumed(*, changed: bool) -> Markup:
     return say("Payouts go on.") if changed else say("Payouts were not stopped.")
-
-
-def listed(found: Sequence[Payout], stopped: str | None, page: Page) -> Markup:
-    """Everything that is not over."""
-    head = (
-        say("<b>No payout waits.</b>")
-        if not found
-        else say("<b>Payouts that are not over: {count}</b>", count=len(found))
-    )
-    stop = (
-        say(
-            "<b>Stopped (code {code}).</b> When the API user works again: "
-            "<code>/payouts resume</code>",
-            code=Plain(stopped),
-        )
-        if stopped
-        else None
-    )
-    more = len(found) - _SHOWN
-    return card(
-        page,
-        head,
-        stop,
-        *(_line(one, page) for one in found[:_SHOWN]),
-        say("and {more} more", more=more) if more > 0 else None,
-    )
-
-
-def _line(one: Payout, page: Page) -> Markup:
-    why = _why({"why": one.note}) if one.note else Markup("")
-    if _stoppable(one) and one.not_before is not None:
-        why = _resting(one.not_before, page)
-    return say(
-        "• {payout}: {amount}, {state}, since {when}. {why}",
-        payout=one.id,
-        amount=one.amount,
-        state=Plain(one.state),
-        when=when(page, one.created_at),
-        why=why,
-    )
-
-
-def _stoppable(one: Payout) -> bool:
-    """It rests because its number is new, and an admin may stop it."""
-    return one.state is PayoutState.READY and one.not_before is not None and not one.note
-
-
-def tasks(found: Sequence[Payout]) -> InlineKeyboardMarkup | None:
-    """One row for each of the first that wait for a person, or rest."""
-    rows = []
-    for one in found[:_SHOWN]:
-        stop = _button(words("{number}: not", number=one.id), Verb.PAYOUT_FAILED, one.id)
-        if one.state is PayoutState.MANUAL:
-            paid = words("{number}: paid", number=one.id)
-            rows.append([_button(paid, Verb.PAYOUT_PAID, one.id), stop])
-        elif _stoppable(one):
-            rows.append([stop])
-    return InlineKeyboardMarkup(rows) if rows else None
 
 
 # -- refusals ------------------------------------------------------------------------------------

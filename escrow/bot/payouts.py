@@ -6,26 +6,60 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from telegram import Update
+from markupsafe import Markup
+from telegram import InlineKeyboardMarkup, Update
 
 from escrow.bot import asking, desk, payout_texts
+from escrow.bot.admin import payout_list_texts
+from escrow.bot.context import Office
 from escrow.bot.desk import Desk
+from escrow.bot.page import Page
 from escrow.domain.errors import NotAllowed
 
 _NOT_SENT: Final = re.compile(r"\s*not\s+sent\b[\s:,.–-]*", re.IGNORECASE)
+PER_PAGE: Final = 6
 
 
 async def payouts(update: Update, context: Desk) -> None:
     """/payouts lists what is not over; /payouts resume ends a stop"""
-    office = desk.office(context)
     if desk.words(context).lower() == "resume":
-        changed = await office.payouts.resume(desk.user(update).id)
-        await desk.answer(update, context, payout_texts.resumed(changed=changed))
+        await resume_pressed(update, context)
         return
-    found = await office.payouts.open_ones()
-    stopped = await office.payouts.stopped()
-    text = payout_texts.listed(found, stopped, desk.page(context))
-    await desk.answer(update, context, text, payout_texts.tasks(found))
+    text, rows, _ = await listed(desk.office(context), desk.page(context), 1)
+    await desk.answer(update, context, text, InlineKeyboardMarkup(rows) if rows else None)
+
+
+async def listed(
+    office: Office, page: Page, number: int
+) -> tuple[Markup, payout_list_texts.Rows, int]:
+    """A page of the list: its words, its buttons, how many pages there are."""
+    found = await office.payouts.open_page((number - 1) * PER_PAGE, PER_PAGE)
+    count, stopped = await office.payouts.open_count(), await office.payouts.stopped()
+    total = count.by_hand + count.unknown + count.under_way
+    text = payout_list_texts.listed(found, count, stopped, page)
+    return text, payout_list_texts.buttons(found, stopped), max(1, -(-total // PER_PAGE))
+
+
+async def resume_pressed(update: Update, context: Desk) -> None:
+    """[The credential is fixed: go on]"""
+    changed = await desk.office(context).payouts.resume(desk.user(update).id)
+    await desk.answer(update, context, payout_texts.resumed(changed=changed))
+
+
+async def retry_pressed(update: Update, context: Desk) -> None:
+    """[Send it now]"""
+    office, me = desk.office(context), desk.user(update).id
+    due = await office.payouts.send_now(desk.button(update).number, me)
+    await desk.answer(update, context, payout_list_texts.send_soon(due.id))
+    desk.done(update, context, for_good=False)
+
+
+async def ask_pressed(update: Update, context: Desk) -> None:
+    """[Ask M-Pesa again]"""
+    office, me = desk.office(context), desk.user(update).id
+    asked = await office.payouts.ask_now(desk.button(update).number, me)
+    await desk.answer(update, context, payout_list_texts.asked(asked.id))
+    desk.done(update, context, for_good=False)
 
 
 async def paid_pressed(update: Update, context: Desk) -> None:

@@ -19,6 +19,7 @@ from escrow.bot import (
     talk_texts,
     wallet_texts,
 )
+from escrow.bot.admin import action_texts, audit_texts, payout_list_texts, pausing_texts, receipt_texts
 from escrow.bot.page import Page, Plain, clock_time, lines, say
 from escrow.domain.flow import Status
 
@@ -367,10 +368,15 @@ REFUSALS: Final[Mapping[str, Words]] = {
     **dispute_texts.REFUSALS,
     **settle_texts.REFUSALS,
     **payout_texts.REFUSALS,
+    **receipt_texts.REFUSALS,
+    **payout_list_texts.REFUSALS,
     **selling_texts.REFUSALS,
     **rating_texts.REFUSALS,
     **paid_texts.REFUSALS,
     **talk_texts.REFUSALS,
+    **action_texts.REFUSALS,
+    **audit_texts.REFUSALS,
+    **pausing_texts.REFUSALS,
 }
 """The reason is the function's name."""
 

@@ -8,7 +8,8 @@
     │   ├── IllegalMove         FLOW has no such edge from this status
     │   ├── EscrowMoved         somebody else moved the deal first
     │   ├── LimitReached        a cap on deals, prompts or amounts
-    │   └── ChoiceRefused       a button that is forged, foreign, expired or used
+    │   ├── ChoiceRefused       a button that is forged, foreign, expired or used
+    │   └── Paused              everything stands still until an admin lets it go on
     └── Fault               logged with an id; the person gets an apology
         ├── Conflict            one idempotency key, two different inputs
         ├── BooksBroken         an invariant of the ledger would break
@@ -84,6 +85,12 @@ class ChoiceRefused(CannotDo):
     """This button no longer works."""
 
     reason = "choice_refused"
+
+
+class Paused(CannotDo):
+    """Amana is paused: nothing moves until it goes on."""
+
+    reason = "paused"
 
 
 class Fault(AmanaError):

@@ -99,6 +99,44 @@ class Seller:
 
 
 @dataclass(frozen=True, slots=True)
+class SellerChange:
+    """One line of a seller's history: what he became, by whom (`admin:1001` and his first name),
+    why.
+    """
+
+    status: SellerStatus
+    actor: str
+    reason: str
+    at: datetime
+    cause: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FraudFlag:
+    """What an admin should look at about a person. `rule` is its figure in English; `deals` are
+    behind it, the newest first.
+    """
+
+    id: int
+    telegram_id: int
+    user_type: str
+    flag_type: str
+    severity: str
+    rule: str
+    deals: tuple[str, ...]
+    created_at: datetime
+    first_name: str = ""
+    seller_id: int | None = None
+    shop_name: str | None = None
+    seller_status: SellerStatus | None = None
+    reviewed_at: datetime | None = None
+    reviewed_by: int | None = None
+    review_notes: str | None = None
+    review_cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Escrow:
     """A deal as a locked or read row."""
 

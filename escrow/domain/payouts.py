@@ -30,11 +30,12 @@ class PayoutState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Payout:
     """A payout. `note` is a key of the words that say why it waits or how it ended. `named_…`: the
-    receipt that an admin says paid it, while M-Pesa is asked.
+    receipt that an admin says paid it, while M-Pesa is asked. `receipt`: the one whose money goes
+    back to its payer; nobody's money then, where `telegram_id` is None.
     """
 
     id: int
-    telegram_id: int
+    telegram_id: int | None
     escrow_id: str | None
     leg: str | None
     amount: Money
@@ -48,6 +49,8 @@ class Payout:
     named_reference: str | None = None
     named_by: int | None = None
     named_token: str | None = None
+    receipt_id: int | None = None
+    receipt: str | None = None
 
     @property
     def held(self) -> bool:

@@ -193,6 +193,8 @@ class Terms:
     prompts_per_foreign_number_hour: int = 3
     shortages_before_flag: int = 3
     shortage_days: int = 30
+    unshipped_before_proposal: int = 3
+    unshipped_days: int = 30
 
     def quote(self, price: Money, fee_payer: FeePayer) -> Quote:
         """What a deal of that price costs (flow.md 1). `LimitReached` outside the limits."""

@@ -135,9 +135,9 @@ class MpesaPayouts:
         }
         said = await self._gateway.post(PAY_PATH, body)
         if isinstance(said, Answer):
-            return _refused(said)
+            return refused(said)
         if mpesa_parse.code_text(said.get("ResponseCode")) != "0":
-            return _unsure(said)
+            return unsure(said)
         named = mpesa_parse.request_id(said.get("ConversationID"))
         return PayoutAnswer(Verdict.PENDING, "0", "processing", conversation_id=named)
 
@@ -145,35 +145,17 @@ class MpesaPayouts:
         """Asks what became of a payment; PENDING: the answer will come to `result_url`. Anything
         else says nothing about the payment, but STOP that our API user is refused. `DatabaseDown`.
         """
-        return await self._ask({"OriginalConversationID": ocid}, result_url, timeout_url)
+        return await question(
+            self._gateway, self._config, {"OriginalConversationID": ocid}, result_url, timeout_url
+        )
 
     async def ask_receipt(
         self, *, reference: str, result_url: str, timeout_url: str
     ) -> PayoutAnswer:
         """The same about a payment that a person made, by its receipt number."""
-        return await self._ask({"TransactionID": reference}, result_url, timeout_url)
-
-    async def _ask(
-        self, about: Mapping[str, str], result_url: str, timeout_url: str
-    ) -> PayoutAnswer:
-        body = {
-            "Initiator": self._config.initiator_name,
-            "SecurityCredential": self._config.security_credential,
-            "CommandID": "TransactionStatusQuery",
-            **about,
-            "PartyA": self._config.shortcode,
-            "IdentifierType": "4",
-            "ResultURL": result_url,
-            "QueueTimeOutURL": timeout_url,
-            "Remarks": "Escrow",
-            "Occasion": "Escrow",
-        }
-        said = await self._gateway.post(STATUS_PATH, body)
-        if isinstance(said, Answer):
-            return PayoutAnswer(Verdict.UNKNOWN, said.code, said.reason)
-        if mpesa_parse.code_text(said.get("ResponseCode")) != "0":
-            return _unsure(said)
-        return PayoutAnswer(Verdict.PENDING, "0", "processing")
+        return await question(
+            self._gateway, self._config, {"TransactionID": reference}, result_url, timeout_url
+        )
 
     def read_result(self, body: bytes) -> PayoutResult:
         """See `payout_result`. `UnreadableError`."""
@@ -186,6 +168,34 @@ class MpesaPayouts:
     def read_asked(self, body: bytes) -> PayoutResult:
         """See `asked_result`. `UnreadableError`."""
         return asked_result(body)
+
+
+async def question(
+    gateway: Gateway,
+    config: MpesaConfig,
+    about: Mapping[str, str],
+    result_url: str,
+    timeout_url: str,
+) -> PayoutAnswer:
+    """Asks TransactionStatus about a payment of ours."""
+    body = {
+        "Initiator": config.initiator_name,
+        "SecurityCredential": config.security_credential,
+        "CommandID": "TransactionStatusQuery",
+        **about,
+        "PartyA": config.shortcode,
+        "IdentifierType": "4",
+        "ResultURL": result_url,
+        "QueueTimeOutURL": timeout_url,
+        "Remarks": "Escrow",
+        "Occasion": "Escrow",
+    }
+    said = await gateway.post(STATUS_PATH, body)
+    if isinstance(said, Answer):
+        return PayoutAnswer(Verdict.UNKNOWN, said.code, said.reason)
+    if mpesa_parse.code_text(said.get("ResponseCode")) != "0":
+        return unsure(said)
+    return PayoutAnswer(Verdict.PENDING, "0", "processing")
 
 
 def payout_result(body: bytes) -> PayoutResult:
@@ -235,16 +245,21 @@ def asked_result(body: bytes) -> PayoutResult:
 
 def of_result(code: str) -> PayoutAnswer:
     """What a ResultCode says of a payment."""
+    return answer_of(code, PAYOUT_CODES)
+
+
+def answer_of(code: str, codes: Mapping[str, PayoutCode]) -> PayoutAnswer:
+    """What a ResultCode says, by the table of what was asked for."""
     if code == "0":
         return PayoutAnswer(Verdict.PAID, code, "paid")
-    known = PAYOUT_CODES.get(code)
+    known = codes.get(code)
     if known is None:
         return PayoutAnswer(Verdict.UNKNOWN, code, "unknown")
     verdict = Verdict.UNKNOWN if known.blame is None else Verdict.DECLINED
     return PayoutAnswer(verdict, code, known.reason, known.blame)
 
 
-def _refused(said: Answer) -> PayoutAnswer:
+def refused(said: Answer) -> PayoutAnswer:
     """An error envelope, or silence. "Duplicate OriginatorConversationID" means accepted before."""
     if said.code in PAYOUT_CODES:
         return of_result(said.code)
@@ -255,7 +270,7 @@ def _refused(said: Answer) -> PayoutAnswer:
     return PayoutAnswer(Verdict.UNKNOWN, said.code, "unknown")
 
 
-def _unsure(said: Mapping[str, Any]) -> PayoutAnswer:
+def unsure(said: Mapping[str, Any]) -> PayoutAnswer:
     """A 200 that does not accept: what it means is documented nowhere."""
     code = mpesa_parse.code_text(said.get("ResponseCode"))
     return PayoutAnswer(Verdict.UNKNOWN, code, "unknown")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +28,22 @@ from escrow.domain.money import Currency, Money
 from escrow.domain.terms import Division
 from escrow.services import postings
 from escrow.store import escrows
+
+
+def underpaid(
+    cause: str, escrow: Escrow, buyer: int, total: Money, choice_id: int, expires: datetime
+) -> Notice:
+    """The three buttons of an open choice."""
+    values = {
+        "code": escrow.id,
+        "received": str(total),
+        "missing": str(escrow.due - total),
+        "due": str(escrow.due),
+        "choice": choice_id,
+        "expires_at": expires.isoformat(),
+        "description": escrow.description,
+    }
+    return Notice(cause, "underpaid", buyer, values, escrow.id)
 
 
 class Booking:
@@ -71,7 +87,7 @@ class Booking:
         )
 
     def offer_choice(
-        self, escrow: Escrow, buyer: int, total: Money, choice_id: int, expires: Any
+        self, escrow: Escrow, buyer: int, total: Money, choice_id: int, expires: datetime
     ) -> None:
         """Moderately short: three buttons (seed 2, scenario 3b)."""
         self.outcome = PaymentOutcome.CHOICE
@@ -79,18 +95,8 @@ class Booking:
         self.events.append(
             ("choice_offered", {"received_minor": total.minor, "due_minor": escrow.due.minor})
         )
-        self._tell(
-            "underpaid",
-            buyer,
-            escrow.id,
-            code=escrow.id,
-            received=str(total),
-            missing=str(escrow.due - total),
-            due=str(escrow.due),
-            choice=choice_id,
-            expires_at=expires.isoformat(),
-            description=escrow.description,
-        )
+        cause = f"receipt:{self.key}"
+        self.notices.append(underpaid(cause, escrow, buyer, total, choice_id, expires))
 
     def auto_refund(self, escrow: Escrow, buyer: int, total: Money) -> None:
         """Far too short: all to the buyer's wallet, the deal stays open (scenario 3c)."""

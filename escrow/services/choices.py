@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from escrow.domain import flow, terms
-from escrow.domain.errors import ChoiceRefused, DatabaseDown, EscrowMoved, NotFound
+from escrow.domain.errors import ChoiceRefused, DatabaseDown, EscrowMoved, NotFound, Paused
 from escrow.domain.flow import Actor, Event, Status
 from escrow.domain.model import By, Choice, Escrow, Notice
 from escrow.domain.money import Money
@@ -199,7 +199,7 @@ class UnderpaymentChoices:
 
             try:
                 done += await self._db.run(work)
-            except DatabaseDown:
+            except (DatabaseDown, Paused):
                 raise
             except Exception:  # noqa: BLE001 one bad row must not stop the others
                 _LOG.exception(

@@ -23,6 +23,7 @@ from escrow.domain.errors import (
     LimitReached,
     NotAllowed,
     NotFound,
+    Paused,
 )
 from escrow.domain.flow import Actor
 from escrow.domain.model import (
@@ -310,6 +311,8 @@ class Claims:
         for claim in due:
             try:
                 await self._look_again(claim)
+            except Paused:
+                raise
             except Exception:  # noqa: BLE001 one bad row must not stop the others
                 failed += 1
                 _LOG.exception(

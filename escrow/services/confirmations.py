@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import payment_tolerance as engine
 from escrow.domain import codes, phone
-from escrow.domain.errors import EscrowMoved, NotAllowed, NotFound
+from escrow.domain.errors import EscrowMoved, NotAllowed, NotFound, Paused
 from escrow.domain.flow import Actor
 from escrow.domain.model import (
     Attempt,
@@ -224,6 +224,8 @@ class Confirmations:
         for attempt in due:
             try:
                 await self.look(attempt)
+            except Paused:
+                raise
             except Exception:  # noqa: BLE001 one bad row must not stop the others
                 failed += 1
                 _LOG.exception(
@@ -500,6 +502,8 @@ class Confirmations:
                     )
                     async with self._db.unit() as conn:
                         await receipts.check_again(conn, stored.id, None)
+            except Paused:
+                raise
             except Exception:  # noqa: BLE001 one bad row must not stop the others
                 failed += 1
                 _LOG.exception(

@@ -1,5 +1,5 @@
-"""Disputes: raised by a side, withdrawn by it, taken and resolved by an admin. While one is open no
-timer touches the deal.
+"""Disputes: raised by a side, withdrawn by it, taken by an admin (who resolves it in `verdicts`).
+While one is open no timer touches the deal.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from escrow.domain.flow import Event
 from escrow.domain.model import Dispute, DisputeStatus, Escrow, Notice
 from escrow.services.dividing import (
     Dividing,
-    Ended,
     edge_of,
     facts,
     later_clock,
-    noted,
     running_clock,
     sides,
 )
+from escrow.services.verdicts import not_anothers
 from escrow.services.work import locked, party_of
 from escrow.store import disputes, escrows, outbox
 from escrow.store.database import Connection
@@ -29,11 +28,10 @@ REASON_CHARS: Final = 1000
 _LISTED: Final = 20
 _AT_LEAST: Final = timedelta(hours=48)
 """What is left of a deadline, at least, when a dispute is withdrawn."""
-_PERCENT: Final = {"buyer": 100, "seller": 0}
 
 
 class Disputes(Dividing):
-    """dispute, withdraw_dispute, resolve; and an admin's taking of a dispute."""
+    """dispute, withdraw_dispute; and an admin's taking of a dispute."""
 
     async def dispute(self, typed: str, telegram_id: int, reason: str, cause: str) -> Dispute:
         """A side says that something is wrong (DISPUTED): nothing happens by itself any more, the
@@ -151,57 +149,10 @@ class Disputes(Dividing):
             now = self._clock.now()
             taken = await disputes.take(conn, dispute.id, admin, now)
             if taken is None:
-                _not_anothers(dispute, admin)
+                await not_anothers(conn, dispute, admin)
                 return dispute
             await escrows.note(conn, escrow.id, "dispute_taken", by, now, dispute=dispute.id)
             return taken
-
-        return await self._db.run(work)
-
-    async def resolve(
-        self,
-        typed: str,
-        admin: int,
-        decision: str,
-        buyer_percent: int | None,
-        notes: str,
-        cause: str = "",
-    ) -> Ended:
-        """An admin decides: `buyer`, `seller`, or `split` with the buyer's percent (1–99, half and
-        half without one). An open dispute is taken on the way; the deal ends, both are told who
-        gets exactly what. The same cause again gets the first answer.
-        """
-        percent = _PERCENT.get(decision, 50 if buyer_percent is None else buyer_percent)
-        if decision not in (*_PERCENT, "split") or (decision == "split" and not 1 <= percent <= 99):
-            raise InvalidInput("usage", command="resolve_dispute")
-        said = noted(notes)
-
-        async def work(conn: Connection) -> Ended:
-            escrow = await locked(conn, typed)
-            by = self._judge(escrow, admin)
-            before = await self._ended_before(conn, escrow, Event.RESOLVE, cause)
-            if before is not None:
-                return before
-            dispute = await _open(conn, escrow)
-            _not_anothers(dispute, admin)
-            now = self._clock.now()
-            await disputes.take(conn, dispute.id, admin, now)
-            ended = await self._divide(
-                conn,
-                escrow,
-                Event.RESOLVE,
-                by,
-                self.preview_division(escrow, buyer_percent=percent),
-                now,
-                resolution=decision,
-                buyer_percent=percent,
-                notes=said,
-                cause=cause,
-            )
-            await self._tell(
-                "resolved", conn, ended, now, decision=decision, percent=percent, notes=said
-            )
-            return ended
 
         return await self._db.run(work)
 
@@ -229,8 +180,3 @@ def _withdrawn_by(dispute: Dispute | None, telegram_id: int) -> bool:
         and dispute.status is DisputeStatus.WITHDRAWN
         and dispute.raised_by == telegram_id
     )
-
-
-def _not_anothers(dispute: Dispute, admin: int) -> None:
-    if dispute.taken_by not in (None, admin):
-        raise NotAllowed("dispute_taken", by=dispute.taken_by)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from escrow.domain import flow
@@ -73,15 +74,6 @@ class Dividing(DealWork):
             raise NotAllowed("admin_is_party")
         return By(Actor.ADMIN, admin)
 
-    async def _ended_before(
-        self, conn: Connection, escrow: Escrow, event: Event, cause: str
-    ) -> Ended | None:
-        """What the same cause did before: the answer to its repeat."""
-        if not cause:
-            return None
-        found = await escrows.ended_by(conn, escrow, event, cause)
-        return Ended(escrow, Shares(*found), {}) if found else None
-
     async def _divide(
         self,
         conn: Connection,
@@ -94,9 +86,11 @@ class Dividing(DealWork):
         resolution: str,
         buyer_percent: int | None = None,
         notes: str = "",
-        cause: str = "",
+        data: Mapping[str, Any] = MappingProxyType({}),
     ) -> Ended:
-        """Ends a locked deal so, and closes its open dispute as RESOLVED in the same unit."""
+        """Ends a locked deal so, and closes its open dispute as RESOLVED in the same unit. The
+        timeline keeps `data`.
+        """
         whole = not shares.seller and not shares.fee
         edge_of(escrow, event, by.actor, Status.REFUNDED if whole else Status.COMPLETED)
         dispute = await disputes.open_dispute_of(conn, escrow.id)
@@ -111,10 +105,10 @@ class Dividing(DealWork):
                 buyer_percent=buyer_percent,
                 notes=notes or None,
             )
-        said = {"resolution": resolution, "notes": notes, "cause": cause}
-        data = {name: value for name, value in said.items() if value}
+        said = {"resolution": resolution, "notes": notes, **data}
+        kept = {name: value for name, value in said.items() if value}
         ending = endings.Ending(
-            escrow, event, by, shares.seller, shares.buyer, shares.fee, data=data
+            escrow, event, by, shares.seller, shares.buyer, shares.fee, data=kept
         )
         payouts = await endings.finish(conn, [ending], self._payouts, now)
         return Ended(await escrows.get(conn, escrow.id), shares, payouts)

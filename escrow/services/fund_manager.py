@@ -42,6 +42,7 @@ from escrow.domain.money import Money
 from escrow.domain.terms import Division, Terms
 from escrow.services import fitting, postings
 from escrow.services.booking import Booking, answer_again, result_of
+from escrow.services.flags import raise_flag
 from escrow.services.matching import (
     Target,
     claimable,
@@ -54,7 +55,7 @@ from escrow.services.matching import (
 )
 from escrow.services.ports import Clock
 from escrow.services.trace import Trace
-from escrow.store import claims, escrows, ledger, outbox, payments, people, receipts
+from escrow.store import claims, escrows, flags, ledger, outbox, payments, payouts, people, receipts
 from escrow.store.database import Connection, Database
 from escrow.store.receipts import Context, Posting
 
@@ -182,13 +183,13 @@ class EscrowFundManager:
         trace("received", claimant=claimant)
 
         async def work(conn: Connection) -> PaymentResult:
-            return await self._post_claim(conn, receipt, evidence, claimant, close, at, trace)
+            return await self.post_claim(conn, receipt, evidence, claimant, close, at, trace)
 
         return await self._bounded(receipt, work, trace)
 
     # -- the transaction -----------------------------------------------------------------------
 
-    async def _post_claim(
+    async def post_claim(
         self,
         conn: Connection,
         receipt: Receipt,
@@ -198,6 +199,7 @@ class EscrowFundManager:
         at: datetime | None,
         trace: Trace,
     ) -> PaymentResult:
+        """`credit_claim` in a unit of the caller's."""
         code = await _lock(conn, receipt)
         if code is not None:  # its own key too: the same receipt may come without a deal
             await receipts.lock_key(conn, credit_key(receipt))
@@ -208,6 +210,8 @@ class EscrowFundManager:
             trace("duplicate")
             return answer_again(known)
         if known is not None and known.state is ReceiptState.SUSPENSE:
+            if await payouts.way_back(conn, known.id) is not None:
+                raise NotAllowed("goes_back", reference=known.reference)
             if not by_admin and known.attempt_id is not None:
                 raise NotAllowed("maybe_prompt")
             if not by_admin and known.escrow_id not in (None, code):
@@ -403,8 +407,11 @@ class EscrowFundManager:
         target = target or target_of(escrow, context, attempt, receipt)
         from_suspense = row is not None and row.state is ReceiptState.SUSPENSE
         booking = Booking(receipt, key, now, from_suspense=from_suspense)
-        if from_suspense and target.buyer is None:
-            assert row is not None  # noqa: S101 it lies in suspense
+        if (
+            row is not None
+            and from_suspense
+            and (target.buyer is None or await payouts.way_back(conn, row.id) is not None)
+        ):
             trace("duplicate")
             return answer_again(row)
         if escrow is not None and target.decide:
@@ -551,19 +558,20 @@ class EscrowFundManager:
         if not division.waived:
             return
         since = booking.now - timedelta(days=self._terms.shortage_days)
-        before = await escrows.tolerated_shortages(conn, buyer, since)
-        if before + 1 < self._terms.shortages_before_flag:
+        deals = [escrow.id, *await flags.shortages_since(conn, buyer, since)]
+        if len(deals) < self._terms.shortages_before_flag:
             return
         # the flag's rule names people, who must exist: a buyer always pressed Start
-        await people.raise_flag(
+        await raise_flag(
             conn,
+            self._admins,
             buyer,
             user_type="buyer",
             flag_type="repeated_shortage",
             severity="LOW",
             escrow_id=escrow.id,
-            rule=f"{before + 1} tolerated shortages in {self._terms.shortage_days} days",
-            deals=[escrow.id],
+            rule=f"{len(deals)} tolerated shortages in {self._terms.shortage_days} days",
+            deals=deals,
             now=booking.now,
         )
 

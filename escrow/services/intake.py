@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from escrow.domain.errors import DatabaseDown, OutcomeUnknown, TimedOut
+from escrow.domain.errors import DatabaseDown, OutcomeUnknown, Paused, TimedOut
 from escrow.domain.model import Notice
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
+from escrow.services.floating import Floating
 from escrow.services.payouts import Payouts
 from escrow.services.ports import Clock, Rail, UnreadableError
 from escrow.store import inbox, outbox, payments
@@ -37,6 +38,7 @@ CLAIM, CLAIM_TIMEOUT = "claim", "claim_timeout"
 PAYOUT, PAYOUT_TIMEOUT = "payout", "payout_timeout"
 PAYOUT_ASKED, ASKED_TIMEOUT = "payout_asked", "payout_asked_timeout"
 PAYOUT_WORD = "payout_word"
+REVERSAL = "reversal"
 
 
 class Intake:
@@ -53,6 +55,7 @@ class Intake:
         *,
         claims: Claims | None = None,
         payouts: Payouts | None = None,
+        floating: Floating | None = None,
     ) -> None:
         self._db = database
         self._clock = clock
@@ -62,6 +65,7 @@ class Intake:
         self._path_secret = path_secret
         self._claims = claims
         self._payouts = payouts
+        self._floating = floating
         self._wake = asyncio.Event()
 
     def knows(self, secret: str) -> bool:
@@ -79,6 +83,8 @@ class Intake:
             self._payouts.check(body)
         elif route == PAYOUT_ASKED and self._payouts is not None:
             self._payouts.check(body, asked=True)
+        elif route == REVERSAL and self._payouts is not None:
+            self._payouts.check(body, back=True)
         elif route in (STATUS, CLAIM, PAYOUT_WORD):
             self._rail.read_status_result(body)
 
@@ -165,7 +171,7 @@ class Intake:
     async def _process_safely(self, request: StoredRequest) -> None:
         try:
             note = await self._process(request)
-        except (DatabaseDown, TimedOut, OutcomeUnknown) as error:
+        except (DatabaseDown, TimedOut, OutcomeUnknown, Paused) as error:
             await self._retry(request, str(error), park=False)
         except Exception as error:  # noqa: BLE001 one bad row must not stop the others
             _LOG.exception(
@@ -177,6 +183,9 @@ class Intake:
             state = "PARKED" if note in _PARKED else "DONE"
             async with self._db.unit() as conn:
                 await inbox.finish_request(conn, request.id, state, note, self._clock.now())
+            if self._floating is not None and (request.route, state) in _TELL_BALANCES:
+                source = f"inbox:{request.id}"
+                await self._floating.take(request.body, source, request.received_at)
 
     async def _process(self, request: StoredRequest) -> str:
         """One stored request; returns a word on what became of it."""
@@ -198,6 +207,8 @@ class Intake:
             return await self._claims.on_status_result(request.token, result)
         if self._payouts is not None and request.route == PAYOUT:
             return await self._payouts.on_result(request.token, request.body)
+        if self._payouts is not None and request.route == REVERSAL:
+            return await self._payouts.on_reversed(request.token, request.body)
         if self._payouts is not None and request.route == PAYOUT_ASKED:
             return await self._payouts.on_asked(request.token, request.body)
         if self._payouts is not None and request.route == PAYOUT_WORD:
@@ -232,4 +243,6 @@ class Intake:
             _LOG.warning("a callback waits for PostgreSQL", extra={"action": "inbox_waits"})
 
 
+_TELL_BALANCES: Final = {(PAYBILL, "DONE"), (PAYOUT, "DONE")}
+"""What also says how much our own accounts hold."""
 _PARKED: Final = {"wrong_shortcode", "other_request_id"}

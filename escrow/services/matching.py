@@ -57,6 +57,11 @@ def credit_key(receipt: Receipt) -> str:
     return f"{receipt.provider}:{receipt.reference or f'attempt-{receipt.attempt_id}'}"
 
 
+def credit_key_of(stored: StoredReceipt) -> str:
+    """The same of a receipt that we know."""
+    return f"{stored.provider}:{stored.reference or f'attempt-{stored.attempt_id}'}"
+
+
 def target_of(
     escrow: Escrow | None, context: Context, attempt: Attempt | None, receipt: Receipt
 ) -> Target:

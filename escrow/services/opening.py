@@ -17,6 +17,7 @@ from escrow.domain.errors import (
     LimitReached,
     NotAllowed,
     NotFound,
+    Paused,
 )
 from escrow.domain.flow import Actor, Event
 from escrow.domain.model import By, Escrow, Media, Notice, Purpose, Seller, SellerStatus
@@ -385,7 +386,7 @@ class Opening(DealWork):
 
         try:
             done = await self._db.run(work)
-        except DatabaseDown:
+        except (DatabaseDown, Paused):
             raise
         except Exception:  # noqa: BLE001 one bad row must not stop the others
             _LOG.exception("overdue deals are ended one by one", extra={"action": "batch_failed"})
@@ -397,7 +398,7 @@ class Opening(DealWork):
         for code in due:
             try:
                 done += await self._db.run(partial(work, only=[code]))
-            except DatabaseDown:
+            except (DatabaseDown, Paused):
                 raise
             except Exception:  # noqa: BLE001
                 _LOG.exception(

@@ -4,42 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from escrow.domain.errors import DatabaseDown, TimedOut
 from escrow.domain.model import Notice
+from escrow.services import health
+from escrow.services.floating import Floating
+from escrow.services.health import Health, Planned
 from escrow.services.ports import Clock
-from escrow.store import inbox, ledger, outbox, payouts, receipts
+from escrow.store import floating, inbox, ledger, outbox, pauses, payouts, receipts
+from escrow.store import health as found
 from escrow.store.database import Connection, Database
-from escrow.store.payouts import OpenCount
+
+__all__ = ["Health", "Oversight", "Planned"]
 
 _FIRST_ROWS: Final = 5000
 """How far the first look of a process goes back; the full proof does the rest."""
 _IN_FLIGHT_SECONDS: Final = 5.0
 _LONGEST_UNIT_SECONDS: Final = 600.0
 _PATIENCE: Final = (1.0, 2.0, 5.0, 15.0, 30.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """One look at everything. `word` is OK, WATCH or BROKEN."""
-
-    word: str
-    database_ms: float
-    breaks: Sequence[str]
-    proved_at: datetime
-    outbox_waiting: int
-    outbox_oldest: datetime | None
-    inbox_waiting: int
-    inbox_parked: int
-    receipts_waiting: int
-    clock_steady: bool
-    held: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
-    jobs: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
-    payouts: OpenCount | None = None
+_ROLL_UPS: Final = 20
+"""Steps of summing up the busy accounts in one turn."""
 
 
 class Oversight:
@@ -50,56 +37,85 @@ class Oversight:
     finds broken stays in every look until it is mended.
     """
 
-    def __init__(self, database: Database, clock: Clock, admins: Sequence[int]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        admins: Sequence[int],
+        *,
+        floating: Floating | None = None,
+        credential: str = "",
+    ) -> None:
+        """`credential`: the one that payouts are sent with."""
         self._db = database
         self._clock = clock
         self._admins = tuple(admins)
+        self._floating = floating
+        self._credential = credential
         self._broken = ledger.Broken()
         self._since: ledger.Marks | None = None
         self._jumped: datetime | None = None
         self._seen: list[tuple[float, ledger.Marks]] = []
         self.last: Health | None = None
+        self.planned: Callable[[], Mapping[str, Planned]] = dict
+        """Which jobs run, and when next; set by the clockwork while it runs."""
 
     async def ping(self) -> None:
         """`DatabaseDown` when PostgreSQL does not answer."""
         async with self._db.reading() as conn:
             await inbox.ping(conn)
 
-    async def look(self) -> Health:
-        """Proves what is new in the books and measures the queues now."""
-        started = time.perf_counter()
+    async def paused_since(self) -> datetime | None:
+        """When everything was stopped, if it stands still now."""
         async with self._db.reading() as conn:
+            pause = await pauses.open_one(conn)
+        return pause.paused_at if pause else None
+
+    async def health(self) -> Health:
+        """A look, or the word that there is no database to look at."""
+        try:
+            return await self.look()
+        except (DatabaseDown, TimedOut) as error:
+            return health.without_database(str(error))
+
+    async def look(self) -> Health:
+        """Proves what is new in the books and looks at everything that may be stuck."""
+        now = self._clock.now()
+        async with self._db.reading() as conn:
+            started = time.perf_counter()
             waiting, parked = await inbox.backlog(conn)
             latency = (time.perf_counter() - started) * 1000
             queued, oldest = await outbox.backlog(conn)
-            unconfirmed = await receipts.waiting_count(conn)
-            breaks = await self._prove_new(conn)
-            held = await ledger.held_totals(conn)
-            jobs = await inbox.last_runs(conn)
-            leaving = await payouts.open_count(conn)
-        now = self._clock.now()
-        late = oldest is not None and (now - oldest).total_seconds() > 300
-        word = "OK"
-        waiting_people = leaving.by_hand or leaving.unknown or unconfirmed
-        if parked or late or waiting_people or any(job["error"] for job in jobs):
-            word = "WATCH"
-        if breaks or not self._clock.steady:
-            word = "BROKEN"
-        self.last = Health(
-            word=word,
-            database_ms=round(latency, 1),
-            breaks=breaks,
-            proved_at=now,
-            outbox_waiting=queued,
-            outbox_oldest=oldest,
-            inbox_waiting=waiting,
-            inbox_parked=parked,
-            receipts_waiting=unconfirmed,
-            clock_steady=self._clock.steady,
-            held=held,
-            jobs=jobs,
-            payouts=leaving,
-        )
+            pause = await pauses.last(conn)
+            paused = pause is not None and pause.ended_at is None
+            seen = Health(
+                word=health.OK,
+                reasons=(),
+                database_ms=round(latency, 1),
+                breaks=await self._prove_new(conn),
+                proved_at=now,
+                outbox_waiting=queued,
+                outbox_oldest=oldest,
+                inbox_waiting=waiting,
+                inbox_parked=parked,
+                receipts_waiting=await receipts.waiting_count(conn),
+                clock_steady=self._clock.steady,
+                held=await ledger.held_totals(conn),
+                jobs=health.jobs_of(
+                    await found.last_runs(conn),
+                    self.planned(),
+                    now,
+                    stood_until=(pause.ended_at or now) if pause else None,
+                ),
+                payouts=await payouts.open_count(conn),
+                stopped=await payouts.stopped(conn, self._credential) or "",
+                stuck=await found.stuck(conn, now - health.STUCK_AFTER),
+                disputes=await found.old_disputes(conn, now - health.DISPUTE_AFTER),
+                critical_flags=await found.critical_flags(conn),
+                float=await self._floating.figure(conn) if self._floating else None,
+                paused_at=pause.paused_at if pause and paused else None,
+            )
+        self.last = health.judged(seen, now)
         return self.last
 
     async def _prove_new(self, conn: Connection) -> list[str]:
@@ -121,32 +137,40 @@ class Oversight:
         elif self._since is None:
             self._since = here.back(_FIRST_ROWS)
         known = self._broken
-        found = await ledger.broken_since(conn, self._since or here)
+        broken = await ledger.broken_since(conn, self._since or here)
         for part in ("journals", "accounts", "deals"):
-            found.add(await ledger.broken_among(conn, part, list(getattr(known, part))))
+            broken.add(await ledger.broken_among(conn, part, list(getattr(known, part))))
         if self._broken is not known:  # the full proof found more meanwhile
-            found.add(self._broken)
-        self._broken = found
+            broken.add(self._broken)
+        self._broken = broken
         self._seen.append((at, here))
-        return found.lines() + await ledger.suspense_breaks(conn)
+        return broken.lines() + await ledger.suspense_breaks(conn)
 
-    async def search_all(self) -> int:
+    @property
+    def broken(self) -> ledger.Broken:
+        """Every row that was found not to prove, and is not mended yet."""
+        return self._broken
+
+    async def search_all(self, tell: Callable[[str, int], Awaitable[None]] | None = None) -> int:
         """Proves the whole of the books, 5,000 rows at a time, each piece in a transaction of its
-        own, resting between; what is broken stays in every look. Returns how many rows it read.
+        own, resting between; what is broken stays in every look. Returns how many rows it read;
+        `tell` hears after each piece how many of that part.
         """
         rows = 0
         for part in ("journals", "accounts", "deals"):
-            last: int | str | None = None
+            before, last = rows, None
             while True:
                 began = time.monotonic()
-                page, found = await self._search_page(part, last)
+                page, broken = await self._search_page(part, last)
                 if not page:
                     break
-                if found.lines():
-                    found.add(self._broken)
-                    self._broken = found
+                if broken.lines():
+                    broken.add(self._broken)
+                    self._broken = broken
                 rows += len(page)
                 last = page[-1]
+                if tell is not None:
+                    await tell(part, rows - before)
                 await asyncio.sleep(min(time.monotonic() - began, 1.0))  # half the time is others'
         return rows
 
@@ -187,21 +211,29 @@ class Oversight:
 
     async def prove(self) -> tuple[int, int]:
         """The job behind it: a break is told to the admins at once. (looked at, breaks)."""
-        health = await self.look()
-        if health.breaks:
+        await self._roll_up()
+        look = await self.look()
+        if look.breaks:
             now = self._clock.now()
             async with self._db.unit() as conn:
                 await outbox.queue(
                     conn,
                     [
                         Notice(
-                            f"books:{'|'.join(health.breaks)[:200]}",
+                            f"books:{'|'.join(look.breaks)[:200]}",
                             "books_broken",
                             admin,
-                            {"breaks": list(health.breaks)},
+                            {"breaks": list(look.breaks)},
                         )
                         for admin in self._admins
                     ],
                     now,
                 )
-        return 1, len(health.breaks)
+        return 1, len(look.breaks)
+
+    async def _roll_up(self) -> None:
+        """Keeps the sums of the busy accounts near their end, so that no look reads far."""
+        for _ in range(_ROLL_UPS):
+            async with self._db.reading() as conn:
+                if not await floating.roll_up(conn):
+                    return

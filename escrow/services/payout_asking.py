@@ -12,7 +12,13 @@ from escrow.domain.payouts import Payout, PayoutAttempt, PayoutState
 from escrow.services.payout_ends import values_of, waits
 from escrow.services.payout_results import PayoutResults
 from escrow.services.payout_words import refutes, says_nothing
-from escrow.services.ports import PayoutAnswer, PayoutResult, Verdict
+from escrow.services.ports import (
+    PayoutAnswer,
+    PayoutRail,
+    PayoutResult,
+    ReversalRail,
+    Verdict,
+)
 from escrow.store import outbox, payouts
 from escrow.store.database import Connection
 
@@ -33,9 +39,9 @@ class PayoutAsking(PayoutResults):
         asked = await self._db.run(self._claim_looks)
         self._look("asking")
         failed = 0
-        for attempt in asked:
+        for payout, attempt in asked:
             try:
-                await self._ask(attempt)
+                await self._ask(payout, attempt)
             except Exception:  # noqa: BLE001 one bad row must not stop the others
                 failed += 1
                 _LOG.exception("asking about a payout failed", extra={"action": "ask_failed"})
@@ -45,45 +51,59 @@ class PayoutAsking(PayoutResults):
         await self._db.run(self._tell_late)
         return len(asked) + len(words), failed
 
-    async def _claim_looks(self, conn: Connection) -> list[PayoutAttempt]:
+    async def _claim_looks(self, conn: Connection) -> list[tuple[Payout, PayoutAttempt]]:
         now = self._clock.now()
-        may_ask = await self._may_ask(conn)
+        stopped = await payouts.stopped(conn, self._rail.credential) is not None
         asking = []
         for payout in await payouts.claim_looks(conn, now, BATCH):
             attempt = await payouts.live_attempt(conn, payout.id)
             assert attempt is not None  # noqa: S101 the database lets no payout wait without one
-            if payout.looks >= ASKS or not may_ask:
+            if payout.looks >= ASKS or stopped or self._asked_of(payout) is None:
                 await self._to_person(conn, payout, attempt, "unknown")
                 continue
             if payout.state is PayoutState.SENDING:  # its result, or its sender, is gone
                 await self._unknown(conn, payout, attempt, "")
             await payouts.looked(conn, payout.id, now + BETWEEN_ASKS)
-            asking.append(attempt)
+            asking.append((payout, attempt))
         return asking
 
-    async def _ask(self, attempt: PayoutAttempt) -> None:
-        await self._rail.ask(
-            ocid=attempt.ocid,
-            result_url=f"{self._base}/a/{attempt.token}",
-            timeout_url=f"{self._base}/b/{attempt.token}",
-        )
+    async def _ask(self, payout: Payout, attempt: PayoutAttempt) -> None:
+        """A reversal that M-Pesa gave no id to can't be asked about: its result may come still."""
+        rail, ocid = self._asked_of(payout), attempt.ocid
+        if payout.receipt is not None:
+            ocid = attempt.conversation_id or ""
+        if rail is not None and ocid:
+            await rail.ask(
+                ocid=ocid,
+                result_url=f"{self._base}/a/{attempt.token}",
+                timeout_url=f"{self._base}/b/{attempt.token}",
+            )
         self._look("asked")
 
     async def _tell_late(self, conn: Connection) -> None:
         now = self._clock.now()
         for payout in await payouts.late(conn, now - LATE, BATCH):
-            await outbox.queue(conn, [waits(payout)], now)
+            await outbox.queue(conn, waits(payout), now)
             values = values_of(payout, state=str(payout.state), why=payout.note)
             await self._tell_admins(f"payout:{payout.id}:late", "payout_late", conn, values)
 
-    # -- an admin's word ----------------------------------------------------------------------------
+    # -- an admin's word ---------------------------------------------------------------------------
 
-    async def _may_ask(self, conn: Connection) -> bool:
+    def _asked_of(self, payout: Payout) -> PayoutRail | ReversalRail | None:
+        """Who can be asked about it: the half of M-Pesa that it was sent by."""
+        back = self._reversals
+        if payout.receipt is not None:
+            return back if back is not None and back.can_reverse else None
+        return self._rail if self._rail.can_pay else None
+
+    async def _may_ask(self, conn: Connection, payout: Payout) -> bool:
         stopped = await payouts.stopped(conn, self._rail.credential)
-        return self._rail.can_pay and stopped is None
+        return stopped is None and self._asked_of(payout) is not None
 
     async def _ask_receipt(self, payout: Payout) -> None:
-        await self._rail.ask_receipt(
+        rail = self._asked_of(payout)
+        assert rail is not None  # noqa: S101 `_may_ask` said so
+        await rail.ask_receipt(
             reference=payout.named_reference or "",
             result_url=f"{self._base}/w/{payout.named_token}",
             timeout_url=f"{self._base}/b/{payout.named_token}",
@@ -99,7 +119,10 @@ class PayoutAsking(PayoutResults):
                 return "late"
             if says_nothing(said):
                 return "unknown"
-            why, named = refutes(said, payout, self._rail.shortcode), payout.named_reference or ""
+            ours = [self._rail.shortcode]
+            if payout.receipt is not None and self._reversals is not None:
+                ours.append(self._reversals.shortcode)
+            why, named = refutes(said, payout, *ours), payout.named_reference or ""
             if payout.state is PayoutState.PAID:
                 if why or payout.provider_reference == named:
                     return "late"
@@ -121,9 +144,8 @@ class PayoutAsking(PayoutResults):
     async def _words_due(self, conn: Connection) -> list[Payout]:
         """Named receipts to ask about again; after two questions an admin has to be sure."""
         now, asking = self._clock.now(), []
-        may_ask = await self._may_ask(conn)
         for payout in await payouts.claim_words(conn, now, BATCH):
-            if payout.looks < ASKS and may_ask:
+            if payout.looks < ASKS and await self._may_ask(conn, payout):
                 await payouts.looked(conn, payout.id, now + BETWEEN_ASKS)
                 asking.append(payout)
                 continue

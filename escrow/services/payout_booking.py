@@ -11,6 +11,7 @@ from datetime import datetime
 
 from escrow.domain import phone
 from escrow.domain.errors import Conflict, LimitReached, NotAllowed, NotFound
+from escrow.domain.model import ReceiptState, StoredReceipt
 from escrow.domain.money import Currency, Money
 from escrow.domain.payouts import COOL_OFF, LEAST, MOST, Payout, PayoutState, sendable
 from escrow.services import payout_guards, postings
@@ -56,11 +57,13 @@ class PayoutBooking:
         *,
         auto: bool = False,
         can_pay_out: Callable[[], bool] = lambda: False,
+        can_reverse: Callable[[], bool] = lambda: False,
         admins: Sequence[int] = (),
         most: Money = MOST,
     ) -> None:
         self._auto = auto
         self._can_pay_out = can_pay_out
+        self._can_reverse = can_reverse
         self._admins = tuple(admins)
         self._most = most
 
@@ -70,6 +73,12 @@ class PayoutBooking:
         """Settled money goes to the phone by itself (flow.md 16). What stays in the wallet is
         simply not in the answer.
         """
+        return await self._book(conn, await self.plan_settled(conn, legs, now), now)
+
+    async def plan_settled(
+        self, conn: Connection, legs: Sequence[SettledLeg], now: datetime
+    ) -> list[NewPayout]:
+        """What `book_settled` would book now."""
         if not self._auto or not legs:
             return []
         facts = await payouts.settled_facts(
@@ -84,7 +93,7 @@ class PayoutBooking:
                 continue
             cause = f"settlement:{leg.escrow_id}:{leg.leg}"
             new.append(self._new(cause, leg.telegram_id, amount, to, known, leg=leg, now=now))
-        return await self._book(conn, new, now)
+        return new
 
     async def book_withdrawal(
         self, conn: Connection, telegram_id: int, amount: Money, cause: str, now: datetime
@@ -123,6 +132,48 @@ class PayoutBooking:
         (booked,) = await self._book(conn, [new], now)
         return booked
 
+    def way_back(self, receipt: StoredReceipt) -> str:
+        """Why a receipt's money can only go back by hand; empty where M-Pesa reverses it."""
+        if not self._can_reverse():
+            return "no_keys"
+        return "" if receipt.amount.is_whole_step() else "not_whole"
+
+    async def book_back(
+        self, conn: Connection, receipt: StoredReceipt, paid_from: str, cause: str, now: datetime
+    ) -> Payout:
+        """A locked receipt's whole money begins its way back to whoever paid it (`paid_from`: his
+        number as far as it is known): out of its owner's wallet, or out of suspense. The same cause
+        again gives the first answer.
+
+        `LimitReached` when the wallet is short.
+        """
+        before = await payouts.by_cause(conn, cause)
+        if before is not None:
+            return before
+        owner = receipt.telegram_id if receipt.state is ReceiptState.CREDITED else None
+        if owner is not None:
+            available = await ledger.lock_wallet(conn, owner, receipt.amount.currency)
+            if available < receipt.amount:
+                raise LimitReached(
+                    "reverse_short",
+                    reference=receipt.reference,
+                    wallet=available,
+                    amount=receipt.amount,
+                )
+        why = self.way_back(receipt)
+        new = NewPayout(
+            cause=cause,
+            telegram_id=owner,
+            amount=receipt.amount,
+            destination=paid_from or "-",
+            state=PayoutState.MANUAL if why else PayoutState.READY,
+            note=why,
+            receipt_id=receipt.id,
+            receipt=receipt.reference,
+            about=receipt.escrow_id,
+        )
+        return (await self._write(conn, [new], now))[0]
+
     def _new(
         self,
         cause: str,
@@ -155,13 +206,18 @@ class PayoutBooking:
     ) -> list[BookedPayout]:
         if not new:
             return []
+        return [_booked(one) for one in await self._write(conn, new, now)]
+
+    async def _write(
+        self, conn: Connection, new: Sequence[NewPayout], now: datetime
+    ) -> list[Payout]:
         made = await payouts.insert(conn, new, now)
         await ledger.post(conn, [postings.payout_booked(one, now) for one in made])
         by_hand = [one for one in made if one.state is PayoutState.MANUAL]
         await outbox.queue(
             conn, await payout_guards.cards(conn, "payout_manual", by_hand, self._admins), now
         )
-        return [_booked(one) for one in made]
+        return made
 
 
 def _booked(one: Payout) -> BookedPayout:

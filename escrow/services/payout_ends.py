@@ -1,5 +1,5 @@
-"""How a payout ends or comes to wait for a person, and who is told. Every way to an end, by a result,
-by an answer or by an admin's word, goes through here, in the unit that decides it.
+"""How a payout ends or comes to wait for a person, and who is told. Every way to an end, by a
+result, by an answer or by an admin's word, goes through here, in the unit that decides it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from escrow.domain import phone
 from escrow.domain.flow import Actor
 from escrow.domain.model import By, Notice
 from escrow.domain.payouts import Payout, PayoutAttempt, PayoutState
 from escrow.services import payout_guards, postings
 from escrow.services.payout_booking import PayoutBooking
 from escrow.services.payout_funding import FundingChecks
-from escrow.services.ports import Blame, Clock, PayoutAnswer, PayoutRail, PayoutResult
+from escrow.services.ports import Blame, Clock, PayoutAnswer, PayoutRail, PayoutResult, ReversalRail
 from escrow.store import escrows, ledger, outbox, payouts
 from escrow.store.database import Connection, Database
 
@@ -44,6 +43,7 @@ class PayoutEnds:
         *,
         callback_base: str,
         funding: FundingChecks | None = None,
+        reversals: ReversalRail | None = None,
         sound: Callable[[], bool] = lambda: True,
         look: Callable[[str], None] = lambda step: None,
     ) -> None:
@@ -54,6 +54,7 @@ class PayoutEnds:
         self._admins = tuple(admins)
         self._base = callback_base
         self._funding = funding
+        self._reversals = reversals
         self._sound = sound
         self._look = look
 
@@ -65,6 +66,8 @@ class PayoutEnds:
         done = await payouts.finish(
             conn, payout.id, PayoutState.PAID, now, reference=reference, closed_by=by
         )
+        if done.receipt is not None:
+            await payouts.turn_receipt(conn, done.id)
         await self._tell("payout_paid", conn, done, "paid", reference=reference)
         await self._keep_word(conn, done, "payout_paid", by, reference=reference)
         return done
@@ -72,13 +75,13 @@ class PayoutEnds:
     async def _returned(
         self, conn: Connection, payout: Payout, why: str, *, by: int | None = None, words: str = ""
     ) -> Payout:
-        """It can't be paid: the money is his again."""
+        """It can't be paid: the money is his again, or lies in suspense again."""
         now = self._clock.now()
         await ledger.post(conn, [postings.payout_failed(payout, now)])
         done = await payouts.finish(
             conn, payout.id, PayoutState.FAILED, now, note=why, closed_by=by
         )
-        await outbox.queue(conn, [payout_guards.failed_notice(done, why, words)], now)
+        await outbox.queue(conn, payout_guards.failed_notices(done, self._admins, why, words), now)
         await self._keep_word(conn, done, "payout_failed", by, reason=words)
         return done
 
@@ -128,7 +131,7 @@ class PayoutEnds:
             await self._unknown(conn, payout, attempt, attempt.result_code or "")
         waiting = await payouts.set_state(conn, payout.id, PayoutState.MANUAL, note=why)
         await self._cards(conn, "payout_unknown", [waiting], "unknown", ocid=attempt.ocid)
-        await outbox.queue(conn, [waits(waiting)], now)
+        await outbox.queue(conn, waits(waiting), now)
 
     async def _by_hand(self, conn: Connection, payout: Payout, why: str) -> None:
         if payout.state is not PayoutState.MANUAL:
@@ -151,14 +154,10 @@ class PayoutEnds:
     async def _tell(
         self, kind: str, conn: Connection, payout: Payout, step: str, **more: Any
     ) -> None:
-        notice = Notice(
-            f"payout:{payout.id}:{step}",
-            kind,
-            payout.telegram_id,
-            values_of(payout, to=phone.mask(payout.destination), leg=payout.leg, **more),
-            payout.escrow_id,
-        )
-        await outbox.queue(conn, [notice], self._clock.now())
+        values = values_of(payout, to=payout_guards.shown(payout), leg=payout.leg, **more)
+        cause = f"payout:{payout.id}:{step}"
+        notices = payout_guards.told(payout, self._admins, cause, kind, values)
+        await outbox.queue(conn, notices, self._clock.now())
 
     async def _keep_word(
         self, conn: Connection, payout: Payout, event: str, by: int | None, **data: Any
@@ -217,14 +216,15 @@ class PayoutEnds:
 
 
 def values_of(payout: Payout, **more: Any) -> dict[str, Any]:
-    return {"payout": payout.id, "amount": str(payout.amount), "code": payout.escrow_id, **more}
+    back = {} if payout.receipt is None else {"receipt": payout.receipt}
+    facts = {"payout": payout.id, "amount": str(payout.amount), "code": payout.escrow_id}
+    return {**facts, **back, **more}
 
 
-def waits(payout: Payout) -> Notice:
-    return Notice(
-        f"payout:{payout.id}:late",
-        "payout_waits",
-        payout.telegram_id,
-        values_of(payout, to=phone.mask(payout.destination)),
-        payout.escrow_id,
-    )
+def waits(payout: Payout) -> list[Notice]:
+    """Its owner hears that it takes longer; nobody where it is nobody's."""
+    if payout.telegram_id is None:
+        return []
+    values = values_of(payout, to=payout_guards.shown(payout))
+    cause = f"payout:{payout.id}:late"
+    return [Notice(cause, "payout_waits", payout.telegram_id, values, payout.escrow_id)]

@@ -4,7 +4,7 @@ paid something else. And what the owner of a chat gets back when he finds his nu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -54,23 +54,43 @@ async def take_back(conn: Connection, telegram_id: int, number: str, now: dateti
             await payouts.set_state(conn, one.id, PayoutState.MANUAL)
         await ledger.post(conn, [postings.payout_failed(one, now)])
         done = await payouts.finish(conn, one.id, PayoutState.FAILED, now, note="number_changed")
-        await outbox.queue(conn, [failed_notice(done, "number_changed")], now)
+        await outbox.queue(conn, failed_notices(done, (), "number_changed"), now)
 
 
-def failed_notice(payout: Payout, why: str, words: str = "") -> Notice:
+def shown(payout: Payout) -> str:
+    """Where it goes, for people's eyes."""
+    if phone.is_msisdn(payout.destination):
+        return phone.mask(payout.destination)
+    return phone.mask_shown(payout.destination)
+
+
+def told(
+    payout: Payout, admins: Sequence[int], cause: str, kind: str, values: Mapping[str, Any]
+) -> list[Notice]:
+    """What its owner hears of it, as `back_…` of money that goes back to its payer; the admins
+    where it is nobody's.
+    """
+    named = kind if payout.receipt is None else kind.replace("payout", "back", 1)
+    if payout.telegram_id is None:
+        return [Notice(cause, f"{named}_admin", one, values, payout.escrow_id) for one in admins]
+    return [Notice(cause, named, payout.telegram_id, values, payout.escrow_id)]
+
+
+def failed_notices(
+    payout: Payout, admins: Sequence[int], why: str, words: str = ""
+) -> list[Notice]:
     """Its owner hears that it is in his wallet again."""
     values = {
         "payout": payout.id,
         "amount": str(payout.amount),
         "code": payout.escrow_id,
-        "to": phone.mask(payout.destination),
+        "to": shown(payout),
         "leg": payout.leg,
+        "receipt": payout.receipt,
         "why": why,
         "words": words,
     }
-    return Notice(
-        f"payout:{payout.id}:failed", "payout_failed", payout.telegram_id, values, payout.escrow_id
-    )
+    return told(payout, admins, f"payout:{payout.id}:failed", "payout_failed", values)
 
 
 async def cards(
@@ -94,6 +114,7 @@ async def cards(
                 "payout": one.id,
                 "amount": str(one.amount),
                 "number": one.destination if admin in able else None,
+                "receipt": one.receipt,
                 "code": one.escrow_id,
                 "why": one.note,
                 "not_before": one.not_before.isoformat() if one.not_before else None,

@@ -15,9 +15,13 @@ from escrow.store.database import Connection
 class PayoutResults(PayoutEnds):
     """Results and answers, by the token in the path that they come to."""
 
-    def check(self, body: bytes, *, asked: bool = False) -> None:
-        """`UnreadableError` when it is no result, or (`asked`) no answer to a question."""
-        if asked:
+    def check(self, body: bytes, *, asked: bool = False, back: bool = False) -> None:
+        """`UnreadableError` when it is no result, or (`asked`) no answer to a question, or (`back`)
+        no result of a reversal.
+        """
+        if back and self._reversals is not None:
+            self._reversals.read_result(body)
+        elif asked:
             self._rail.read_asked(body)
         else:
             self._rail.read_result(body)
@@ -29,6 +33,12 @@ class PayoutResults(PayoutEnds):
         """
         result = self._rail.read_result(body)
         return await self._take(token, result, asked=False)
+
+    async def on_reversed(self, token: str, body: bytes) -> str:
+        """A reversal's result came to its path. As `on_result`."""
+        if self._reversals is None:
+            raise LookupError("nothing is reversed from here")
+        return await self._take(token, self._reversals.read_result(body), asked=False)
 
     async def on_asked(self, token: str, body: bytes) -> str:
         """TransactionStatus answered about an attempt. As `on_result`."""
@@ -70,12 +80,9 @@ class PayoutResults(PayoutEnds):
         paid = answer.verdict is Verdict.PAID
         if answer.blame is Blame.STOP:
             await self._stop(conn, answer.code)
-        if (result.ocid or not asked or paid) and result.ocid != attempt.ocid:
-            return await self._mismatch(conn, payout, result, "other_id")
-        if paid and result.amount != payout.amount:
-            return await self._mismatch(conn, payout, result, "other_amount")
-        if paid and not may_be_paid_to(result.receiver, payout.destination):
-            return await self._mismatch(conn, payout, result, "other_receiver")
+        other = _is_about_another(payout, attempt, result, asked=asked)
+        if other:
+            return await self._mismatch(conn, payout, result, other)
         if attempt.state is PayoutState.PAID:
             if paid and result.reference == payout.provider_reference:
                 return "repeated"
@@ -107,6 +114,27 @@ class PayoutResults(PayoutEnds):
         if attempt.state is PayoutState.SENDING:
             await self._unknown(conn, payout, attempt, answer.code)
         return f"unknown:{answer.code}"
+
+
+def _is_about_another(
+    payout: Payout, attempt: PayoutAttempt, result: PayoutResult, *, asked: bool
+) -> str:
+    """What does not fit the payment that was asked for; empty when all does. A reversal has no id
+    of ours: its result names the receipt that went back, else M-Pesa's id of it, where we know it.
+    """
+    paid, named = result.answer.verdict is Verdict.PAID, attempt.ocid
+    if payout.receipt is not None:
+        named = attempt.conversation_id or ("" if asked or paid else result.ocid)
+    if payout.receipt is not None and paid and not asked:
+        if result.original != payout.receipt:
+            return "other_id"
+    elif (result.ocid or not asked or paid) and result.ocid != named:
+        return "other_id"
+    if paid and result.amount != payout.amount:
+        return "other_amount"
+    if paid and payout.receipt is None and not may_be_paid_to(result.receiver, payout.destination):
+        return "other_receiver"
+    return ""
 
 
 async def locked(conn: Connection, attempt_id: int) -> tuple[Payout, PayoutAttempt]:

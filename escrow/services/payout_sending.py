@@ -1,5 +1,5 @@
-"""Sends what was booked: the intent is committed before a byte leaves. No network call stands inside
-a transaction.
+"""Sends what was booked: the intent is committed before a byte leaves. No network call stands
+inside a transaction.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import secrets
 from datetime import timedelta
 from typing import Final
 
+from escrow.domain.errors import Paused
 from escrow.domain.payouts import Payout, PayoutAttempt, PayoutState
 from escrow.services.payout_results import PayoutResults, locked
 from escrow.services.ports import PayoutAnswer, Verdict
@@ -29,9 +30,8 @@ class PayoutSending(PayoutResults):
         """Sends what is ready. (looked at, failed). What can't be sent by the program becomes a
         person's task; a stop or a break in the books holds everything where it is.
         """
-        can_pay = self._rail.can_pay
-        await self._db.run(lambda conn: self._hold(conn, all_of_them=not can_pay))
-        if not can_pay or not self._sound():
+        await self._db.run(self._hold)
+        if not (self._rail.can_pay or self._may_reverse) or not self._sound():
             return 0, 0
         if self._funding is not None:
             await self._funding.ask()
@@ -40,15 +40,23 @@ class PayoutSending(PayoutResults):
         done = await asyncio.gather(
             *(self._send(payout, attempt) for payout, attempt in claimed), return_exceptions=True
         )
-        failed = [error for error in done if isinstance(error, BaseException)]
+        failed = [
+            error
+            for error in done
+            if isinstance(error, BaseException) and not isinstance(error, Paused)
+        ]
         for error in failed:  # the attempt is there: it is looked at when its grace is over
             if not isinstance(error, Exception):
                 raise error
             _LOG.error("sending a payout failed", exc_info=error, extra={"action": "send_failed"})
         return len(claimed), len(failed)
 
-    async def _hold(self, conn: Connection, *, all_of_them: bool) -> None:
-        held = await payouts.hold_by_hand(conn, all_of_them=all_of_them)
+    @property
+    def _may_reverse(self) -> bool:
+        return self._reversals is not None and self._reversals.can_reverse
+
+    async def _hold(self, conn: Connection) -> None:
+        held = await payouts.hold_by_hand(conn, pay=self._rail.can_pay, reverse=self._may_reverse)
         if self._funding is not None:
             held += await self._funding.doubtful(conn)
         await self._cards(conn, "payout_manual", held)
@@ -59,20 +67,21 @@ class PayoutSending(PayoutResults):
         if await payouts.stopped(conn, self._rail.credential) is not None:
             return []
         proved_from = self._funding.proved_from if self._funding else None
-        ready = await payouts.claim_ready(conn, now, BATCH, proved_from)
+        ready = await payouts.claim_ready(
+            conn,
+            now,
+            BATCH,
+            proved_from,
+            pay=self._rail.can_pay,
+            reverse=self._may_reverse,
+        )
         due = {one.id: one for one in ready}
         new = [(number, _new_id(number), secrets.token_hex(16)) for number in due]
         made = await payouts.start_attempts(conn, new, now, now + RESULT_GRACE) if new else []
         return [(due[one.payout_id], one) for one in made]
 
     async def _send(self, payout: Payout, attempt: PayoutAttempt) -> None:
-        answer = await self._rail.pay(
-            ocid=attempt.ocid,
-            phone=payout.destination,
-            amount=payout.amount,
-            result_url=f"{self._base}/p/{attempt.token}",
-            timeout_url=f"{self._base}/o/{attempt.token}",
-        )
+        answer = await self._ask_for(payout, attempt)
         self._look("sent")
         _LOG.info(
             "a payout was sent",
@@ -84,6 +93,25 @@ class PayoutSending(PayoutResults):
 
         await self._db.run(work)
         self._look("answered")
+
+    async def _ask_for(self, payout: Payout, attempt: PayoutAttempt) -> PayoutAnswer:
+        timeout_url = f"{self._base}/o/{attempt.token}"
+        if payout.receipt is None:
+            return await self._rail.pay(
+                ocid=attempt.ocid,
+                phone=payout.destination,
+                amount=payout.amount,
+                result_url=f"{self._base}/p/{attempt.token}",
+                timeout_url=timeout_url,
+            )
+        assert self._reversals is not None  # noqa: S101 nothing else claims such a payout
+        return await self._reversals.reverse(
+            reference=payout.receipt,
+            amount=payout.amount,
+            remarks=f"Escrow {attempt.ocid}",
+            result_url=f"{self._base}/x/{attempt.token}",
+            timeout_url=timeout_url,
+        )
 
     async def _answered(self, conn: Connection, attempt_id: int, answer: PayoutAnswer) -> None:
         """The synchronous answer. A result that overtook it has decided already."""

@@ -13,20 +13,23 @@ def says_nothing(said: StatusResult) -> bool:
     return said.answer.verdict is Verdict.UNKNOWN or (paid and not said.receivers)
 
 
-def refutes(said: StatusResult, payout: Payout, shortcode: str) -> str:
-    """What contradicts that this receipt, sent from our shortcode, paid this payout; empty: nothing
-    does. M-Pesa names us among the payers of receipts that came in, too: there we are the receiver.
+def refutes(said: StatusResult, payout: Payout, *ours: str) -> str:
+    """What contradicts that this receipt, sent from a shortcode of ours, paid this payout; empty:
+    nothing does. M-Pesa names us among the payers of receipts that came in, too: there we are the
+    receiver. Of money that goes back its payer's number is rarely known whole: it refutes nothing.
     """
     if said.reference and said.reference != payout.named_reference:
         return "other_receipt"
     if said.answer.verdict is not Verdict.PAID:
         return "not_completed"
-    if shortcode not in map(_party, said.payers):
+    if not set(ours) & set(map(_party, said.payers)):
         return "not_ours"
     if said.amount != payout.amount:
         return "other_amount"
-    to_us = shortcode in map(_party, said.receivers)
-    if to_us or not all(may_be_paid_to(one, payout.destination) for one in said.receivers):
+    if set(ours) & set(map(_party, said.receivers)):
+        return "other_receiver"
+    known = payout.receipt is None or phone.is_msisdn(payout.destination)
+    if known and not all(may_be_paid_to(one, payout.destination) for one in said.receivers):
         return "other_receiver"
     return ""
 

@@ -15,20 +15,16 @@ from escrow.domain.errors import InvalidInput, NotAllowed, NotFound
 from escrow.domain.money import Money
 from escrow.domain.payouts import Payout, PayoutState
 from escrow.services import payout_guards
-from escrow.services.payout_asking import ASKS, PayoutAsking
+from escrow.services.payout_asking import PayoutAsking
 from escrow.services.payout_booking import BookedPayout
 from escrow.services.payout_ends import ASK_GRACE
 from escrow.services.payout_sending import PayoutSending
 from escrow.store import payouts
 from escrow.store.database import Connection
-from escrow.store.payouts import OpenCount
-
-__all__ = ["ASKS", "OPEN", "Payouts"]
+from escrow.store.payouts import OpenCount, OpenPayout
 
 LISTED: Final = 30
 _RECEIPT: Final = re.compile(r"[A-Z0-9]{10}", re.ASCII)
-
-OPEN: Final = (PayoutState.SENDING, PayoutState.UNKNOWN, PayoutState.MANUAL)
 
 
 class Payouts(PayoutSending, PayoutAsking):
@@ -56,6 +52,11 @@ class Payouts(PayoutSending, PayoutAsking):
         """What is not over, a person's tasks first; at most 30."""
         async with self._db.reading() as conn:
             return await payouts.open_ones(conn, LISTED)
+
+    async def open_page(self, offset: int, limit: int) -> list[OpenPayout]:
+        """A page of what is not over, a person's tasks first, each oldest first."""
+        async with self._db.reading() as conn:
+            return await payouts.open_page(conn, offset, limit)
 
     async def open_count(self) -> OpenCount:
         async with self._db.reading() as conn:
@@ -104,6 +105,38 @@ class Payouts(PayoutSending, PayoutAsking):
         async with self._db.unit() as conn:
             return await payouts.lift(conn, self._rail.credential, admin, now)
 
+    async def send_now(self, payout_id: int, admin: int) -> Payout:
+        """One that waits since M-Pesa said a definite no, for a reason of ours, is due at once.
+        `NotFound`; `NotAllowed` (`payout_not_resent`) for every other: what nobody can say the end
+        of is never sent again.
+        """
+
+        async def work(conn: Connection) -> Payout:
+            payout = await self._task(conn, payout_id, admin)
+            refused = await payouts.attempts_made(conn, payout_id)
+            if payout.state is not PayoutState.READY or not refused:
+                raise NotAllowed("payout_not_resent", payout=payout_id, state=str(payout.state))
+            return await payouts.set_state(conn, payout_id, PayoutState.READY)
+
+        return await self._db.run(work)
+
+    async def ask_now(self, payout_id: int, admin: int) -> Payout:
+        """Asks M-Pesa once more what became of one that nobody can say the end of; its answer
+        decides when it comes. `NotFound`; `NotAllowed` when there is nothing to ask about, or
+        nobody to ask.
+        """
+        async with self._db.unit() as conn:
+            payout = await self._task(conn, payout_id, admin)
+            attempt = await payouts.live_attempt(conn, payout_id)
+            unclear = attempt is not None and attempt.state is PayoutState.UNKNOWN
+            if attempt is None or not unclear or not payout.is_open:
+                raise NotAllowed("payout_not_yours", payout=payout_id, state=str(payout.state))
+            nameless = payout.receipt is not None and not attempt.conversation_id
+            if nameless or not await self._may_ask(conn, payout):
+                raise NotAllowed("payout_not_asked", payout=payout_id)
+        await self._ask(payout, attempt)
+        return payout
+
     async def mark_paid(self, payout_id: int, admin: int, receipt: str) -> Payout:
         """An admin paid it by hand, and names M-Pesa's receipt: closed once M-Pesa was asked about
         it, where it can be asked; until then its note is `checking`. Repeating it changes nothing.
@@ -122,7 +155,7 @@ class Payouts(PayoutSending, PayoutAsking):
             if payout.state is not PayoutState.MANUAL:
                 raise NotAllowed("payout_not_yours", payout=payout_id, state=str(payout.state))
             await payout_guards.may_have_paid(conn, payout, number, self._clock.now())
-            if not await self._may_ask(conn):
+            if not await self._may_ask(conn, payout):
                 return await self._paid(conn, payout, number, by=admin)
             again = self._clock.now() + ASK_GRACE
             token = secrets.token_hex(16)

@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from escrow.domain.errors import InvalidInput, NotAllowed, NotFound
 from escrow.domain.flow import Actor
-from escrow.domain.model import By, Notice, Person, Seller, SellerStatus
+from escrow.domain.model import By, Notice, Person, Seller, SellerChange, SellerStatus
+from escrow.domain.payouts import Payout
 from escrow.domain.phone import is_msisdn, mask
 from escrow.services.payout_guards import take_back
 from escrow.services.ports import Clock
-from escrow.store import escrows, outbox, people
+from escrow.store import escrows, outbox, payouts, people, sellers
 from escrow.store.database import Connection, Database
+from escrow.store.sellers import Card, JudgedBy, OpenDeals, PendingSeller
 
 SHOP_NAME_CHARS: Final = 60
 REASON_CHARS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A seller as admins judge him: who decided what before (`history`, newest first), his deals
+    that are not over, and what is on its way to him.
+    """
+
+    seller: Seller
+    judged: JudgedBy
+    history: tuple[SellerChange, ...]
+    deals: tuple[OpenDeals, ...]
+    payouts: tuple[Payout, ...]
+
+    def by_cause(self, cause: str) -> SellerChange | None:
+        """What that cause made of him."""
+        return next((one for one in self.history if one.cause == cause), None)
 
 
 class People:
@@ -160,51 +180,117 @@ class People:
             raise NotFound("no_seller", number=seller_id)
         return found
 
-    async def verify_seller(self, number: int, admin: int) -> tuple[Seller, bool]:
-        """Verifies a seller, by row id or Telegram id, lifts a suspension, and makes his waiting
-        deals payable. (seller, whether anything changed). `NotFound`, `NotAllowed`.
+    async def verify_seller(
+        self, number: int, admin: int, cause: str | None = None, *, lift: bool = True
+    ) -> tuple[Seller, bool]:
+        """Verifies a seller, by row id or Telegram id, lifts a suspension (a card that is older
+        than the suspension does not: `lift` False), and makes his waiting deals payable. (seller,
+        whether this cause did so). `NotFound`, `NotAllowed`.
         """
         now = self._clock.now()
-        async with self._db.unit() as conn:
-            before = await _judged(conn, number, admin)
-            changed = await people.verify_seller(conn, before.id, admin, now)
-            seller = await people.seller(conn, before.id)
-            assert seller is not None  # noqa: S101 sellers are never deleted
-            if changed:
-                lifted = before.status is SellerStatus.SUSPENDED
-                reason = "lifted" if lifted else "verified"
-                await _history(conn, seller, By(Actor.ADMIN, admin), reason, now)
-                opened = await escrows.start_paying(conn, seller.id, now)
-                notice = Notice(
-                    f"verified:{seller.id}:{now.isoformat()}",
-                    "seller_restored" if lifted else "seller_verified",
-                    seller.telegram_id,
-                    {"shop": seller.shop_name, "codes": opened},
-                )
-                await outbox.queue(conn, [notice], now)
-        return seller, changed
 
-    async def suspend_seller(self, number: int, admin: int, reason: str) -> tuple[Seller, bool]:
+        async def work(conn: Connection) -> tuple[Seller, bool]:
+            before = await _judged(conn, number, admin)
+            if cause is not None and await sellers.change_by_cause(conn, before.id, cause):
+                return before, True
+            if before.status is SellerStatus.SUSPENDED and not lift:
+                judged = await sellers.judged(conn, before.id)
+                raise NotAllowed(
+                    "seller_is_suspended",
+                    shop=before.shop_name,
+                    seller=before.id,
+                    by=judged.suspended_by,
+                    name=judged.suspended_name,
+                    at=judged.suspended_at,
+                )
+            if not await people.verify_seller(conn, before.id, admin, now):
+                return before, False
+            seller = await _read(conn, before.id)
+            lifted = before.status is SellerStatus.SUSPENDED
+            reason = "lifted" if lifted else "verified"
+            await _history(conn, seller, By(Actor.ADMIN, admin), reason, now, cause)
+            opened = await escrows.start_paying(conn, seller.id, now)
+            notice = Notice(
+                f"verified:{seller.id}:{now.isoformat()}",
+                "seller_restored" if lifted else "seller_verified",
+                seller.telegram_id,
+                {"shop": seller.shop_name, "codes": opened},
+            )
+            await outbox.queue(conn, [notice], now)
+            return seller, True
+
+        return await self._db.run(work)
+
+    async def suspend_seller(
+        self, number: int, admin: int, reason: str, cause: str | None = None
+    ) -> tuple[Seller, bool]:
         """Suspends a seller, by row id or Telegram id: no new deals, unpaid ones can't be paid,
-        funded ones go on, payouts wait. He is told the reason. (seller, whether anything
-        changed). `NotFound`, `NotAllowed`, `InvalidInput` without a reason.
+        funded ones go on, payouts wait. He is told the reason. (seller, whether this cause did
+        so). `NotFound`, `NotAllowed`, `InvalidInput` without a reason.
         """
-        why = " ".join(reason.split())
+        why = " ".join(reason.replace("\x00", "").split())
         if not 1 <= len(why) <= REASON_CHARS:
             raise InvalidInput("suspension_reason", maximum=REASON_CHARS)
         now = self._clock.now()
-        async with self._db.unit() as conn:
+
+        async def work(conn: Connection) -> tuple[Seller, bool]:
             before = await _judged(conn, number, admin)
-            changed = await people.suspend_seller(conn, before.id, admin, why, now)
-            seller = await people.seller(conn, before.id)
-            assert seller is not None  # noqa: S101 sellers are never deleted
-            if changed:
-                await _history(conn, seller, By(Actor.ADMIN, admin), why, now)
-                cause = f"suspended:{seller.id}:{now.isoformat()}"
-                values = {"shop": seller.shop_name, "reason": why}
-                notice = Notice(cause, "seller_suspended", seller.telegram_id, values)
-                await outbox.queue(conn, [notice], now)
-        return seller, changed
+            if cause is not None and await sellers.change_by_cause(conn, before.id, cause):
+                return before, True
+            if not await people.suspend_seller(conn, before.id, admin, why, now):
+                return before, False
+            seller = await _read(conn, before.id)
+            await _history(conn, seller, By(Actor.ADMIN, admin), why, now, cause)
+            told = f"suspended:{seller.id}:{now.isoformat()}"
+            values = {"shop": seller.shop_name, "reason": why}
+            notice = Notice(told, "seller_suspended", seller.telegram_id, values)
+            await outbox.queue(conn, [notice], now)
+            return seller, True
+
+        return await self._db.run(work)
+
+    async def judged_by(self, number: int, admin: int) -> Standing:
+        """A seller, by row id or Telegram id, whom this admin may decide about: what was decided
+        before, and what hangs on it. `NotFound`, `NotAllowed`.
+        """
+        async with self._db.reading() as conn:
+            seller = await _found(conn, number, admin)
+            return Standing(
+                seller,
+                await sellers.judged(conn, seller.id),
+                tuple(await sellers.history(conn, seller.id)),
+                tuple(await sellers.open_deals(conn, seller.id)),
+                tuple(await payouts.of_person(conn, seller.telegram_id)),
+            )
+
+    async def pending_sellers(self, offset: int, limit: int) -> tuple[list[PendingSeller], int]:
+        """Who waits for an admin, oldest first; and how many they are."""
+        async with self._db.reading() as conn:
+            count = await sellers.pending_count(conn)
+            return await sellers.pending(conn, offset, limit), count
+
+    async def cards_of(self, standing: Standing) -> list[Card]:
+        """Where the admins read that this seller waits."""
+        row = standing.seller.id
+        renamed = [one.at for one in standing.history if one.reason == "renamed"]
+        async with self._db.reading() as conn:
+            causes = [f"seller:{row}", *(f"seller:{row}:{at.isoformat()}" for at in renamed)]
+            return await sellers.cards(conn, causes)
+
+    # -- menus -----------------------------------------------------------------------------------
+
+    async def admin_menus(self) -> list[int]:
+        """Whose menu shows the admins' commands."""
+        async with self._db.reading() as conn:
+            return await sellers.menus(conn)
+
+    async def keep_menu(self, chat_id: int, *, shown: bool) -> None:
+        """Whether that chat's menu shows the admins' commands from now on."""
+        async with self._db.unit() as conn:
+            if shown:
+                await sellers.add_menu(conn, chat_id, self._clock.now())
+            else:
+                await sellers.drop_menu(conn, chat_id)
 
 
 def _shop_name(typed: str) -> str:
@@ -224,16 +310,26 @@ async def _own_shop(conn: Connection, telegram_id: int) -> Seller:
     return locked
 
 
-async def _judged(conn: Connection, number: int, admin: int) -> Seller:
-    """The seller that an admin names, locked; nobody judges himself. `NotFound`, `NotAllowed`."""
+async def _found(conn: Connection, number: int, admin: int) -> Seller:
+    """The seller that an admin names; nobody judges himself. `NotFound`, `NotAllowed`."""
     found = await people.seller(conn, number) or await people.seller_of(conn, number)
     if found is None:
         raise NotFound("no_seller", number=number)
     if found.telegram_id == admin:
         raise NotAllowed("own_seller")
-    locked = await people.seller(conn, found.id, lock=True)
-    assert locked is not None  # noqa: S101 sellers are never deleted
-    return locked
+    return found
+
+
+async def _judged(conn: Connection, number: int, admin: int) -> Seller:
+    """The same, locked."""
+    found = await _found(conn, number, admin)
+    return await _read(conn, found.id, lock=True)
+
+
+async def _read(conn: Connection, seller_id: int, *, lock: bool = False) -> Seller:
+    seller = await people.seller(conn, seller_id, lock=lock)
+    assert seller is not None  # noqa: S101 sellers are never deleted
+    return seller
 
 
 async def _tell_number(conn: Connection, seller: Seller, before: str, now: datetime) -> None:
@@ -245,5 +341,7 @@ async def _tell_number(conn: Connection, seller: Seller, before: str, now: datet
     await outbox.queue(conn, [notice], now)
 
 
-async def _history(conn: Connection, seller: Seller, by: By, reason: str, now: datetime) -> None:
-    await people.add_seller_history(conn, seller.id, seller.status, str(by), reason, now)
+async def _history(
+    conn: Connection, seller: Seller, by: By, reason: str, now: datetime, cause: str | None = None
+) -> None:
+    await people.add_seller_history(conn, seller.id, seller.status, str(by), reason, now, cause)

@@ -101,6 +101,15 @@ class StatusResult:
     happened_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AccountBalance:
+    """What the provider says that one of our accounts with him holds; `at` where he says when."""
+
+    account: str
+    balance: Money
+    at: datetime | None = None
+
+
 class UnreadableError(Exception):
     """The body is not what the provider documents; the message says where."""
 
@@ -157,7 +166,8 @@ class PayoutAnswer:
 @dataclass(frozen=True, slots=True)
 class PayoutResult:
     """A result about a payout, asked for or not. `ocid`: the request it is about, as we named it.
-    Receipt and amount are only set when it says paid; `receiver` is whom it was paid to, as shown.
+    Receipt and amount are only set when it says paid; `receiver` is whom it was paid to, as shown;
+    `original` the receipt whose money went back.
     """
 
     answer: PayoutAnswer
@@ -165,6 +175,7 @@ class PayoutResult:
     reference: str = ""
     amount: Money | None = None
     receiver: str = ""
+    original: str = ""
 
 
 class PayoutRail(Protocol):
@@ -197,6 +208,30 @@ class PayoutRail(Protocol):
     def read_result(self, body: bytes) -> PayoutResult: ...
 
     def read_asked(self, body: bytes) -> PayoutResult: ...
+
+
+class ReversalRail(Protocol):
+    """The half of M-Pesa that sends payments back (`rails/mpesa_reversals.py`)."""
+
+    @property
+    def can_reverse(self) -> bool:
+        """Whether its keys are set."""
+
+    @property
+    def shortcode(self) -> str:
+        """The one that was paid."""
+
+    async def reverse(
+        self, *, reference: str, amount: Money, remarks: str, result_url: str, timeout_url: str
+    ) -> PayoutAnswer: ...
+
+    async def ask(self, *, ocid: str, result_url: str, timeout_url: str) -> PayoutAnswer: ...
+
+    async def ask_receipt(
+        self, *, reference: str, result_url: str, timeout_url: str
+    ) -> PayoutAnswer: ...
+
+    def read_result(self, body: bytes) -> PayoutResult: ...
 
 
 class Sent(StrEnum):

@@ -179,9 +179,15 @@ def _payout(
     )
 
 
+def _home(payout: Payout) -> Source:
+    """Where a payout's money comes from, and goes back to."""
+    owner = payout.telegram_id
+    return suspense() if owner is None else ("wallet", str(owner))
+
+
 def payout_booked(payout: Payout, at: datetime) -> Journal:
-    """Money is on its way out: wallet → payable."""
-    source = ("wallet", str(payout.telegram_id))
+    """Money is on its way out: wallet → payable; of a receipt that is nobody's: suspense."""
+    source = _home(payout)
     return _payout("payout", "payout", payout, source, ("payable", str(payout.id)), at)
 
 
@@ -192,6 +198,6 @@ def payout_paid(payout: Payout, at: datetime) -> Journal:
 
 
 def payout_failed(payout: Payout, at: datetime) -> Journal:
-    """It can't be paid: payable → wallet."""
-    source, target = ("payable", str(payout.id)), ("wallet", str(payout.telegram_id))
-    return _payout("payout_returned", "payout_failed", payout, source, target, at)
+    """It can't be paid: payable → wallet, or suspense."""
+    source = ("payable", str(payout.id))
+    return _payout("payout_returned", "payout_failed", payout, source, _home(payout), at)

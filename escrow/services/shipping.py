@@ -12,10 +12,11 @@ from escrow.domain.errors import InvalidInput
 from escrow.domain.flow import Actor, Event
 from escrow.domain.model import By, Escrow, Media, MediaKind, Notice, Purpose
 from escrow.services import endings
+from escrow.services.flags import propose_suspensions, raise_flag
 from escrow.services.payout_booking import BookedPayout
 from escrow.services.sweeps import sweep
 from escrow.services.work import DealWork, locked, party_of
-from escrow.store import escrows, outbox, people, records
+from escrow.store import escrows, outbox, records
 from escrow.store.database import Connection
 
 TRACKING_CHARS: Final = 200
@@ -229,8 +230,9 @@ class Shipping(DealWork):
         payouts = await endings.finish(conn, found, self._payouts, now)
         told: list[Notice] = []
         for escrow in due:
-            await people.raise_flag(
+            await raise_flag(
                 conn,
+                self._admins,
                 escrow.seller_telegram_id,
                 user_type="seller",
                 flag_type="unshipped_order",
@@ -248,6 +250,7 @@ class Shipping(DealWork):
                 Notice(cause, "auto_refunded_seller", seller, values, escrow.id),
             ]
         await outbox.queue(conn, told, now)
+        await propose_suspensions(conn, self._admins, due, self._terms, now)
 
 
 def _one_line(text: str) -> str:

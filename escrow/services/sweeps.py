@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from escrow.domain.errors import DatabaseDown
+from escrow.domain.errors import DatabaseDown, Paused
 from escrow.domain.model import Escrow
 from escrow.services.ports import Clock
 from escrow.store import escrows
@@ -50,7 +50,7 @@ async def _batch(
 
     try:
         count = await database.run(work)
-    except DatabaseDown:
+    except (DatabaseDown, Paused):
         raise
     except Exception:  # noqa: BLE001 one bad deal must not stop the others
         _LOG.exception("%s goes on one by one", name, extra={"action": "batch_failed"})
@@ -62,7 +62,7 @@ async def _batch(
     for code in codes:
         try:
             done += await database.run(partial(work, only=[code]))
-        except DatabaseDown:
+        except (DatabaseDown, Paused):
             raise
         except Exception:  # noqa: BLE001
             failed.append(code)

@@ -112,9 +112,7 @@ async def confirm(conn: Connection, action_id: int, until: datetime) -> None:
     await conn.execute(_SQL["confirm"], action_id, until)
 
 
-async def done(
-    conn: Connection, action_id: int, outcome: Mapping[str, Any], now: datetime
-) -> None:
+async def done(conn: Connection, action_id: int, outcome: Mapping[str, Any], now: datetime) -> None:
     await conn.execute(_SQL["done"], action_id, dict(outcome), now)
 
 
@@ -133,3 +131,16 @@ async def wrong(conn: Connection, action_id: int, cause: str) -> None:
 async def over(conn: Connection, now: datetime, limit: int) -> list[int]:
     """Open actions whose time is over."""
     return [row["id"] for row in await conn.fetch(_SQL["over"], now, limit)]
+
+
+async def last_move(conn: Connection, escrow_id: str) -> tuple[str, str, datetime, str]:
+    """(event, role, when, name or id of whoever did it) of the last event that moved a deal."""
+    row = await conn.fetchrow(_SQL["last_move"], escrow_id)
+    assert row is not None  # noqa: S101 a deal is opened by an event
+    role, _, number = row["actor"].partition(":")
+    return row["event"], role, row["at"], row["name"] or number
+
+
+async def name_of(conn: Connection, admin: int) -> str:
+    """What an admin is called; his number when he never pressed Start."""
+    return str(await conn.fetchval(_SQL["name_of"], admin) or admin)

@@ -28,6 +28,7 @@ from escrow.domain.errors import (
     IllegalMove,
     LimitReached,
     NotAllowed,
+    Paused,
     TimedOut,
 )
 from escrow.store import queries
@@ -54,6 +55,7 @@ SERVER_SETTINGS: Final = {
 }
 
 CONSTRAINTS: Final[dict[str, Callable[[str], AmanaError]]] = {
+    "paused": lambda detail: Paused(),
     "flow_edge_missing": lambda detail: IllegalMove(),
     "flow_wrong_person": lambda detail: NotAllowed(),
     "deal_needs_two_people": lambda detail: NotAllowed("own_deal"),

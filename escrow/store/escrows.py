@@ -298,20 +298,6 @@ async def caused(conn: Connection, escrow_id: str, event: str, cause: str) -> bo
     return bool(await conn.fetchval(_SQL["caused"], escrow_id, event, cause))
 
 
-async def ended_by(
-    conn: Connection, escrow: Escrow, event: str, cause: str
-) -> tuple[Money, Money, Money] | None:
-    """(seller, buyer, fee) of the end of a deal that came of this cause, or None."""
-    data = await conn.fetchval(_SQL["ended_by"], escrow.id, event, cause)
-    if data is None:
-        return None
-    seller, buyer, fee = (
-        Money(int(data[part]), escrow.currency)
-        for part in ("seller_minor", "buyer_minor", "fee_minor")
-    )
-    return seller, buyer, fee
-
-
 async def settled(conn: Connection, deals: Sequence[Escrow]) -> dict[str, Shares]:
     """Who got what of those of these deals that held money and are over."""
     currencies = {deal.id: deal.currency for deal in deals}
@@ -324,8 +310,3 @@ async def settled(conn: Connection, deals: Sequence[Escrow]) -> dict[str, Shares
         )
         for row in await conn.fetch(_SQL["settled"], list(currencies))
     }
-
-
-async def tolerated_shortages(conn: Connection, telegram_id: int, since: datetime) -> int:
-    """How many of a buyer's deals were funded short within the tolerance since then."""
-    return int(await conn.fetchval(_SQL["tolerated_shortages"], telegram_id, since))

@@ -148,9 +148,12 @@ async def update_done(
     await conn.execute(_SQL["update_done"], update_id, state, _storable(note)[:300], now)
 
 
-async def start_run(conn: Connection, job: str, now: datetime) -> int:
-    """A job starts."""
-    return int(await conn.fetchval(_SQL["start_run"], job, now))
+async def start_run(
+    conn: Connection, job: str, now: datetime, *, in_pause: bool = True
+) -> int | None:
+    """A run begins; None while Amana is paused, unless it runs then, too (`in_pause`)."""
+    found = await conn.fetchval(_SQL["start_run"], job, now, in_pause)
+    return None if found is None else int(found)
 
 
 async def finish_run(

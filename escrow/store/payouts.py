@@ -17,10 +17,10 @@ _SQL: Final = queries.load("payouts")
 
 @dataclass(frozen=True, slots=True)
 class NewPayout:
-    """A payout to be made; `cause` makes it once."""
+    """A payout to be made; `cause` makes it once. `receipt` goes back, which was `about` a deal."""
 
     cause: str
-    telegram_id: int
+    telegram_id: int | None
     amount: Money
     destination: str
     state: PayoutState
@@ -28,6 +28,9 @@ class NewPayout:
     not_before: datetime | None = None
     escrow_id: str | None = None
     leg: str | None = None
+    receipt_id: int | None = None
+    receipt: str | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,18 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenPayout:
+    """One that is not over, as the admins' list shows it: what its owner is called, how often it
+    was asked for, and whether one request may have gone out.
+    """
+
+    payout: Payout
+    name: str
+    attempts: int
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OpenCount:
     """How many payouts are not over."""
 
@@ -67,7 +82,7 @@ def _payout(row: Row) -> Payout:
     return Payout(
         id=row["id"],
         telegram_id=row["telegram_id"],
-        escrow_id=row["escrow_id"],
+        escrow_id=row["escrow_id"] or row["about"],
         leg=row["leg"],
         amount=Money(row["amount_minor"], Currency.of(row["currency"])),
         destination=row["destination"],
@@ -80,6 +95,8 @@ def _payout(row: Row) -> Payout:
         named_reference=row["named_reference"],
         named_by=row["named_by"],
         named_token=row["named_token"],
+        receipt_id=row["receipt_id"],
+        receipt=row["receipt"],
     )
 
 
@@ -122,6 +139,9 @@ async def insert(conn: Connection, new: Sequence[NewPayout], now: datetime) -> l
             "telegram_id": one.telegram_id,
             "escrow_id": one.escrow_id,
             "leg": one.leg,
+            "receipt_id": one.receipt_id,
+            "receipt": one.receipt,
+            "about": one.about,
             "currency": one.amount.currency.code,
             "amount_minor": one.amount.minor,
             "destination": one.destination,
@@ -145,12 +165,19 @@ async def payout(conn: Connection, payout_id: int, *, lock: bool = False) -> Pay
 
 
 async def claim_ready(
-    conn: Connection, now: datetime, limit: int, proved_from: int | None = None
+    conn: Connection,
+    now: datetime,
+    limit: int,
+    proved_from: int | None = None,
+    *,
+    pay: bool = True,
+    reverse: bool = True,
 ) -> list[Payout]:
     """Locks payouts that are due; those of suspended sellers are not, nor those of deals of
-    `proved_from` (minor units) and more whose receipts M-Pesa did not confirm since.
+    `proved_from` (minor units) and more whose receipts M-Pesa did not confirm since, nor what can't
+    be paid, or sent back (`reverse`), from here.
     """
-    rows = await conn.fetch(_SQL["claim_ready"], now, limit, proved_from)
+    rows = await conn.fetch(_SQL["claim_ready"], now, limit, proved_from, pay, reverse)
     return [_payout(row) for row in rows]
 
 
@@ -237,9 +264,27 @@ async def start_attempts(
     return [_attempt(row) for row in rows]
 
 
-async def hold_by_hand(conn: Connection, *, all_of_them: bool) -> list[Payout]:
-    """READY ones that nothing will send become a person's task."""
-    return [_payout(row) for row in await conn.fetch(_SQL["hold_by_hand"], all_of_them)]
+async def hold_by_hand(conn: Connection, *, pay: bool, reverse: bool) -> list[Payout]:
+    """READY ones that nothing will send become a person's task: what can't be paid, and what can't
+    be sent back (`reverse`), and a suspended seller's.
+    """
+    return [_payout(row) for row in await conn.fetch(_SQL["hold_by_hand"], pay, reverse)]
+
+
+async def way_back(conn: Connection, receipt_id: int) -> Payout | None:
+    """The payout that sends this receipt's money back, or did; not one that failed."""
+    row = await conn.fetchrow(_SQL["way_back"], receipt_id)
+    return _payout(row) if row else None
+
+
+async def numbered(conn: Connection, reference: str) -> list[Payout]:
+    """The payouts that this receipt paid, or is said to have paid."""
+    return [_payout(row) for row in await conn.fetch(_SQL["numbered"], reference)]
+
+
+async def turn_receipt(conn: Connection, payout_id: int) -> None:
+    """The receipt of a payout that was paid has gone back."""
+    await conn.execute(_SQL["turn_receipt"], payout_id)
 
 
 async def attempt_by_token(conn: Connection, token: str) -> PayoutAttempt | None:
@@ -321,6 +366,14 @@ async def look_at(conn: Connection, payout_id: int, at: datetime) -> None:
 async def open_ones(conn: Connection, limit: int) -> list[Payout]:
     """What is not over, a person's tasks first."""
     return [_payout(row) for row in await conn.fetch(_SQL["open_ones"], limit)]
+
+
+async def open_page(conn: Connection, offset: int, limit: int) -> list[OpenPayout]:
+    """What is not over, a person's tasks first, then what nobody can say; each oldest first."""
+    return [
+        OpenPayout(_payout(row), row["name"] or "", row["attempts"], row["live"])
+        for row in await conn.fetch(_SQL["open_page"], offset, limit)
+    ]
 
 
 async def open_count(conn: Connection) -> OpenCount:

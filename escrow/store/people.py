@@ -129,40 +129,20 @@ async def owns_number_of(conn: Connection, telegram_id: int, seller_id: int) -> 
 
 
 async def add_seller_history(
-    conn: Connection, seller_id: int, status: SellerStatus, actor: str, reason: str, now: datetime
+    conn: Connection,
+    seller_id: int,
+    status: SellerStatus,
+    actor: str,
+    reason: str,
+    now: datetime,
+    cause: str | None = None,
 ) -> None:
-    await conn.execute(_SQL["add_seller_history"], seller_id, status, actor, reason, now)
+    """One line of a seller's history; `cause`: what an admin's command is known by."""
+    await conn.execute(_SQL["add_seller_history"], seller_id, status, actor, reason, now, cause)
 
 
 async def completed_deals(conn: Connection, seller_id: int) -> int:
     return int(await conn.fetchval(_SQL["completed_deals"], seller_id))
-
-
-async def raise_flag(
-    conn: Connection,
-    telegram_id: int,
-    *,
-    user_type: str,
-    flag_type: str,
-    severity: str,
-    escrow_id: str | None,
-    rule: str,
-    deals: Sequence[str],
-    now: datetime,
-) -> int | None:
-    """Flags a person; None when the same flag is open already."""
-    found = await conn.fetchval(
-        _SQL["raise_flag"],
-        telegram_id,
-        user_type,
-        flag_type,
-        severity,
-        escrow_id,
-        rule,
-        list(deals),
-        now,
-    )
-    return None if found is None else int(found)
 
 
 async def conversation(conn: Connection, telegram_id: int) -> tuple[str, dict[str, Any]] | None:

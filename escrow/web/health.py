@@ -1,9 +1,12 @@
-"""`/healthz`: is the process alive? `/readyz`: is the money safe? `/metrics`: the figures."""
+"""`/healthz`: is the process alive? `/readyz`: is the money safe? `/metrics`: the figures.
+
+A pause makes nothing unready: callbacks must still come in.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Final
 
@@ -51,9 +54,11 @@ class Health:
     async def _readyz(self, request: web.Request) -> web.Response:
         problems: list[str] = list(self._alive())
         health = self._oversight.last
+        paused: datetime | None = None
         now = self._clock.now()
         try:
             await self._oversight.ping()
+            paused = await self._oversight.paused_since()
         except (DatabaseDown, Fault) as error:
             problems.append(str(error))
         if health is None:
@@ -70,6 +75,7 @@ class Health:
         body = {
             "ready": not problems,
             "problems": problems,
+            "paused_since": paused.isoformat() if paused else None,
             "proved_at": health.proved_at.isoformat() if health else None,
         }
         return web.json_response(body, status=503 if problems else 200)

@@ -35,6 +35,7 @@ _ROUTES: Final = {
     "p": (intake.PAYOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
     "o": (intake.PAYOUT_TIMEOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
     "a": (intake.PAYOUT_ASKED, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
+    "x": (intake.REVERSAL, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
     "w": (intake.PAYOUT_WORD, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
     "b": (intake.ASKED_TIMEOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
     "u": (intake.CLAIM_TIMEOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),

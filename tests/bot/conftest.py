@@ -19,13 +19,20 @@ from escrow.bot.messenger import TelegramMessenger
 from escrow.bot.updates import UpdateStore
 from escrow.domain.money import Currency, Money
 from escrow.domain.terms import Terms
+from escrow.rails.mpesa_balances import balances
+from escrow.services.actions import Actions
+from escrow.services.auditing import Audits
+from escrow.services.bookings import Book
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
 from escrow.services.delivery import Delivery
+from escrow.services.figures import Figures
+from escrow.services.floating import Floating
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.help import HelpDesk
 from escrow.services.oversight import Oversight
+from escrow.services.pauses import Pauses
 from escrow.services.payout_booking import PayoutBooking
 from escrow.services.payouts import Payouts
 from escrow.services.people import People
@@ -39,7 +46,10 @@ from escrow.services.ports import (
 )
 from escrow.services.prompts import Prompts
 from escrow.services.ratings import Ratings
+from escrow.services.receipts import Receipts
 from escrow.services.records import Records
+from escrow.services.reversals import receipt_effects
+from escrow.services.verdicts import verdicts
 from escrow.services.wallets import Wallets
 from escrow.store.database import Database
 from escrow_handlers_admin import ADMIN_BUTTONS, ADMIN_COMMANDS
@@ -49,9 +59,11 @@ from sandbox.server import Sandbox
 from sandbox.telegram_api import TelegramStandIn
 from sandbox.telegram_chats import Message
 from tests.payout_rail import FakePayoutRail
+from tests.reversal_rail import FakeReversalRail
 
 ADMIN = persona.ADMIN.id
 SELLER = persona.SELLER.id
+SECOND_ADMIN = persona.SECOND_ADMIN.id
 BUYER = persona.BUYER.id
 STRANGER = persona.STRANGER.id
 SECRET = b"a secret for tests, long enough for it"
@@ -115,12 +127,18 @@ class Town:
     handled them and its notices are out.
     """
 
-    def __init__(self, sandbox: Sandbox, database: Database, clock: FixedClock) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        database: Database,
+        clock: FixedClock,
+        admins: tuple[int, ...] = (ADMIN,),
+    ) -> None:
         self.telegram: TelegramStandIn = sandbox.telegram
         self.database = database
         self.clock = clock
         self.rail = FakeRail()
-        terms, admins = Terms(), (ADMIN,)
+        terms = Terms()
         self.funds = EscrowFundManager(database, clock, terms, admins)
         self.confirmations = Confirmations(
             database,
@@ -136,7 +154,12 @@ class Town:
             database, clock, self.rail, self.funds, admins, callback_base="https://pay.example"
         )
         self.payout_rail = FakePayoutRail()
-        self.booking = PayoutBooking(can_pay_out=lambda: self.payout_rail.can_pay, admins=admins)
+        self.reversals = FakeReversalRail()
+        self.booking = PayoutBooking(
+            can_pay_out=lambda: self.payout_rail.can_pay,
+            can_reverse=lambda: self.reversals.can_reverse,
+            admins=admins,
+        )
         self.payouts = Payouts(
             database,
             clock,
@@ -144,8 +167,22 @@ class Town:
             self.booking,
             admins,
             callback_base="https://pay.example",
+            reversals=self.reversals,
         )
         self.escrows = EscrowService(database, clock, terms, admins, self.booking)
+        self.floating = Floating(database, clock, lambda body: balances(body, "174379"))
+        self.actions = Actions(
+            database,
+            clock,
+            admins,
+            SECRET,
+            [
+                Book(),
+                *verdicts(database, clock, terms, admins, self.booking),
+                *receipt_effects(database, clock, terms, admins, self.booking, self.funds),
+            ],
+            second_above=Money(50_000_00, Currency.KES),
+        )
         self.people = People(database, clock, admins)
         self.records = Records(database, clock, admins)
         self.help = HelpDesk(database, clock, admins)
@@ -153,6 +190,7 @@ class Town:
         self.choices = UnderpaymentChoices(database, clock, terms, SECRET)
         self.office = Office(
             escrows=self.escrows,
+            actions=self.actions,
             people=self.people,
             wallets=self.wallets,
             ratings=Ratings(database, clock),
@@ -161,9 +199,13 @@ class Town:
             confirmations=self.confirmations,
             claims=self.claims,
             payouts=self.payouts,
+            receipts=Receipts(database, clock),
             records=self.records,
             help=self.help,
-            oversight=Oversight(database, clock, admins),
+            figures=Figures(database, clock, NAIROBI),
+            oversight=(oversight := Oversight(database, clock, admins, floating=self.floating)),
+            audits=Audits(database, clock, oversight),
+            pauses=Pauses(database, clock, admins),
             rail=self.rail,
             clock=clock,
             admins=admins,
@@ -216,6 +258,14 @@ class Town:
         self.telegram.user_taps(person, message.id, data=data)
         await self.settle()
         return [m for m in self.telegram.from_bot(person, since=since) if m.id != message.id]
+
+    async def confirms(self, command: str, admin: int = ADMIN) -> str:
+        """An admin's command that moves money, with its [Confirm]; what stands there then."""
+        preview = (await self.says(admin, command))[-1]
+        pressed = preview.keyboard[0][0]["callback_data"]
+        assert pressed.startswith("a1:y:")
+        await self.taps_data(admin, preview, pressed)
+        return self.telegram.messages[preview.id].text
 
     def last(self, person: int) -> Message:
         return self.telegram.from_bot(person)[-1]

@@ -37,6 +37,10 @@ def values(reason: str, said: str) -> Mapping[str, Any]:
         "shop": said,
         "reference": "SG632NMUAB",
         "deals": CODE,
+        "receipt": "SGL51H2K3M",
+        "what": "float",
+        "at": NOW,
+        "most": kes(300),
     }
     if reason.startswith("new_seller"):
         found["until"] = 5

@@ -57,7 +57,6 @@ from escrow.domain.terms import FeePayer, Level, Terms, divide_split
 from escrow.services.choice_tokens import Action
 from escrow.services.choices import Pressed
 from escrow.services.dividing import Ended
-from escrow.services.oversight import Health
 from escrow.services.payout_booking import BookedPayout
 from escrow.services.ports import Answer, Verdict
 from escrow.services.prompts import Started
@@ -66,6 +65,7 @@ from escrow.services.records import DealRecords
 from escrow.services.wallets import Withdrawal
 from escrow_service import DealView
 from tests.bot import payout_samples, refusal_samples, variant_samples
+from tests.bot.admin import figures_samples, safe_samples
 
 NOW: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CODE: Final = "ES1008257624"
@@ -207,23 +207,6 @@ def claim(state: ClaimState, why: str = "") -> Claim:
         happened_at=None,
         created_at=NOW,
         checks=0,
-    )
-
-
-def health(said: str, word: str = "BROKEN") -> Health:
-    return Health(
-        word=word,
-        database_ms=1.4,
-        breaks=[said] * 30,
-        proved_at=NOW,
-        outbox_waiting=3,
-        outbox_oldest=NOW - timedelta(minutes=7),
-        inbox_waiting=1,
-        inbox_parked=2,
-        receipts_waiting=4,
-        clock_steady=False,
-        held=[{"currency": "KES", "kind": "holding", "total_minor": 1_000_000}],
-        jobs=[{"job": "outbox", "error": said}] * 20,
     )
 
 
@@ -467,7 +450,6 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "not_admin": a.not_admin(),
         "verified": a.verified(seller(said), on, changed=True, held=[7, 8]),
         "verified:before": a.verified(seller(said), on, changed=False),
-        "health": a.health(health(said), on),
         "deal_card:guest": d.deal_card(view(said, "guest", buyer_telegram_id=None), on),
         "deal_card:usd": d.deal_card(view(said, **usd), on),
         "deal_card:reserved": d.deal_card(view(said, reserved_by_other=True), on),
@@ -511,6 +493,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
     found |= talk_answers(said, on)
     found |= payout_samples.answers(on)
     found |= ruled_answers(said, on)
+    found |= safe_samples.answers(said, on)
     for status in Status:
         for role in ("buyer", "seller"):
             card = d.deal_card(view(said, role, status=status), on)
@@ -667,4 +650,5 @@ def _everything(said: str, on: Page) -> dict[str, Markup]:
         found[f"refusal {reason}"] = words(refusal_samples.values(reason, said), on)
     for reason, words in REASONS.items():
         found[f"reason {reason}"] = words({"amount": "KES 10,500", "code": CODE}, on)
+    found |= {f"figures {name}": text for name, text in figures_samples.texts(on).items()}
     return found | variant_samples.variants(said, on)

@@ -172,7 +172,7 @@ async def test_a_whole_deal_and_a_dispute_in_kiswahili_show_no_english(town: Tow
         for command in ("deals", "wallet", f"deal {disputed}", f"extend {disputed}", "decline"):
             await town.says(person, f"/{command}")
     await town.says(ADMIN, "/disputed_transactions")
-    await town.says(ADMIN, f"/resolve_dispute {disputed} split Nusu kwa nusu")
+    await town.confirms(f"/resolve_dispute {disputed} split Nusu kwa nusu")
     await town.says(ADMIN, "/system_health")
     ended = "SELECT count(*) FROM escrow_transactions WHERE status = 'COMPLETED'"
     assert await town.value(ended) == 2

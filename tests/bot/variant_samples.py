@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from markupsafe import Markup
 
-from escrow.bot import admin_texts, deal_texts, dispute_texts, texts, wallet_texts
+from escrow.bot import deal_texts, dispute_texts, texts, wallet_texts
 from escrow.bot.notices import NOTICES
 from escrow.bot.page import Page
 from escrow.bot.refusals import REFUSALS
 from escrow.domain.flow import Status
 from escrow.domain.model import SellerStatus
 from escrow.domain.terms import Shares
-from escrow.store.payouts import OpenCount
 from tests.bot import refusal_samples, samples
 
 Changes = Mapping[str, Any]
@@ -107,7 +105,6 @@ def variants(said: str, on: Page) -> dict[str, Markup]:
     for number, (reason, changes) in enumerate(_REFUSALS):
         values = {**refusal_samples.values(reason, said), **changes}
         found[f"refusal {reason}:{number}"] = REFUSALS[reason](values, on)
-    found |= {f"health:{name}": text for name, text in _health(on).items()}
     found["wallet:moves"] = _wallet(on)
     suspended = samples.view(said, seller_status=SellerStatus.SUSPENDED)
     found["deal_card:suspended"] = deal_texts.deal_card(suspended, on)
@@ -129,21 +126,6 @@ def variants(said: str, on: Page) -> dict[str, Markup]:
     found["ask_language"] = texts.ask_language()
     found["language_chosen"] = texts.language_chosen(said, on)
     return found
-
-
-def _health(on: Page) -> dict[str, Markup]:
-    usual = samples.health("x", "OK")
-    quiet = replace(usual, breaks=[], outbox_oldest=None, held=[], jobs=[], clock_steady=True)
-    unmatched = [{"currency": "KES", "kind": "suspense", "total_minor": 100}]
-    kinds = ("holding", "pending_fee", "received", "suspense", "wallet", "payable")
-    everything = [{"currency": "KES", "kind": kind, "total_minor": 100} for kind in kinds]
-    looks = {
-        "quiet": quiet,
-        "unmatched": replace(quiet, held=unmatched),
-        "held": replace(quiet, word="WATCH", held=everything),
-        "payouts": replace(quiet, payouts=OpenCount(1, 2, 3, samples.NOW)),
-    }
-    return {name: admin_texts.health(look, on) for name, look in looks.items()}
 
 
 def _wallet(on: Page) -> Markup:

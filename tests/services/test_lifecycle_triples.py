@@ -77,7 +77,7 @@ def _extend(first: int, second: int) -> Act:
 
 
 def _resolve(who: int, decision: str, percent: int | None = None) -> Act:
-    return lambda w, d, _: w.escrows.resolve(d.id, who, decision, percent, "looked at")
+    return lambda w, d, _: w.resolve(d.id, who, decision, percent, "looked at")
 
 
 def _by_each(event: Event, act: Callable[[int], Act]) -> list[Try]:
@@ -134,10 +134,10 @@ TRIES = (
     Try(Event.FREEZE, Actor.SYSTEM, lambda w, d, _: w.escrows.freeze(d.id, None, "reversed")),
     *_by_admins(Event.UNFREEZE, lambda who: lambda w, d, _: w.escrows.unfreeze(d.id, who, "why")),
     *_by_admins(
-        Event.MANUAL_RELEASE, lambda who: lambda w, d, _: w.escrows.manual_release(d.id, who, "why")
+        Event.MANUAL_RELEASE, lambda who: lambda w, d, _: w.manual_release(d.id, who, "why")
     ),
     *_by_admins(
-        Event.MANUAL_REFUND, lambda who: lambda w, d, _: w.escrows.manual_refund(d.id, who, "why")
+        Event.MANUAL_REFUND, lambda who: lambda w, d, _: w.manual_refund(d.id, who, "why")
     ),
 )
 

@@ -11,7 +11,7 @@ import pytest
 
 from escrow.domain.errors import CannotDo, IllegalMove, InvalidInput, NotAllowed, NotFound
 from escrow.domain.model import Escrow
-from escrow.services.dividing import Ended
+from escrow.services.actions import Action
 from tests.services.test_disputes import dispute, funded, settlement
 from tests.world import ADMIN, ADMINS, BRIAN, JANE, SECOND_ADMIN, World
 
@@ -47,7 +47,7 @@ async def test_a_frozen_deal_stands_still_and_goes_on_where_it_was(
         lambda: world.escrows.offer_settlement(deal.id, JANE, buyer_percent=50, cause="o"),
         lambda: world.escrows.offer_extension(deal.id, JANE, 1, "e"),
         lambda: world.escrows.withdraw_dispute(deal.id, BRIAN),
-        lambda: world.escrows.resolve(deal.id, ADMIN, "buyer", None, ""),
+        lambda: world.resolve(deal.id, ADMIN, "buyer", None, ""),
     ]
     for act in acts:
         with pytest.raises(CannotDo):
@@ -115,8 +115,8 @@ async def test_a_manual_release_pays_the_seller_whatever_stands_in_the_way(
     world: World, status: str
 ) -> None:
     deal = await brought(world, status)
-    done = await world.escrows.manual_release(deal.id, SECOND_ADMIN, "Delivery is proved")
-    assert str(done.escrow.status) == "COMPLETED"
+    done = await world.manual_release(deal.id, SECOND_ADMIN, "Delivery is proved")
+    assert done.outcome["status"] == "COMPLETED"
     assert (await world.wallet(JANE), await world.wallet(BRIAN)) == (10_000, 0)
     assert await settlement(world, deal) == ("manual_release", 1_000_000, 0, 50_000)
     for who in (JANE, BRIAN):
@@ -128,8 +128,8 @@ async def test_a_manual_release_pays_the_seller_whatever_stands_in_the_way(
 @pytest.mark.parametrize("status", EVERYWHERE)
 async def test_a_manual_refund_gives_everything_back_the_fee_too(world: World, status: str) -> None:
     deal = await brought(world, status)
-    done = await world.escrows.manual_refund(deal.id, ADMIN)
-    assert str(done.escrow.status) == "REFUNDED"
+    done = await world.manual_refund(deal.id, ADMIN)
+    assert done.outcome["status"] == "REFUNDED"
     assert (await world.wallet(JANE), await world.wallet(BRIAN)) == (0, 10_500)
     assert await settlement(world, deal) == ("manual_refund", 0, 1_050_000, 0)
     closed = await world.sql("SELECT status, resolution FROM escrow_disputes")
@@ -138,20 +138,21 @@ async def test_a_manual_refund_gives_everything_back_the_fee_too(world: World, s
 
 async def test_unpaid_and_finished_deals_are_ruled_on_by_nobody(world: World) -> None:
     unpaid, over = await world.deal(buyer=BRIAN), await brought(world, "HELD")
-    await world.escrows.manual_refund(over.id, ADMIN)
+    await world.manual_refund(over.id, ADMIN)
     before = await world.snapshot()
     for deal in (unpaid, over):
         for act in (
-            world.escrows.manual_release,
-            world.escrows.manual_refund,
+            world.manual_release,
+            world.manual_refund,
             world.escrows.freeze,
             world.escrows.unfreeze,
         ):
-            with pytest.raises(IllegalMove) as refused:
+            with pytest.raises(CannotDo) as refused:
                 await act(deal.id, ADMIN, "")
-            assert refused.value.reason == "wrong_status"
+            decided = deal is over and "manual" in act.__name__
+            assert refused.value.reason == ("decided_before" if decided else "wrong_status")
     with pytest.raises(NotFound):
-        await world.escrows.manual_refund("ES1008257624", ADMIN)
+        await world.manual_refund("ES1008257624", ADMIN)
     assert await world.snapshot() == before
 
 
@@ -161,15 +162,15 @@ async def test_only_an_admin_who_is_no_party_rules(world: World) -> None:
     for act in (
         world.escrows.freeze,
         world.escrows.unfreeze,
-        world.escrows.manual_release,
-        world.escrows.manual_refund,
+        world.manual_release,
+        world.manual_refund,
     ):
         for who, reason in ((ADMIN, "admin_is_party"), (JANE, "not_allowed"), (77, "not_allowed")):
             with pytest.raises(NotAllowed) as refused:
                 await act(deal.id, who, "")
             assert refused.value.reason == reason
     with pytest.raises(InvalidInput):
-        await world.escrows.manual_refund(deal.id, SECOND_ADMIN, "x" * 1001)
+        await world.manual_refund(deal.id, SECOND_ADMIN, "x" * 1001)
     assert await world.status_of(deal) == "HELD"
 
 
@@ -180,10 +181,10 @@ async def test_both_rulings_at_once_are_one(world: World) -> None:
             *(
                 act(deal.id, admin, "")
                 for admin in ADMINS
-                for act in (world.escrows.manual_release, world.escrows.manual_refund)
+                for act in (world.manual_release, world.manual_refund)
             ),
             return_exceptions=True,
         )
-        assert sum(isinstance(result, Ended) for result in results) == 1
-        lost = [result for result in results if isinstance(result, Exception)]
-        assert all(isinstance(error, IllegalMove) for error in lost)
+        assert sum(isinstance(result, Action) for result in results) == 1
+        lost = [result for result in results if isinstance(result, CannotDo)]
+        assert [error.reason for error in lost] == ["decided_before"] * 3

@@ -83,6 +83,15 @@ Step = str | tuple[str, tuple[Any, ...]]
 _TOKEN = "0123456789abcdef" * 2
 
 GOOD: Final[dict[str, dict[str, Any]]] = {
+    "daily_figures": {
+        "starts_at": NOW,
+        "ends_at": NOW + timedelta(days=1),
+        "currency": "KES",
+        **dict.fromkeys(
+            ("opened", "cancelled", "disputed", "funded", "funded_minor", "completed", "refunded"), 0
+        ),
+        **dict.fromkeys(("released_minor", "refunded_minor", "fees_minor"), 0),
+    },
     "people": {"telegram_id": 9001, "first_name": "New", "started_at": NOW},
     "escrow_sellers": {
         "telegram_id": STRANGER,
@@ -188,6 +197,24 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "state": "ASKED",
         "created_at": NOW,
     },
+    "admin_actions": {
+        "cause": "test:action",
+        "kind": "manual_refund",
+        "target": HELD,
+        "escrow_id": HELD,
+        "params": {"reason": ""},
+        "facts": {"buyer": "KES 105"},
+        "currency": "KES",
+        "amount_minor": DUE,
+        "parties": [SELLER, BUYER],
+        "asked_by": ADMIN,
+        "asked_at": NOW,
+        "expires_at": LATER,
+        "number": 4821,
+        "needs_second": False,
+        "state": "ASKED",
+    },
+    "admin_approvals": {"action_id": 900, "admin": ADMIN, "at": NOW},
     "status_queries": {"token": _TOKEN, "receipt_id": 1, "asked_at": NOW},
     "underpayment_choices": {
         "escrow_id": PENDING,

@@ -12,9 +12,11 @@ from escrow.store import database, migrate
 from tests.store import (
     attacks,
     books,
+    test_attacks_actions,
     test_attacks_claims,
     test_attacks_deals,
     test_attacks_edges,
+    test_attacks_figures,
     test_attacks_forged,
     test_attacks_ledger,
     test_attacks_life,
@@ -35,11 +37,13 @@ ATTACKS = (
     *test_attacks_payouts.ATTACKS,
     *test_attacks_people.ATTACKS,
     *test_attacks_edges.ATTACKS,
+    *test_attacks_figures.ATTACKS,
     *test_attacks_forged.ATTACKS,
     *test_attacks_role.ATTACKS,
     *test_attacks_records.ATTACKS,
     *test_attacks_ratings.ATTACKS,
     *test_attacks_claims.ATTACKS,
+    *test_attacks_actions.ATTACKS,
 )
 
 GUARDS = """
@@ -61,6 +65,10 @@ NOT_GOOD_ALONE = {
 
 # What has to happen in the same transaction, for a row that is not good alone.
 TOGETHER = {
+    "admin_approvals": (
+        books.insert("admin_actions", id=900),
+        books.insert("admin_approvals"),
+    ),
     "payouts": (
         books.insert("payouts", id=900, telegram_id=STRANGER),
         books.booked_payout(900, STRANGER),
@@ -90,6 +98,7 @@ MAY_BE_EMPTY = {
     "seller_ratings": "replaced_at",
     "fraud_flags": "escrow_id reviewed_at reviewed_by review_notes",
     "flow_edges": "",
+    "daily_figures": "",
     "offers": "buyer_percent seller_minor buyer_minor fee_minor hours closed_at closed_as"
     " closed_by",
     "deal_records": "dispute_id file_id file_unique_id file_size",
@@ -104,6 +113,8 @@ MAY_BE_EMPTY = {
     "receipts": "reference attempt_id escrow_id telegram_id evidence posted_at inbox_id"
     " next_check_at",
     "status_queries": "answered_at answer",
+    "admin_actions": "escrow_id second_until outcome done_at closed_by",
+    "admin_approvals": "admin",
     "payment_claims": "escrow_id receipt_id claimed_minor said_at amount_minor happened_at"
     " decided_at decided_by next_check_at",
     "underpayment_choices": "used_at used_action voided_at",
@@ -136,6 +147,7 @@ RIGHTS = {
     "seller_ratings": KEEP,
     "fraud_flags": ALL,
     "flow_edges": READ,
+    "daily_figures": ADD,
     "offers": KEEP,
     "deal_records": ADD,
     "fingerprints": ADD,
@@ -148,6 +160,8 @@ RIGHTS = {
     "receipts": KEEP,
     "status_queries": KEEP,
     "payment_claims": KEEP,
+    "admin_actions": KEEP,
+    "admin_approvals": ADD,
     "underpayment_choices": KEEP,
     "reservations": ALL,
     "reservation_counts": ALL,

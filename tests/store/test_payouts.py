@@ -77,13 +77,13 @@ async def test_a_definite_no_makes_room_for_another_attempt(conn: Connection) ->
 
 
 async def test_what_nothing_will_send_is_a_persons_task(conn: Connection) -> None:
-    assert await payouts.hold_by_hand(conn, all_of_them=False) == []
-    (held,) = await payouts.hold_by_hand(conn, all_of_them=True)
+    assert await payouts.hold_by_hand(conn, pay=True, reverse=True) == []
+    (held,) = await payouts.hold_by_hand(conn, pay=False, reverse=True)
     assert (held.id, held.state, held.note) == (2, PayoutState.MANUAL, "no_keys")
 
 
 async def test_what_is_open_is_listed_a_persons_tasks_first(conn: Connection) -> None:
-    await payouts.hold_by_hand(conn, all_of_them=True)
+    await payouts.hold_by_hand(conn, pay=False, reverse=True)
     assert [one.id for one in await payouts.open_ones(conn, 10)] == [2, 1]
     count = await payouts.open_count(conn)
     assert (count.by_hand, count.unknown, count.under_way, count.oldest) == (1, 0, 1, NOW)
@@ -93,7 +93,7 @@ async def test_what_is_open_is_listed_a_persons_tasks_first(conn: Connection) ->
 
 
 async def test_one_that_is_over_has_its_receipt_and_whose_word_it_was(conn: Connection) -> None:
-    (held,) = await payouts.hold_by_hand(conn, all_of_them=True)
+    (held,) = await payouts.hold_by_hand(conn, pay=False, reverse=True)
     await ledger.post(conn, [postings.payout_paid(held, NOW)])
     done = await payouts.finish(
         conn, held.id, PayoutState.PAID, NOW, reference="SGX0000001", closed_by=ADMIN

@@ -9,6 +9,7 @@ from escrow.domain.terms import Terms
 from escrow.metrics import Metrics
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.oversight import Oversight
+from escrow.services.pauses import Pauses
 from escrow.store.database import Database, DatabaseClock
 from escrow.web.health import Health
 from escrow.web.server import Server
@@ -124,3 +125,19 @@ async def test_odd_bytes_are_a_wrong_token(monitored: Pair) -> None:
     _, http = monitored
     odd = {b"Authorization": b"Bearer \xff", b"X-Forwarded-For": b"203.0.113.9"}
     assert (await http.get("/metrics", headers=odd)).status_code == 404
+
+
+async def test_a_pause_is_said_and_makes_nothing_unready(monitored: Pair) -> None:
+    program, http = monitored
+    pauses = Pauses(program.database, program.clock, [])
+    await program.oversight.look()
+    assert (await http.get("/readyz")).json()["paused_since"] is None
+    assert "amana_paused 0.0" in (await http.get("/metrics")).text
+    word = await pauses.pause(None, "", "host:1")
+    assert word.pause is not None
+    await program.oversight.look()
+    answer = await http.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["paused_since"] == word.pause.paused_at.isoformat()
+    assert "amana_paused 1.0" in (await http.get("/metrics")).text
+    assert (await http.get("/healthz")).json()["alive"]

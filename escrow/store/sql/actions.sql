@@ -60,3 +60,15 @@ UPDATE admin_actions
 SELECT id FROM admin_actions
  WHERE state IN ('ASKED', 'CONFIRMED') AND coalesce(second_until, expires_at) <= $1
  ORDER BY id LIMIT $2
+
+-- last_move --
+-- The last event that moved a deal, and the name of whoever caused it.
+SELECT t.event, t.actor, t.at, p.first_name AS name
+  FROM escrow_timeline t
+  LEFT JOIN people p ON p.telegram_id = nullif(split_part(t.actor, ':', 2), '')::bigint
+ WHERE t.escrow_id = $1 AND t.version IS NOT NULL
+ ORDER BY t.version DESC LIMIT 1
+
+-- name_of --
+-- How an admin is called, if he ever pressed Start.
+SELECT nullif(first_name, '') FROM people WHERE telegram_id = $1

@@ -179,15 +179,3 @@ SELECT EXISTS (SELECT FROM escrow_timeline
 -- How these deals were divided at their end.
 SELECT escrow_id, seller_minor, buyer_minor, fee_minor FROM settlements
  WHERE escrow_id = ANY ($1::text[])
-
--- ended_by --
--- How a cause divided what was held; no row when it did not.
-SELECT data FROM escrow_timeline
- WHERE escrow_id = $1 AND event = $2 AND data ->> 'cause' = $3
-   AND data ? 'seller_minor'
-
--- tolerated_shortages --
--- How many of a buyer's deals were funded short within the tolerance since a time.
-SELECT count(*) FROM escrow_transactions e
-  JOIN escrow_timeline t ON t.escrow_id = e.id AND t.event = 'fund'
- WHERE e.buyer_telegram_id = $1 AND e.funded_at >= $2 AND (t.data ->> 'waived_minor')::bigint > 0

@@ -10,9 +10,10 @@ SELECT id FROM inbox WHERE digest = $1
 
 -- claim_requests --
 -- Takes requests that are due; pushes them on, so that one that kills its process is not taken
--- by the next at once.
+-- by the next at once. None while everything stands still: they wait for its end.
 UPDATE inbox SET tries = tries + 1, next_try_at = $1::timestamptz + interval '1 minute' * (tries + 1)
  WHERE id IN (SELECT id FROM inbox WHERE state = 'NEW' AND next_try_at <= $1
+                 AND NOT EXISTS (SELECT FROM pauses WHERE ended_at IS NULL)
                ORDER BY next_try_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)
 RETURNING id, route, token, method, query, body, received_at, tries
 
@@ -63,7 +64,10 @@ UPDATE telegram_updates SET tries = tries + 1 WHERE update_id = $1 AND state = '
 UPDATE telegram_updates SET state = $2, note = $3, done_at = $4 WHERE update_id = $1
 
 -- start_run --
-INSERT INTO job_runs (job, started_at) VALUES ($1, $2) RETURNING id
+-- No row while everything stands still, unless it runs then, too.
+INSERT INTO job_runs (job, started_at)
+SELECT $1, $2 WHERE $3 OR NOT EXISTS (SELECT FROM pauses WHERE ended_at IS NULL)
+RETURNING id
 
 -- finish_run --
 UPDATE job_runs SET finished_at = $2, looked_at = $3, done = $4, skipped = $5, failed = $6, error = $7

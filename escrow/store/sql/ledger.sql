@@ -39,12 +39,13 @@ SELECT currency, total_minor FROM ledger_trial_balance
 
 -- marks --
 -- The last ids there are, and which transactions may still be under way (`horizon`: none below it;
--- `ceiling`: none from it on had begun).
+-- `ceiling`: whoever had taken an id when it was looked has a lower one; a number of our own, since the
+-- snapshot's upper bound is only the last one that ended).
 SELECT coalesce((SELECT max(id) FROM ledger_journals), 0) AS journal,
        coalesce((SELECT max(id) FROM ledger_entries), 0) AS entry,
        coalesce((SELECT max(id) FROM ledger_accounts), 0) AS account,
        coalesce((SELECT max(id) FROM escrow_timeline), 0) AS event,
-       pg_snapshot_xmin(s)::text::bigint AS horizon, pg_snapshot_xmax(s)::text::bigint AS ceiling
+       pg_snapshot_xmin(s)::text::bigint AS horizon, pg_current_xact_id()::text::bigint AS ceiling
   FROM pg_current_snapshot() AS s
 
 -- touched_journals --
@@ -128,31 +129,51 @@ SELECT e.id
 SELECT set_config('statement_timeout', '25s', true)
 
 -- suspense_difference --
--- Suspense must be exactly the receipts that wait there.
+-- Suspense must be exactly the receipts that wait there, but for what is on its way back.
 SELECT c.currency,
        coalesce((SELECT balance_minor FROM ledger_accounts a
                   WHERE a.kind = 'suspense' AND a.currency = c.currency), 0)
      - coalesce((SELECT sum(amount_minor) FROM receipts r
-                  WHERE r.state = 'SUSPENSE' AND r.currency = c.currency), 0)::bigint AS off_minor
+                  WHERE r.state = 'SUSPENSE' AND r.currency = c.currency
+                    AND NOT EXISTS (SELECT FROM payouts p
+                                     WHERE p.receipt_id = r.id AND p.state <> 'FAILED')), 0)::bigint
+       AS off_minor
   FROM (VALUES ('KES'), ('USD')) AS c (currency)
 
 -- held_totals --
--- What is held for customers now, by the open deals (the proof compares them with their accounts)
--- and by the people's accounts: what it reads does not grow with the deals that are over.
-SELECT currency, kind, sum(minor)::bigint AS total_minor
-  FROM (SELECT e.currency, k.kind, k.minor
-          FROM escrow_transactions e,
-               LATERAL (VALUES ('holding', e.held_price_minor), ('pending_fee', e.held_fee_minor))
-                   AS k (kind, minor)
-         WHERE e.status IN ('HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
-           AND e.archived_at IS NULL
-        UNION ALL
-        SELECT e.currency, 'received',
-               (SELECT a.balance_minor FROM ledger_accounts a WHERE a.kind = 'received'
-                   AND a.owner = e.id AND a.currency = e.currency)
-          FROM escrow_transactions e WHERE e.status = 'PENDING' AND e.archived_at IS NULL
-        UNION ALL
-        SELECT currency, kind, balance_minor FROM ledger_accounts
-         WHERE kind IN ('wallet', 'payable', 'suspense')) AS parts
- WHERE minor > 0
- GROUP BY currency, kind ORDER BY currency, kind
+-- What is held for customers now, by what is open: deals (the proof compares them with their
+-- accounts), payouts, suspense. What is left of all customers' money is in wallets: the books sum to
+-- zero, so nobody reads the wallets to know their sum.
+WITH parts AS (
+    SELECT e.currency, k.kind, k.minor
+      FROM escrow_transactions e,
+           LATERAL (VALUES ('holding', e.held_price_minor), ('pending_fee', e.held_fee_minor))
+               AS k (kind, minor)
+     WHERE e.status IN ('HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
+       AND e.archived_at IS NULL
+    UNION ALL
+    SELECT e.currency, 'received',
+           (SELECT a.balance_minor FROM ledger_accounts a WHERE a.kind = 'received'
+               AND a.owner = e.id AND a.currency = e.currency)
+      FROM escrow_transactions e WHERE e.status = 'PENDING' AND e.archived_at IS NULL
+    UNION ALL
+    SELECT currency, 'payable', amount_minor FROM payouts WHERE state NOT IN ('PAID', 'FAILED')
+    UNION ALL
+    SELECT currency, 'suspense', balance_minor FROM ledger_accounts WHERE kind = 'suspense'
+), sums AS (
+    SELECT currency, kind, sum(minor) AS minor FROM parts WHERE minor > 0 GROUP BY currency, kind
+), outside AS (
+    SELECT currency, sum(balance_minor) AS minor
+      FROM (SELECT currency, balance_minor FROM ledger_derived_balances
+            UNION ALL
+            SELECT currency, balance_minor FROM ledger_accounts WHERE kind = 'receivable') AS a
+     GROUP BY currency
+)
+SELECT currency, kind, minor::bigint AS total_minor FROM sums
+UNION ALL
+SELECT o.currency, 'wallet', left_minor::bigint
+  FROM outside o,
+       LATERAL (SELECT -o.minor - coalesce(sum(s.minor), 0) AS left_minor FROM sums s
+                 WHERE s.currency = o.currency) AS l
+ WHERE left_minor <> 0
+ ORDER BY 1, 2

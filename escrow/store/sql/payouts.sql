@@ -26,12 +26,12 @@ SELECT p.phone, p.phone_is_contact, s.payout_phone, s.payout_phone_since,
 -- insert --
 -- New payouts; one whose cause is there already is left out.
 INSERT INTO payouts (cause, telegram_id, escrow_id, leg, currency, amount_minor, destination, state,
-                     note, not_before, created_at)
+                     note, not_before, receipt_id, receipt, about, created_at)
 SELECT x.cause, x.telegram_id, x.escrow_id, x.leg, x.currency, x.amount_minor, x.destination,
-       x.state, x.note, x.not_before, $2
+       x.state, x.note, x.not_before, x.receipt_id, x.receipt, x.about, $2
   FROM jsonb_to_recordset($1) AS x (cause text, telegram_id bigint, escrow_id text, leg text,
        currency text, amount_minor bigint, destination text, state text, note text,
-       not_before timestamptz)
+       not_before timestamptz, receipt_id bigint, receipt text, about text)
 ON CONFLICT (cause) DO NOTHING
 RETURNING *
 
@@ -46,9 +46,11 @@ SELECT * FROM payouts WHERE id = $1 FOR UPDATE
 
 -- claim_ready --
 -- Locks payouts that are due, oldest first; those that somebody else is taking are left to him, and
--- those of large deals (from $3 on) until M-Pesa said once more that their money came in.
+-- those of large deals (from $3 on) until M-Pesa said once more that their money came in. $4: what
+-- is paid, $5: what is sent back.
 SELECT p.* FROM payouts p
  WHERE p.state = 'READY' AND (p.not_before IS NULL OR p.not_before <= $1)
+   AND CASE WHEN p.receipt_id IS NULL THEN $4::boolean ELSE $5::boolean END
    AND (p.leg = 'buyer' OR NOT EXISTS (
             SELECT FROM escrow_sellers s
              WHERE s.telegram_id = p.telegram_id AND s.status = 'SUSPENDED'))
@@ -113,10 +115,27 @@ SELECT * FROM payouts WHERE provider_reference = $1
 SELECT EXISTS (SELECT FROM receipts WHERE reference = $1)
     OR EXISTS (SELECT FROM payment_claims WHERE reference = $1 AND state <> 'DENIED')
 
+-- way_back --
+SELECT * FROM payouts WHERE receipt_id = $1 AND state <> 'FAILED'
+
+-- numbered --
+SELECT * FROM payouts WHERE provider_reference = $1
+UNION
+SELECT * FROM payouts
+ WHERE named_reference = $1 AND state NOT IN ('PAID', 'FAILED')
+ ORDER BY id
+
+-- turn_receipt --
+-- Out of suspense it was sent back; somebody's was reversed.
+UPDATE receipts r
+   SET state = CASE WHEN p.telegram_id IS NULL THEN 'RETURNED' ELSE 'REVERSED' END
+  FROM payouts p
+ WHERE p.id = $1 AND r.id = p.receipt_id
+
 -- sides --
 SELECT p.id, array_remove(ARRAY[p.telegram_id, e.seller_telegram_id, e.buyer_telegram_id], NULL)
        AS people
-  FROM payouts p LEFT JOIN escrow_transactions e ON e.id = p.escrow_id
+  FROM payouts p LEFT JOIN escrow_transactions e ON e.id = coalesce(p.escrow_id, p.about)
  WHERE p.id = ANY ($1::bigint[])
 
 -- lock_resting --
@@ -158,13 +177,16 @@ UPDATE payouts SET state = 'SENDING', next_look_at = $2, looks = 0, note = ''
  WHERE id = ANY ($1::bigint[])
 
 -- hold_by_hand --
--- What can't be sent by itself (nothing can: $1; a suspended seller's) becomes a person's task.
+-- What can't be sent by itself (no keys to pay: $1, or to send back: $2; a suspended seller's)
+-- becomes a person's task.
 UPDATE payouts p SET state = 'MANUAL', note = CASE WHEN s.id IS NULL THEN 'no_keys'
                                                    ELSE 'suspended' END
   FROM payouts q LEFT JOIN escrow_sellers s
        ON s.telegram_id = q.telegram_id AND s.status = 'SUSPENDED'
           AND q.leg IS DISTINCT FROM 'buyer'
- WHERE q.id = p.id AND p.state = 'READY' AND ($1 OR s.id IS NOT NULL)
+ WHERE q.id = p.id AND p.state = 'READY'
+   AND (s.id IS NOT NULL
+        OR NOT CASE WHEN p.receipt_id IS NULL THEN $1::boolean ELSE $2::boolean END)
 RETURNING p.*
 
 -- attempt_by_token --
@@ -216,6 +238,19 @@ UPDATE payouts SET next_look_at = $2 WHERE id = $1 AND state IN ('SENDING', 'UNK
 SELECT * FROM payouts WHERE state NOT IN ('PAID', 'FAILED')
  ORDER BY (state = 'MANUAL') DESC, (state = 'UNKNOWN') DESC, id LIMIT $1
 
+-- open_page --
+-- What is not over with whose it is, what waits for a person first, each oldest first.
+SELECT p.*, coalesce(CASE WHEN p.leg = 'seller' THEN s.shop_name END, o.first_name) AS name,
+       (SELECT count(*) FROM payout_attempts a WHERE a.payout_id = p.id) AS attempts,
+       EXISTS (SELECT FROM payout_attempts a
+                WHERE a.payout_id = p.id AND a.state <> 'FAILED') AS live
+  FROM payouts p
+  LEFT JOIN people o ON o.telegram_id = p.telegram_id
+  LEFT JOIN escrow_sellers s ON s.telegram_id = p.telegram_id
+ WHERE p.state NOT IN ('PAID', 'FAILED')
+ ORDER BY (p.state = 'MANUAL') DESC, (p.state = 'UNKNOWN') DESC, p.created_at, p.id
+OFFSET $1 LIMIT $2
+
 -- open_count --
 SELECT count(*) FILTER (WHERE state = 'MANUAL') AS by_hand,
        count(*) FILTER (WHERE state = 'UNKNOWN') AS unknown,
@@ -236,8 +271,7 @@ SELECT p.* FROM payouts p
    -- a changed number waits its day; a refusal for a reason of ours is no excuse
    AND (p.not_before IS NULL OR p.not_before <= $1 OR (p.state = 'READY' AND p.note <> ''))
    AND NOT EXISTS (SELECT FROM outbox o
-                    WHERE o.cause = 'payout:' || p.id || ':late' AND o.kind = 'payout_waits'
-                      AND o.chat_id = p.telegram_id)
+                    WHERE o.cause = 'payout:' || p.id || ':late')
  ORDER BY p.id LIMIT $2
 
 -- stopped --

@@ -75,17 +75,11 @@ SELECT EXISTS (SELECT FROM people p
                 WHERE p.telegram_id = $1 AND p.phone IN (s.payout_phone, o.phone))
 
 -- add_seller_history --
-INSERT INTO seller_history (seller_id, status, actor, reason, at) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO seller_history (seller_id, status, actor, reason, at, cause)
+VALUES ($1, $2, $3, $4, $5, $6)
 
 -- completed_deals --
 SELECT count(*) FROM escrow_transactions WHERE seller_id = $1 AND status = 'COMPLETED'
-
--- raise_flag --
--- One open flag per person and type; a second one is left out.
-INSERT INTO fraud_flags (telegram_id, user_type, flag_type, severity, escrow_id, rule, deals, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT DO NOTHING
-RETURNING id
 
 -- conversation --
 SELECT step, data FROM conversations WHERE telegram_id = $1

@@ -1,0 +1,79 @@
+"""Is the money safe? /system_health, /audit, /book."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any, Final
+
+from telegram import Update
+from telegram.ext import CallbackContext
+
+from escrow.bot import desk
+from escrow.bot.admin import audit_texts, confirming, health_texts
+from escrow.services import bookings
+
+Context = CallbackContext[Any, Any, Any, Any]
+AUDIT_SECONDS: Final = 20.0
+"""So long the admin's chat waits for an audit; a longer one goes on by itself."""
+_TELL_SECONDS: Final = 3.0
+_UNDER_WAY: Final[set[asyncio.Task[None]]] = set()
+
+
+async def system_health(update: Update, context: Context) -> None:
+    """/system_health: one word first, why, and the figures behind it."""
+    look = await desk.office(context).oversight.health()
+    text = health_texts.health(look, desk.page(context))
+    await desk.answer(update, context, text, health_texts.keyboard(look))
+
+
+async def jobs_pressed(update: Update, context: Context) -> None:
+    """[Jobs]: each with its last run and its next."""
+    look = await desk.office(context).oversight.health()
+    await desk.answer(update, context, health_texts.jobs(look, desk.page(context)))
+
+
+async def book(update: Update, context: Context) -> None:
+    """/book float|withdraw|charge AMOUNT RECEIPT: once confirmed, it is in the books."""
+    args = list(context.args or [])
+    number = confirming.number_of(args)
+    params = bookings.read(args if number is None else args[:-2])
+    target = bookings.target(params)
+    if number is not None:
+        await confirming.typed(update, context, bookings.Book.kind, target, number)
+    else:
+        await confirming.ask(update, context, bookings.Book.kind, target, params)
+
+
+async def audit(update: Update, context: Context) -> None:
+    """/audit: the whole of the books. A message shows how far it is, another one what was found."""
+    task = asyncio.create_task(_audit(update, context))
+    _UNDER_WAY.add(task)
+    task.add_done_callback(_UNDER_WAY.discard)
+    done, _ = await asyncio.wait({task}, timeout=AUDIT_SECONDS)
+    for one in done:
+        one.result()
+
+
+async def _audit(update: Update, context: Context) -> None:
+    office, page = desk.office(context), desk.page(context)
+    office.audits.check()
+    counts: Counter[str] = Counter()
+    shown = await desk.answer(update, context, audit_texts.progress(counts, page))
+    told = asyncio.get_running_loop().time()
+
+    async def tell(part: str, rows: int) -> None:
+        nonlocal told
+        counts[part] = rows
+        now = asyncio.get_running_loop().time()
+        if now - told >= _TELL_SECONDS:
+            told = now
+            await desk.edit(context, shown, audit_texts.progress(counts, page))
+
+    found = await office.audits.run(tell)
+    await desk.answer(update, context, audit_texts.audited(found, page))
+    chat = update.effective_chat
+    if len(found.breaks) > audit_texts.SHOWN and chat is not None:
+        await context.bot.send_document(
+            chat.id, audit_texts.all_breaks(found), filename=f"audit-{found.at:%Y-%m-%d}.txt"
+        )

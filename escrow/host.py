@@ -1,0 +1,123 @@
+"""What whoever has the host may do without Telegram: pause, resume, approve. One line says what
+became of it; the exit status is 0 when it is so, 1 when it could not be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Final
+
+from markupsafe import Markup
+
+from escrow.bootstrap import Services, migrate_when_up, office_of, open_services_on
+from escrow.bot import refusals
+from escrow.bot.admin import action_texts
+from escrow.bot.files import plain
+from escrow.bot.page import Page
+from escrow.domain.actions import ActionState
+from escrow.domain.errors import CannotDo
+from escrow.settings import Settings
+
+Say = Callable[[str], None]
+_YES: Final = "yes"
+_PATIENCE_SECONDS: Final = 10.0
+
+
+@asynccontextmanager
+async def _open(settings: Settings, dsn: str, key: bytes, say: Say) -> AsyncIterator[Services]:
+    environment = "live" if settings.token else "sandbox"
+    await migrate_when_up(dsn, environment, say, patience_seconds=_PATIENCE_SECONDS)
+    services = await open_services_on(settings, dsn, key)
+    try:
+        yield services
+    finally:
+        await services.close()
+
+
+async def pause(settings: Settings, dsn: str, key: bytes, say: Say, reason: str) -> int:
+    """`main.py pause [reason]`: nothing moves money from now on, whoever runs the bot."""
+    async with _open(settings, dsn, key, say) as services:
+        try:
+            word = await services.pauses.pause(None, reason, _cause())
+        except CannotDo as error:
+            say(f"✘ Amana was not paused: {_refusal(services, error)}")
+            return 1
+    assert word.pause is not None  # noqa: S101 it is paused
+    since = _time(settings, word.pause.paused_at)
+    if word.changed:
+        say(f"✔ Amana is paused since {since}. To go on: python main.py resume")
+    else:
+        say(f"✔ Amana is paused already, since {since}, by {word.by or 'the host'}")
+    return 0
+
+
+async def resume(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
+    """`main.py resume`: deadlines are moved, then everything goes on."""
+    async with _open(settings, dsn, key, say) as services:
+        word = await services.pauses.resume(None, _cause())
+        now = services.clock.now()
+    if word.changed and word.pause is not None:
+        length = timedelta(seconds=int(word.pause.length(now).total_seconds()))
+        say(f"✔ Amana goes on after {length}; deals whose deadline moved: {word.pause.moved}")
+    elif word.pause is not None and word.pause.ended_at is None:
+        say("✔ Amana is about to go on: deadlines are being moved")
+    else:
+        say("✔ Amana is not paused; nothing changed")
+    return 0
+
+
+async def approve(
+    settings: Settings, dsn: str, key: bytes, say: Say, action_id: int, *, sure: bool
+) -> int:
+    """`main.py approve ID`: the second word for what an admin confirmed. Shows it and asks, unless
+    `sure`.
+    """
+    async with _open(settings, dsn, key, say) as services:
+        page = _page(services)
+        try:
+            action = await services.actions.action(action_id)
+            if action.state is ActionState.CONFIRMED:
+                say(_words(action_texts.PREVIEWS[action.kind](action.facts, action, page)))
+                if not sure and not await _typed_yes():
+                    say(f"✘ Action {action_id} was not approved; nothing was done")
+                    return 1
+            done = await services.actions.approve_on_host(action_id)
+        except CannotDo as error:
+            say(f"✘ Action {action_id} was not approved: {_refusal(services, error)}")
+            return 1
+        say(_words(action_texts.answer(done, [], page)))
+        say(f"✔ Action {action_id} is done")
+        return 0
+
+
+async def _typed_yes() -> bool:
+    try:
+        typed = await asyncio.to_thread(input, f"Type {_YES} to do it: ")
+    except EOFError:  # nobody is there to ask: --yes says it beforehand
+        return False
+    return typed.strip().lower() == _YES
+
+
+def _cause() -> str:
+    return f"host:{secrets.token_hex(8)}"
+
+
+def _page(services: Services) -> Page:
+    return Page.of(office_of(services), "en", "")
+
+
+def _refusal(services: Services, error: CannotDo) -> str:
+    values = {"admin": True, **error.values}
+    return _words(refusals.refusal(error.reason, values, _page(services)))
+
+
+def _words(text: Markup) -> str:
+    return plain(text)
+
+
+def _time(settings: Settings, at: datetime) -> str:
+    return at.astimezone(settings.zone).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,72 @@
+"""What M-Pesa's messages say of our own accounts, beside what they are about (rails.md 1.6, 1.7).
+
+Nothing depends on it but what the operator is shown, so what can't be read is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from escrow.domain.money import Currency, Money
+from escrow.rails import mpesa_parse, strict_json
+from escrow.services.ports import AccountBalance, UnreadableError
+
+_BALANCE: Final = re.compile(r"-?[0-9]{1,13}(\.[0-9]{1,6})?", re.ASCII)
+_KEYS: Final = {
+    "B2CUtilityAccountAvailableFunds": "mpesa:utility",
+    "B2CWorkingAccountAvailableFunds": "mpesa:working",
+}
+
+
+def balances(body: bytes, paying_shortcode: str) -> list[AccountBalance]:
+    """Of the result of a payment: utility and working account. Of a C2B confirmation: the account
+    that the payment landed in, which is the utility account when that shortcode also pays out.
+    """
+    try:
+        fields = strict_json.loads(body)
+        if not isinstance(fields, dict):
+            return []
+        if "Result" in fields:
+            return _of_result(body)
+        return _of_paybill(body, paying_shortcode)
+    except (UnreadableError, ValueError):
+        return []
+
+
+def _of_result(body: bytes) -> list[AccountBalance]:
+    _, code, found = mpesa_parse.result(body)
+    if code != "0":
+        return []
+    at = _completed(found.get("TransactionCompletedDateTime"))
+    read = [(account, _money(found.get(key))) for key, account in _KEYS.items()]
+    return [AccountBalance(account, money, at) for account, money in read if money is not None]
+
+
+def _of_paybill(body: bytes, paying_shortcode: str) -> list[AccountBalance]:
+    payment = mpesa_parse.paybill(body)
+    money = _money(payment.balance)
+    account = "mpesa:utility" if payment.shortcode == paying_shortcode else "mpesa:paybill"
+    return [AccountBalance(account, money, payment.happened_at)] if money is not None else []
+
+
+def _money(value: Any) -> Money | None:
+    """Shillings as number or text; below zero is possible."""
+    text = str(value).strip() if type(value) in (int, Decimal, str) else ""
+    if not _BALANCE.fullmatch(text):
+        return None
+    try:
+        return Money.from_decimal(Decimal(text), Currency.KES)
+    except ValueError:
+        return None
+
+
+def _completed(value: Any) -> datetime | None:
+    """`06.07.2024 22:48:52`, in Nairobi."""
+    try:
+        local = datetime.strptime(f"{str(value).strip()} +0300", "%d.%m.%Y %H:%M:%S %z")
+    except ValueError:
+        return None
+    return local.astimezone(UTC)

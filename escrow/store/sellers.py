@@ -1,0 +1,126 @@
+"""Sellers as admins see them: who waits, what was decided about each, what hangs on it; and whose
+menu shows the admins' commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from escrow.domain.model import SellerChange, SellerStatus
+from escrow.domain.money import Currency, Money
+from escrow.store import queries
+from escrow.store.database import Connection, Row
+
+_SQL: Final = queries.load("sellers")
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBy:
+    """Who decided about a seller, and when; None where nobody did."""
+
+    verified_at: datetime | None
+    verified_by: int | None
+    verified_name: str | None
+    suspended_at: datetime | None
+    suspended_by: int | None
+    suspended_name: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDeals:
+    """A seller's deals of one currency that are not over: `held` is everything that the `funded`
+    ones hold.
+    """
+
+    unpaid: int
+    funded: int
+    held: Money
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSeller:
+    """Somebody who wants to sell; `deals` and `photos` are what he has opened and shown."""
+
+    id: int
+    telegram_id: int
+    shop_name: str
+    payout_phone: str
+    created_at: datetime
+    first_name: str
+    deals: int
+    photos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A message of ours in an admin's chat."""
+
+    chat_id: int
+    message_id: int
+    language: str
+
+
+def _change(row: Row) -> SellerChange:
+    return SellerChange(**{**dict(row), "status": SellerStatus(row["status"])})
+
+
+async def judged(conn: Connection, seller_id: int) -> JudgedBy:
+    """Of a seller who exists."""
+    row = await conn.fetchrow(_SQL["judged"], seller_id)
+    assert row is not None  # noqa: S101 sellers are never deleted
+    return JudgedBy(**dict(row))
+
+
+async def history(conn: Connection, seller_id: int) -> list[SellerChange]:
+    """Everything that a seller became, newest first."""
+    return [_change(row) for row in await conn.fetch(_SQL["history"], seller_id)]
+
+
+async def change_by_cause(conn: Connection, seller_id: int, cause: str) -> SellerChange | None:
+    """What this cause made of a seller before."""
+    row = await conn.fetchrow(_SQL["change_by_cause"], seller_id, cause)
+    return _change(row) if row else None
+
+
+async def open_deals(conn: Connection, seller_id: int) -> list[OpenDeals]:
+    """By currency."""
+    return [
+        OpenDeals(
+            row["unpaid"],
+            row["funded"],
+            Money(row["held_minor"], Currency.of(row["currency"])),
+        )
+        for row in await conn.fetch(_SQL["deals"], seller_id)
+    ]
+
+
+async def pending(conn: Connection, offset: int, limit: int) -> list[PendingSeller]:
+    """Who waits for an admin, oldest first."""
+    rows = await conn.fetch(_SQL["pending"], offset, limit)
+    return [PendingSeller(**dict(row)) for row in rows]
+
+
+async def pending_count(conn: Connection) -> int:
+    return int(await conn.fetchval(_SQL["pending_count"]))
+
+
+async def cards(conn: Connection, causes: Sequence[str]) -> list[Card]:
+    """Where the notices of these causes stand."""
+    return [Card(**dict(row)) for row in await conn.fetch(_SQL["cards"], list(causes))]
+
+
+async def menus(conn: Connection) -> list[int]:
+    """Whose menu shows the admins' commands."""
+    return [row["chat_id"] for row in await conn.fetch(_SQL["menus"])]
+
+
+async def add_menu(conn: Connection, chat_id: int, now: datetime) -> None:
+    await conn.execute(_SQL["add_menu"], chat_id, now)
+
+
+async def drop_menu(conn: Connection, chat_id: int) -> None:
+    await conn.execute(_SQL["drop_menu"], chat_id)

@@ -1,0 +1,52 @@
+-- take_reading --
+-- Keeps what the provider said of an account; an older reading changes nothing. $6: how much of the
+-- books' money he had at that moment.
+INSERT INTO provider_balances AS b (account, currency, balance_minor, read_at, source, books_minor)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (account) DO UPDATE
+   SET balance_minor = excluded.balance_minor, read_at = excluded.read_at,
+       source = excluded.source, books_minor = excluded.books_minor
+ WHERE b.read_at <= excluded.read_at
+
+-- readings --
+SELECT account, currency, balance_minor, books_minor, read_at, source FROM provider_balances
+ ORDER BY account
+
+-- roll_up --
+SELECT ledger_roll_up($1)
+
+-- derived --
+-- Balances of the accounts that keep none, without reading all their entries, and what is still owed
+-- to us for reversed receipts. Customers' money is what these leave of zero.
+SELECT kind, owner, currency, balance_minor FROM ledger_derived_balances
+UNION ALL
+SELECT 'receivable', '', currency, sum(balance_minor)::bigint FROM ledger_accounts
+ WHERE kind = 'receivable' GROUP BY currency
+
+-- due --
+-- What leaves by itself until $1: payouts that are open, and the whole shillings of deals whose time
+-- is over by then, where that side has its money sent by itself.
+SELECT coalesce(sum(minor), 0)::bigint AS minor FROM (
+    SELECT p.amount_minor AS minor FROM payouts p
+     WHERE p.state NOT IN ('PAID', 'FAILED') AND p.currency = 'KES'
+    UNION ALL
+    SELECT e.held_price_minor / 100 * 100
+      FROM escrow_transactions e JOIN people p ON p.telegram_id = e.seller_telegram_id
+     WHERE e.status IN ('SHIPPED', 'DELIVERED') AND e.release_at <= $1
+       AND e.currency = 'KES' AND p.auto_payout AND $2
+    UNION ALL
+    SELECT (e.held_price_minor + e.held_fee_minor) / 100 * 100
+      FROM escrow_transactions e JOIN people p ON p.telegram_id = e.buyer_telegram_id
+     WHERE e.status = 'HELD' AND e.ship_by <= $1
+       AND e.currency = 'KES' AND p.auto_payout AND $2) AS parts
+
+-- lock_bookings --
+-- One booking at a time: two may not both take the same fees.
+SELECT pg_advisory_xact_lock(hashtextextended('bookings', 0))
+
+-- booking --
+SELECT kind, receipt, currency, amount_minor, booked_by, booked_at FROM bookings WHERE receipt = $1
+
+-- add_booking --
+INSERT INTO bookings (kind, receipt, currency, amount_minor, booked_by, booked_at)
+VALUES ($1, $2, $3, $4, $5, $6)
