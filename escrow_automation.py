@@ -121,6 +121,11 @@ async def _expire_actions(services: Services) -> tuple[int, int, int]:
     return looked, done, looked - done
 
 
+async def _send_digest(services: Services) -> tuple[int, int, int]:
+    done = await services.digest.queue_due()
+    return done, done, 0
+
+
 async def _read_clock(services: Services) -> tuple[int, int, int]:
     async with services.database.reading() as conn:
         await services.clock.read(conn)
@@ -234,6 +239,13 @@ JOBS: Final[tuple[Job, ...]] = (
         lambda services: services.settings.sweep_seconds,
         _carry_on_pause,
         timer=False,
+        in_pause=True,
+    ),
+    Job(
+        "send_digest",
+        "each morning the admins read what waits for them",
+        lambda services: max(services.settings.sweep_seconds, 30),
+        _send_digest,
         in_pause=True,
     ),
     Job(

@@ -11,13 +11,23 @@ from telegram import Update
 from telegram.ext import CallbackContext
 
 from escrow.bot import admin_texts, desk, paid, payouts, ruling_texts
-from escrow.bot.admin import confirming, figures, pausing, safe
+from escrow.bot.admin import (
+    cases,
+    confirming,
+    figures,
+    flags,
+    lists,
+    pausing,
+    receipts,
+    safe,
+    sellers,
+    unmatched,
+    waiting,
+)
 from escrow.bot.admin.guard import admin_only
 from escrow.bot.buttons import Verb
 from escrow.bot.context import Command, Handler
 from escrow.bot.divisions import read_decision, read_ruling
-from escrow.bot.typed import read_row
-from escrow.domain.errors import InvalidInput
 from escrow.services.verdicts import REFUND, RELEASE, RESOLVE
 from escrow.services.work import read_code
 
@@ -29,8 +39,8 @@ __all__ = [
     "manual_release",
     "resolve_dispute",
     "suspend_seller",
+    "suspicious_users",
     "system_health",
-    "unfreeze_transaction",
     "verify_seller",
 ]
 
@@ -40,29 +50,19 @@ Context = CallbackContext[Any, Any, Any, Any]
 @admin_only
 async def verify_seller(update: Update, context: Context) -> None:
     """/verify_seller <Telegram id or row>: he may sell, and his open deals can be paid."""
-    await _verify(update, context, read_row(context.args or (), "verify_seller"))
-
-
-async def _verify(update: Update, context: Context, number: int) -> None:
-    office = desk.office(context)
-    seller, changed = await office.people.verify_seller(number, desk.user(update).id)
-    held = [one.id for one in await office.payouts.of_person(seller.telegram_id) if one.held]
-    text = admin_texts.verified(seller, desk.page(context), changed=changed, held=held)
-    await desk.answer(update, context, text)
+    await sellers.verify_seller(update, context)
 
 
 @admin_only
 async def suspend_seller(update: Update, context: Context) -> None:
     """/suspend_seller <Telegram id or row> <reason>: no new deals; funded ones go on."""
-    number = read_row(context.args or (), "suspend_seller")
-    reason = " ".join((context.args or ())[1:])
-    if not reason:
-        raise InvalidInput("usage", command="suspend_seller")
-    seller, changed = await desk.office(context).people.suspend_seller(
-        number, desk.user(update).id, reason
-    )
-    text = ruling_texts.suspended(seller, desk.page(context), changed=changed)
-    await desk.answer(update, context, text)
+    await sellers.suspend_seller(update, context)
+
+
+@admin_only
+async def suspicious_users(update: Update, context: Context) -> None:
+    """/suspicious_users: flags that nobody has reviewed, the worst first."""
+    await flags.suspicious_users(update, context)
 
 
 @admin_only
@@ -74,8 +74,7 @@ async def escrow_dashboard(update: Update, context: Context) -> None:
 @admin_only
 async def disputed_transactions(update: Update, context: Context) -> None:
     """/disputed_transactions: what is open, those with a silent other side first."""
-    rows, count = await desk.office(context).escrows.open_disputes()
-    await desk.answer(update, context, ruling_texts.disputes(rows, count, desk.page(context)))
+    await cases.disputed_transactions(update, context)
 
 
 @admin_only
@@ -147,21 +146,6 @@ async def system_health(update: Update, context: Context) -> None:
 
 
 @admin_only
-async def _verify_pressed(update: Update, context: Context) -> None:
-    await _verify(update, context, desk.button(update).number)
-    await desk.strip_buttons(update, context)
-
-
-@admin_only
-async def _take_pressed(update: Update, context: Context) -> None:
-    dispute = await desk.office(context).escrows.take_dispute(
-        desk.button(update).deal, desk.user(update).id
-    )
-    await desk.answer(update, context, ruling_texts.taken(dispute, desk.page(context)))
-    desk.done(update, context, for_good=False)
-
-
-@admin_only
 async def _credit_pressed(update: Update, context: Context) -> None:
     await _decide(update, context, ours=True)
 
@@ -185,10 +169,35 @@ ADMIN_COMMANDS: Final[tuple[Command, ...]] = (
     Command("verify_seller", "verify a seller", "/verify_seller 2001", verify_seller),
     Command("suspend_seller", "suspend a seller", "/suspend_seller 2001 reason", suspend_seller),
     Command(
+        "pending_sellers",
+        "sellers who wait for you",
+        "/pending_sellers",
+        admin_only(sellers.pending_sellers),
+    ),
+    Command(
+        "suspicious_users",
+        "flags nobody has reviewed",
+        "/suspicious_users",
+        suspicious_users,
+    ),
+    Command(
+        "review_flag",
+        "a flag is looked at",
+        "/review_flag 12 talked to her, all is well",
+        admin_only(flags.review_flag),
+    ),
+    Command(
         "disputed_transactions",
         "open disputes",
         "/disputed_transactions",
         disputed_transactions,
+    ),
+    Command("case", "everything about a deal", "/case ES1008257624", admin_only(cases.case)),
+    Command(
+        "transactions",
+        "deals by status",
+        "/transactions HELD",
+        admin_only(cases.transactions),
     ),
     Command(
         "resolve_dispute",
@@ -246,8 +255,17 @@ ADMIN_COMMANDS: Final[tuple[Command, ...]] = (
 )
 
 ADMIN_BUTTONS: Final[Mapping[Verb, Handler]] = {
-    Verb.VERIFY: _verify_pressed,
-    Verb.TAKE_DISPUTE: _take_pressed,
+    Verb.VERIFY: admin_only(sellers.verify_pressed),
+    Verb.LIFT: admin_only(sellers.lift_pressed),
+    Verb.SUSPEND: admin_only(sellers.suspend_pressed),
+    Verb.REVIEW: admin_only(flags.review_pressed),
+    Verb.REVIEW_PLAIN: admin_only(flags.plain_pressed),
+    Verb.WAITING: admin_only(waiting.listed),
+    Verb.CASE: admin_only(cases.pressed),
+    Verb.BUNDLE: admin_only(cases.file_pressed),
+    Verb.RESOLVE: admin_only(cases.resolve_pressed),
+    Verb.RULE: admin_only(cases.rule_pressed),
+    Verb.PAGE: admin_only(lists.turned),
     Verb.CREDIT: _credit_pressed,
     Verb.NOT_OURS: _not_ours_pressed,
     Verb.PAYOUT_PAID: admin_only(payouts.paid_pressed),

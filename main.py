@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load()
         try:
-            logs.set_up(settings.log_level, settings.log_file)
+            quiet = chosen.command is not None
+            logs.set_up(settings.log_level, settings.log_file, quiet=quiet)
         except OSError as error:
             raise SettingsError(f"LOG_FILE: can't write {settings.log_file}: {error}") from error
         cluster = start_cluster(settings, _say)

@@ -17,7 +17,16 @@ from typing import Final
 
 import asyncpg
 
-from benchmarks import callbacks, decisions, journals, payments, program, report, server
+from benchmarks import (
+    callbacks,
+    decisions,
+    figures,
+    journals,
+    payments,
+    program,
+    report,
+    server,
+)
 from benchmarks.pairs import Figure
 from benchmarks.server import Server
 
@@ -35,6 +44,7 @@ CHAPTERS: Final[dict[str, Run]] = {
     "Callbacks": lambda place, quick: callbacks.run(
         place, callbacks.QUICK if quick else callbacks.FULL
     ),
+    "Figures": lambda place, quick: figures.run(place, figures.QUICK if quick else figures.FULL),
     "Program": lambda place, quick: program.run(place, program.QUICK if quick else program.FULL),
 }
 """Every benchmark, in the order of the file."""

@@ -7,6 +7,8 @@ and of each deal one journal with what it has left in the books.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -29,19 +31,11 @@ BIG_TABLES: Final = (
     "inbox",
 )
 """What grows with every deal."""
-_ROWS: Final = (
-    "deals",
-    "timeline",
-    "disputes",
-    "settlements",
-    "receipts",
-    "payouts",
-    "accounts",
-    "journals",
-    "entries",
-    "outbox",
-    "inbox",
+_HALVES: Final = (
+    ("deals", "timeline", "disputes", "settlements", "outbox", "inbox"),
+    ("accounts", "journals", "entries", "receipts", "payouts"),
 )
+"""Nothing refers to the other half while foreign keys sleep, so both are written at once."""
 DAYS: Final = 730
 
 
@@ -49,29 +43,46 @@ async def load(dsn: str, deals: int, now: datetime, days: int = DAYS) -> None:
     """Fills an empty migrated database with so many deals of the `days` before `now`. As its
     superuser.
     """
-    conn = await asyncpg.connect(dsn)
+    conn = await _writer(dsn)
+    other = await _writer(dsn)
     try:
-        await conn.execute("SET session_replication_role = replica")
-        await conn.execute("SET maintenance_work_mem = '256MB'")
-        await conn.execute("SET work_mem = '256MB'")
-        indexes = await conn.fetch(_SQL["indexes"], list(BIG_TABLES))
-        for index in indexes:
-            await conn.execute(f"DROP INDEX {index['name']}")
-        for name in ("people", "sellers"):
-            await conn.execute(_SQL[name], now)
+        later = await conn.fetch(_SQL["indexes"], list(BIG_TABLES))
+        for row in later:
+            await conn.execute(row["drop"])
+        await conn.execute(_SQL["people"], now)
+        await conn.execute(_SQL["sellers"], now)
         await conn.execute(_SQL["table"])
         await conn.execute(_SQL["plan"], deals, now, days)
         await conn.execute("ANALYZE million_plan")
-        for name in _ROWS:
-            await conn.execute(_SQL[name])
-            if name == "accounts":
-                await conn.execute("ANALYZE ledger_accounts")
+        await asyncio.gather(*(_write(*half) for half in zip((conn, other), _HALVES, strict=True)))
         await conn.execute(_SQL["done"])
         await conn.fetch(_SQL["sequences"], deals)
-        for index in indexes:
-            await conn.execute(index["definition"])
+        makes = [row["make"] for row in later]
+        await asyncio.gather(_make(conn, makes), _make(other, makes))
         await conn.execute("VACUUM ANALYZE")
         while await conn.fetchval(_SQL["roll_up"]) == 0:  # the first call only takes the mark
             pass
     finally:
+        await other.close()
         await conn.close()
+
+
+async def _writer(dsn: str) -> asyncpg.Connection:
+    conn = await asyncpg.connect(dsn)
+    for setting in ("session_replication_role = replica", "work_mem = '256MB'"):
+        await conn.execute(f"SET {setting}")
+    await conn.execute("SET maintenance_work_mem = '256MB'")
+    return conn
+
+
+async def _write(conn: asyncpg.Connection, names: Sequence[str]) -> None:
+    for name in names:
+        await conn.execute(_SQL[name])
+        if name == "accounts":
+            await conn.execute("ANALYZE ledger_accounts")
+
+
+async def _make(conn: asyncpg.Connection, makes: list[str]) -> None:
+    """Two of these share the list."""
+    while makes:
+        await conn.execute(makes.pop())

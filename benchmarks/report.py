@@ -35,6 +35,12 @@ One journal of two entries (external → somebody's wallet, 128 of them) a trans
     "Tolerance": """\
 By processor time, over payments of all tiers; all three give the same answer for each of them.
 """,
+    "Figures": """\
+The deals of both databases are spread evenly over two years up to now, so a thousand are one or two
+a day and a million 1,370. "The figures alone" leaves out the picture, which costs both the same.
+Health is what the first look of a process and every later one read, the proof of what is new in the
+books included.
+""",
     "Program": """\
 `python main.py` as a process: as the sandbox, which starts its own PostgreSQL and both stand-ins,
 and as the bot on a PostgreSQL that runs, with the stand-ins in another process. Ready is the line

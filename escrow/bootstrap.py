@@ -28,10 +28,13 @@ from escrow.rails.token_store import TokenStore
 from escrow.services.actions import Actions
 from escrow.services.auditing import Audits
 from escrow.services.bookings import Book
+from escrow.services.cases import Cases
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
+from escrow.services.digest import Digest
 from escrow.services.figures import Figures
+from escrow.services.flags import Flags
 from escrow.services.floating import Floating
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.help import HelpDesk
@@ -75,6 +78,8 @@ class Services:
     escrows: EscrowService
     actions: Actions
     people: People
+    flags: Flags
+    digest: Digest
     wallets: Wallets
     funds: EscrowFundManager
     choices: UnderpaymentChoices
@@ -87,6 +92,7 @@ class Services:
     intake: Intake
     records: Records
     help: HelpDesk
+    cases: Cases
     figures: Figures
     oversight: Oversight
     audits: Audits
@@ -107,6 +113,7 @@ def office_of(services: Services, *, sandbox: bool = False, bare: bool = False) 
         escrows=services.escrows,
         actions=services.actions,
         people=services.people,
+        flags=services.flags,
         ratings=services.ratings,
         wallets=services.wallets,
         prompts=services.prompts,
@@ -117,6 +124,7 @@ def office_of(services: Services, *, sandbox: bool = False, bare: bool = False) 
         receipts=services.receipts,
         records=services.records,
         help=services.help,
+        cases=services.cases,
         figures=services.figures,
         oversight=services.oversight,
         audits=services.audits,
@@ -289,6 +297,8 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
             second_above=Money.from_decimal(settings.second_admin_above, Currency.KES),
         ),
         people=People(database, clock, admins),
+        flags=Flags(database, clock),
+        digest=Digest(database, clock, admins, settings.zone, settings.digest_hour),
         ratings=Ratings(database, clock),
         wallets=Wallets(database, clock),
         funds=funds,
@@ -311,6 +321,7 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         ),
         records=Records(database, clock, admins),
         help=HelpDesk(database, clock, admins),
+        cases=Cases(database, clock, admins, Ratings(database, clock)),
         figures=Figures(database, clock, settings.zone),
         oversight=oversight,
         audits=Audits(database, clock, oversight),

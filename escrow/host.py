@@ -116,7 +116,8 @@ def _refusal(services: Services, error: CannotDo) -> str:
 
 
 def _words(text: Markup) -> str:
-    return plain(text)
+    """For a terminal, which shows the marks of the writing direction."""
+    return plain(text).translate({0x2068: None, 0x2069: None})
 
 
 def _time(settings: Settings, at: datetime) -> str:

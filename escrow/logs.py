@@ -134,13 +134,16 @@ class _File(logging.handlers.RotatingFileHandler):
         return self.stream.tell() >= self.maxBytes
 
 
-def set_up(level: str, log_file: str) -> None:
-    """Replaces the root handlers. The file rotates at 20 MB, five are kept."""
+def set_up(level: str, log_file: str, *, quiet: bool = False) -> None:
+    """Replaces the root handlers. The file rotates at 20 MB, five are kept. `quiet`: the console
+    shows errors only.
+    """
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
     console = logging.StreamHandler(sys.stdout)
     console.setFormatter(ConsoleFormatter())
+    console.setLevel(logging.ERROR if quiet else logging.NOTSET)
     root.addHandler(console)
     if log_file:
         path = Path(log_file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from escrow.services.choices import UnderpaymentChoices
+from escrow.services.health import BROKEN, OK, PAUSED, WATCH
 from escrow.services.oversight import Oversight
 
 
@@ -30,6 +31,19 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._word = Gauge(
+            "amana_health",
+            "1 for the word that /system_health begins with",
+            ["word"],
+            registry=self._registry,
+        )
+        self._float = Gauge(
+            "amana_float_minor",
+            "the float in KES, minor units",
+            ["what"],
+            registry=self._registry,
+        )
+
     def _gauge(self, name: str, words: str) -> Gauge:
         return Gauge(f"amana_{name}", words, registry=self._registry)
 
@@ -43,6 +57,11 @@ class Metrics:
             self._receipts.set(health.receipts_waiting)
             self._latency.set(health.database_ms)
             self._paused.set(health.paused_at is not None)
+            for word in (OK, WATCH, BROKEN, PAUSED):
+                self._word.labels(word).set(int(word == health.word))
+            if health.float is not None:
+                for what in ("utility", "due", "short", "to_take"):
+                    self._float.labels(what).set(getattr(health.float, what).minor)
             self._held.clear()
             for row in health.held:
                 self._held.labels(row["currency"], row["kind"]).set(row["total_minor"])

@@ -167,6 +167,7 @@ class Program:
             admin_buttons=ADMIN_BUTTONS,
         )
         services.records.use(TelegramFiles(app.bot))
+        services.cases.use(TelegramFiles(app.bot))
         await _connect_bot(app, self._say)
         self._closers.append(("bot", app.shutdown))
         return app, office
@@ -234,7 +235,7 @@ async def _furnish(services: Services, sandbox: Sandbox) -> None:
     from sandbox import persona
 
     for one in persona.EVERYBODY:
-        if not one.hidden:
+        if one.started:
             await services.people.seen(one.id, one.first_name, one.username, "en")
             await services.people.set_phone(one.id, one.phone, is_contact=True)
     seller = await services.people.register_seller(

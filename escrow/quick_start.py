@@ -57,6 +57,7 @@ class QuickStart:
         office = office_of(services, bare=True)
         desk.lend(office, ADMIN_COMMANDS)
         services.records.use(TelegramFiles(bot))
+        services.cases.use(TelegramFiles(bot))
         await services.intake.recover()
         messenger = TelegramMessenger(bot, office)
         delivery = Delivery(services.database, services.clock, messenger, admins)

@@ -225,6 +225,9 @@ class Settings(BaseSettings):
     figures_seconds: int = Field(
         900, ge=60, le=86_400, description="seconds between looks for days whose figures are due"
     )
+    digest_hour: int = Field(
+        8, ge=0, le=23, description="hour of TIMEZONE at which admins read what waits"
+    )
     auto_release_seconds: int = Field(
         3600, ge=1, le=86_400, description="seconds between releases of deals whose time is over"
     )

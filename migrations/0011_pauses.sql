@@ -23,7 +23,7 @@ CREATE TABLE pauses (
     CONSTRAINT pause_ends_in_order
         CHECK ((resumed_at IS NULL) = (resume_cause IS NULL)
                AND (resumed_at IS NOT NULL OR resumed_by IS NULL)
-               AND (ended_at IS NULL OR ended_at >= resumed_at))
+               AND (ended_at IS NULL OR coalesce(ended_at >= resumed_at, false)))
 );
 CREATE UNIQUE INDEX pause_one_open ON pauses ((true)) WHERE ended_at IS NULL;
 

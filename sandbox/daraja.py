@@ -17,7 +17,8 @@ from typing import Any, Final, Literal
 from aiohttp import web
 
 from sandbox.daraja_money import DarajaCall, Prompt, Registration, StkPlan
-from sandbox.daraja_results import QUEUED, DarajaResults, Work
+from sandbox.daraja_results import QUEUED, Work
+from sandbox.daraja_reversals import DarajaReversals
 from sandbox.daraja_wire import (
     FORBIDDEN_IN_URLS,
     INVALID_TOKEN,
@@ -45,7 +46,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9 -]*")
 Handler = Callable[[Json, web.Request], Awaitable["tuple[Json, Work | None]"]]
 
 
-class DarajaStandIn(DarajaResults):
+class DarajaStandIn(DarajaReversals):
     """Safaricom's API, the subscribers, and faults on demand.
 
     More switches: `expires_as_text`, `new_token_invalidates`, `pending_form` ("error" or "4999"),
@@ -89,6 +90,7 @@ class DarajaStandIn(DarajaResults):
             ("/mpesa/c2b/{version:v[12]}/registerurl", "registerurl", self._register),
             ("/mpesa/transactionstatus/v1/query", "transactionstatus", self._status),
             ("/mpesa/b2c/{version:v[13]}/paymentrequest", "b2c", self._b2c),
+            ("/mpesa/reversal/v1/request", "reversal", self._reversal),
         ):
             app.router.add_route("*", path, self._endpoint(endpoint, handler))
         app.router.add_route("*", "/{rest:.*}", self._not_found)
@@ -349,6 +351,9 @@ class DarajaStandIn(DarajaResults):
 
     async def _b2c(self, body: Json, request: web.Request) -> tuple[Json, Work | None]:
         return self.pay_out(body, request.match_info["version"])
+
+    async def _reversal(self, body: Json, request: web.Request) -> tuple[Json, Work | None]:
+        return self.reverse(body)
 
 
 def _envelope(refusal: Refusal) -> web.Response:

@@ -22,6 +22,7 @@ from sandbox.daraja_money import (
     Phone,
     Prompt,
     Registration,
+    ReversalPlan,
     Sms,
     StatusPlan,
     StkPlan,
@@ -80,6 +81,9 @@ class DarajaBase:
         self.plans: list[StkPlan] = []
         self.status_plans: list[StatusPlan] = []
         self.b2c_plans: list[B2cPlan] = []
+        self.reversal_plans: list[ReversalPlan] = []
+        self.reversals: list[Payment] = []
+        """Every accepted reversal, done or not."""
         self.c2b_for_stk: Literal["off", "before", "after"] = "off"
         self.c2b_validation = False
         self.c2b_msisdn: MsisdnForm | None = None
@@ -151,7 +155,7 @@ class DarajaBase:
 
     async def post(
         self,
-        kind: Literal["stk", "validation", "confirmation", "status", "b2c", "timeout"],
+        kind: Literal["stk", "validation", "confirmation", "status", "b2c", "reversal", "timeout"],
         url: str,
         body: Json,
         *,

@@ -52,6 +52,16 @@ class B2cPlan:
     then: int | str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ReversalPlan:
+    """How one reversal goes; as `B2cPlan`. `result="R000001"` says that it was reversed before."""
+
+    result: int | str = 0
+    desc: str = ""
+    deliver: Literal["once", "twice", "never", "late", "timeout"] = "once"
+    then: int | str | None = None
+
+
 @dataclass(slots=True)
 class Sms:
     """A message on a phone."""
@@ -80,7 +90,7 @@ class Payment:
     """Money that moved, or tried to: by prompt, by paybill or as a payout."""
 
     receipt: str
-    kind: Literal["stk", "paybill", "b2c"]
+    kind: Literal["stk", "paybill", "b2c", "reversal"]
     phone: str
     amount: Decimal
     account: str
@@ -90,6 +100,7 @@ class Payment:
     refusal: str = ""  # why not
     originator_id: str = ""
     conversation_id: str = ""
+    original: str = ""  # the receipt that a reversal sends back
 
 
 @dataclass(slots=True)
@@ -134,7 +145,7 @@ class Registration:
 class Delivery:
     """One POST to the bot, with its fate. Nothing is ever retried."""
 
-    kind: Literal["stk", "validation", "confirmation", "status", "b2c", "timeout"]
+    kind: Literal["stk", "validation", "confirmation", "status", "b2c", "reversal", "timeout"]
     url: str
     body: str
     at: datetime

@@ -69,13 +69,14 @@ class DarajaResults(DarajaPeople):
             raise invalid_field("TransactionID")
         plan = self.status_plans.pop(0) if self.status_plans else StatusPlan()
         ack = self._ack(merchant_id())
+        asked = [*self.payments.values(), *self.reversals]
         payment = self.payments.get(wanted) or next(
-            (one for one in self.payments.values() if one.originator_id in originals), None
+            (one for one in asked if one.originator_id in originals), None
         )
 
         async def answer() -> None:
             if plan.deliver == "timeout":
-                await self.post("timeout", str(body["QueueTimeOutURL"]), _echo(body))
+                await self.post("timeout", str(body["QueueTimeOutURL"]), echo(body))
                 return
             result = self._status_result(body, ack, plan, payment)
             url = str(body["ResultURL"])
@@ -116,7 +117,7 @@ class DarajaResults(DarajaPeople):
         theirs = self.phone(payment.phone).public_name
         amount = payment.amount if plan.amount is None else plan.amount
         whole = amount == amount.to_integral_value()
-        outgoing = payment.kind == "b2c"
+        outgoing = payment.kind in ("b2c", "reversal")
         values: list[tuple[str, str | None]] = [
             ("DebitPartyName", ours),
             ("DebitPartyName", theirs),
@@ -186,7 +187,7 @@ class DarajaResults(DarajaPeople):
             else:
                 payment.accepted, payment.status = False, "Declined"
             if plan.deliver == "timeout":
-                await self.post("timeout", str(body["QueueTimeOutURL"]), _echo(body))
+                await self.post("timeout", str(body["QueueTimeOutURL"]), echo(body))
                 return
             result = self._b2c_result(payment, outcome, plan.desc)
             url = str(body["ResultURL"])
@@ -262,6 +263,6 @@ class DarajaResults(DarajaPeople):
         }
 
 
-def _echo(body: Json) -> Json:
+def echo(body: Json) -> Json:
     """The body of a queue timeout, which is documented nowhere: the request, credential and all."""
     return dict(body)

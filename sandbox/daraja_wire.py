@@ -63,6 +63,7 @@ INVALID_TOKEN: Final[dict[str, tuple[int, str, str]]] = {
     "registerurl": (400, "400.003.01", "Invalid Access Token"),
     "transactionstatus": (400, "400.003.01", "Invalid Access Token"),
     "b2c": (401, "401.002.01", "Invalid Access Token"),
+    "reversal": (404, "404.001.03", "Invalid Access Token"),
 }
 
 SOAP_FAULT: Final = {

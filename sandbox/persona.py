@@ -28,13 +28,14 @@ class Persona:
     role: str
     phone: str
     hidden: bool = False  # the page shows this chat only when asked to
+    started: bool = True  # pressed Start before
 
 
 ADMIN: Final = Persona(1001, "Asha", "Mwangi", "asha_amana", "admin", "254711001001")
 SELLER: Final = Persona(2001, "Jane", "Wanjiru", "jane_shop", "seller", "254711002001")
 BUYER: Final = Persona(3001, "Brian", "Kiprop", None, "buyer", "254711003001")
 STRANGER: Final = Persona(
-    3002, "Otieno", "Ouma", "otieno_ke", "second buyer", "254711003002", hidden=True
+    3002, "Otieno", "Ouma", "otieno_ke", "second buyer", "254711003002", hidden=True, started=False
 )
 SECOND_ADMIN: Final = Persona(
     1002, "Abdi", "Noor", "abdi_amana", "second admin", "254711001002", hidden=True

@@ -59,7 +59,7 @@ class Sandbox:
                     one.id,
                     one.first_name,
                     one.username,
-                    started=not one.hidden,
+                    started=one.started,
                     role=one.role,
                     phone=one.phone,
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ import pytest
 
 import escrow_automation
 from escrow.bootstrap import Services, open_services_on
-from escrow.domain.errors import DatabaseDown
+from escrow.domain.errors import DatabaseDown, Paused
 from escrow.settings import load
 from escrow_automation import JOBS, Job, run_job, start_automation, stop_automation
 
@@ -159,3 +160,40 @@ async def test_a_clockwork_that_no_longer_beats_is_said(services: Services) -> N
     automation._beat = asyncio.get_running_loop().time() - escrow_automation.BEAT_SECONDS
     assert not automation.running
     await stop_automation()
+
+
+async def test_while_paused_only_what_moves_nothing_runs_and_the_rest_is_quiet(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    await services.pauses.pause(None, "", "host:1")
+    caplog.clear()
+    for job in JOBS:
+        assert await run_job(services, job), job.name
+    runs = await _runs(services)
+    assert set(runs) == {job.name for job in JOBS if job.in_pause}
+    assert {"prove_books", "carry_on_pause", "read_clock"} <= set(runs)
+    assert not {"release_due", "refund_due", "cancel_overdue", "expire_choices"} & set(runs)
+    assert not {"send_payouts", "ask_payouts", "look_at_prompts"} & set(runs)
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
+async def test_a_job_that_a_pause_meets_half_way_has_not_failed(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def stopped(_: Services) -> tuple[int, int, int]:
+        raise Paused
+
+    assert await run_job(services, Job("met", "moves money", lambda _: 1, stopped))
+    assert (await _runs(services))["met"]["error"] is None
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
+async def test_a_resume_that_was_promised_is_finished_by_the_clockwork(
+    services: Services,
+) -> None:
+    await services.pauses.pause(None, "", "host:1")
+    async with services.database.reading() as conn:
+        await conn.execute("UPDATE pauses SET resumed_at = paused_at, resume_cause = 'host:2'")
+    carry_on = next(job for job in JOBS if job.name == "carry_on_pause")
+    assert await run_job(services, carry_on)
+    assert await services.pauses.current() is None

@@ -105,8 +105,13 @@ HANDLERS = (
     "escrow.bot.asking",
     "escrow.bot.language",
     "escrow.bot.talk",
+    "escrow.bot.admin.confirming",
     "escrow.bot.admin.figures",
     "escrow.bot.admin.pausing",
+    "escrow.bot.admin.sellers",
+    "escrow.bot.admin.flags",
+    "escrow.bot.admin.waiting",
+    "escrow.bot.admin.safe",
     "escrow_handlers_admin",
 )
 """They translate and call; one error handler does the rest."""
@@ -369,6 +374,7 @@ def test_whatever_answers_an_update_is_a_handler() -> None:
         "escrow.bot.application",
         "escrow.bot.desk",
         "escrow.bot.excuses",
+        "escrow.bot.pictures",
         "escrow.bot.admin.guard",
     }
     found = {

@@ -23,11 +23,13 @@ from escrow.rails.mpesa_balances import balances
 from escrow.services.actions import Action as AdminAction
 from escrow.services.actions import Actions, ActionState
 from escrow.services.bookings import Book
+from escrow.services.cases import Cases
 from escrow.services.choice_tokens import Action
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
 from escrow.services.figures import Figures
+from escrow.services.flags import Flags
 from escrow.services.floating import Floating
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.help import HelpDesk
@@ -38,6 +40,7 @@ from escrow.services.payout_funding import FundingChecks
 from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.prompts import Prompts, Started
+from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
 from escrow.services.records import Records
 from escrow.services.reversals import receipt_effects
@@ -172,11 +175,13 @@ class World:
             second_above=kes(50_000),
         )
         self.people = People(db, clock, ADMINS)
+        self.flags = Flags(db, clock)
         self.pauses = Pauses(db, clock, ADMINS)
         self.records = Records(db, clock, ADMINS)
         self.help = HelpDesk(db, clock, ADMINS)
         self.wallets = Wallets(db, clock)
         self.figures = Figures(db, clock, ZoneInfo("Africa/Nairobi"))
+        self.cases = Cases(db, clock, ADMINS, Ratings(db, clock))
         self.choices = UnderpaymentChoices(db, clock, self.terms, SECRET)
         self.prompts = Prompts(db, clock, self.terms, rail, base)
         self.confirmations = Confirmations(

@@ -70,7 +70,7 @@ SELECT code, version, event, from_status, to_status, 'timer', at
                         status NOT IN ('PENDING', 'CANCELLED')),
                        (3, 'dispute', 'HELD', 'DISPUTED', funded_at, status = 'DISPUTED'),
                        (3, 'ship', 'HELD', 'SHIPPED', funded_at,
-                        status IN ('SHIPPED', 'COMPLETED')),
+                        status = 'SHIPPED'),
                        (4, 'cancel', 'PENDING', 'CANCELLED', ended_at, status = 'CANCELLED'),
                        (4, 'manual_refund', 'HELD', 'REFUNDED', ended_at, status = 'REFUNDED'),
                        (4, 'release', 'SHIPPED', 'COMPLETED', ended_at, status = 'COMPLETED'))
@@ -110,7 +110,7 @@ SELECT n, 'settled:' || code, CASE status WHEN 'COMPLETED' THEN seller ELSE buye
 -- accounts --
 -- Outside and fees of both currencies, wallets, and what deals and payouts leave behind them.
 INSERT INTO ledger_accounts (kind, owner, currency, balance_minor, entries)
-SELECT kind, CASE kind WHEN 'external' THEN 'mpesa' ELSE '' END, currency, 0, 0
+SELECT kind, CASE kind WHEN 'external' THEN 'mpesa:utility' ELSE '' END, currency, 0, 0
   FROM unnest(ARRAY['external', 'fees']) AS kind, unnest(ARRAY['KES', 'USD']) AS currency
 UNION ALL
 SELECT 'wallet', telegram_id::text, 'KES', 0, 0 FROM people
@@ -136,8 +136,8 @@ SELECT p.n, a.id, e.minor, CASE WHEN e.kind IN ('holding', 'pending_fee') THEN e
        CASE WHEN e.kind IN ('holding', 'pending_fee') THEN 1 END
   FROM million_plan p,
        LATERAL (SELECT p.status IN ('COMPLETED', 'REFUNDED') AS closed) AS c,
-       LATERAL (VALUES ('external', 'mpesa', -p.fee, c.closed), ('fees', '', p.fee, c.closed),
-                       ('external', 'mpesa', -p.price - p.fee, NOT c.closed),
+       LATERAL (VALUES ('external', 'mpesa:utility', -p.fee, c.closed), ('fees', '', p.fee, c.closed),
+                       ('external', 'mpesa:utility', -p.price - p.fee, NOT c.closed),
                        ('holding', p.code, p.price, NOT c.closed),
                        ('pending_fee', p.code, p.fee, NOT c.closed))
            AS e (kind, owner, minor, happened)
@@ -164,11 +164,20 @@ SELECT setval(pg_get_serial_sequence(t, 'id'), $1::bigint + 1)
   FROM unnest(ARRAY['payouts', 'ledger_journals', 'escrow_sellers']) AS t
 
 -- indexes --
--- Every index of the big tables that is no constraint's, to be made anew behind the rows.
-SELECT i.indexrelid::regclass::text AS name, pg_get_indexdef(i.indexrelid) AS definition
+-- What is made anew behind the rows, sorted instead of one by one: every index of the tables $1 that
+-- is no constraint's, and their unique constraints that no key refers to.
+SELECT 'DROP INDEX ' || i.indexrelid::regclass AS drop, pg_get_indexdef(i.indexrelid) AS make
   FROM pg_index i
  WHERE i.indrelid = ANY ($1::text[]::regclass[])
    AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)
+UNION ALL
+SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', c.conrelid::regclass, c.conname),
+       format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.conrelid::regclass, c.conname,
+              pg_get_constraintdef(c.oid))
+  FROM pg_constraint c
+ WHERE c.conrelid = ANY ($1::text[]::regclass[]) AND c.contype = 'u'
+   AND NOT EXISTS (SELECT FROM pg_constraint f
+                    WHERE f.contype = 'f' AND f.conindid = c.conindid)
 
 -- roll_up --
 SELECT ledger_roll_up(1000000000)

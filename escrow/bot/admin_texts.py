@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from markupsafe import Markup
 
 from escrow.bot.page import Page, Plain, card, code, say
-from escrow.domain.model import ReceiptState, Seller, StoredReceipt
+from escrow.domain.model import ReceiptState, StoredReceipt
 
 
 def not_admin() -> Markup:
@@ -16,23 +14,6 @@ def not_admin() -> Markup:
 
 def not_open() -> Markup:
     return say("Amana is not open yet. Please try again in a minute.")
-
-
-def verified(seller: Seller, page: Page, *, changed: bool, held: Sequence[int] = ()) -> Markup:
-    """`held`: payouts that became a person's task while he was suspended; they stay one."""
-    if not changed:
-        return say("{shop} was verified before. Nothing changed.", shop=seller.shop_name)
-    numbers = Plain(", ".join(map(str, held)))
-    return card(
-        page,
-        say("<b>{shop} is verified</b> and was told so.", shop=seller.shop_name),
-        say(
-            "Held while he was suspended, and now to be paid by hand: payouts {numbers}. /payouts",
-            numbers=numbers,
-        )
-        if held
-        else None,
-    )
 
 
 def receipt_decided(receipt: StoredReceipt, page: Page) -> Markup:

@@ -21,6 +21,8 @@ SHOP_NAME: Final = "shop_name"
 PAYOUT_RECEIPT: Final = "payout_receipt"
 PAYOUT_REASON: Final = "payout_reason"
 DRAFT: Final = "draft"
+SUSPEND_REASON: Final = "suspend_reason"
+FLAG_NOTE: Final = "flag_note"
 
 Step = tuple[str, Mapping[str, Any]]
 TO_PAY: Final = "pay"

@@ -86,7 +86,6 @@ class Verb(StrEnum):
     PAYOUT_PAID = "po_paid"  # admins: that payout was paid by hand
     PAYOUT_FAILED = "po_failed"  # admins: it will not be paid
     PAYOUT_SURE = "po_sure"  # admins: it was paid, though M-Pesa gives no answer
-    TAKE_DISPUTE = "take_disp"  # admins: take a dispute
     VERIFY = "verify"  # admins: verify this seller
     CREDIT = "credit"  # admins: this receipt is real
     NOT_OURS = "not_ours"  # admins: it is not
@@ -100,6 +99,10 @@ class Verb(StrEnum):
     CLAIM_YES = "claim_yes"  # admins: that claim is true
     CLAIM_NO = "claim_no"  # admins: it is not
     CASE = "case"  # admins: a deal's case
+    PAGE = "page"  # admins: that page of that list
+    BUNDLE = "bundle"  # admins: a case as a file
+    RESOLVE = "resolve"  # admins: decide: 1 buyer, 2 seller, 3 half and half
+    RULE = "rule"  # admins: 1 refund all, 2 release all, 3 freeze, 4 unfreeze
     ASSIGN = "assign"  # admins: that receipt is that deal's
     SEND_BACK = "send_back"  # admins: that receipt goes back to who paid it
     REVERSE = "reverse"  # admins: that receipt goes back, and its deal ends
@@ -173,7 +176,6 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.PAYOUT_PAID: (False, True),
     Verb.PAYOUT_FAILED: (False, True),
     Verb.PAYOUT_SURE: (False, True),
-    Verb.TAKE_DISPUTE: (True, False),
     Verb.VERIFY: (False, True),
     Verb.CREDIT: (False, True),
     Verb.NOT_OURS: (False, True),
@@ -187,6 +189,10 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.CLAIM_YES: (False, True),
     Verb.CLAIM_NO: (False, True),
     Verb.CASE: (True, False),
+    Verb.PAGE: (False, True),
+    Verb.BUNDLE: (True, False),
+    Verb.RESOLVE: (True, True),
+    Verb.RULE: (True, True),
     Verb.ASSIGN: (True, True),
     Verb.SEND_BACK: (False, True),
     Verb.REVERSE: (False, True),

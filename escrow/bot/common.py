@@ -33,6 +33,7 @@ from escrow.bot import (
     texts,
     wallet,
 )
+from escrow.bot.admin import flags, help_texts, sellers
 from escrow.bot.desk import Desk
 from escrow.bot.files import read_media
 from escrow.bot.page import speak
@@ -107,13 +108,13 @@ def _hint_at_admin(update: Update, context: Desk) -> None:
 
 
 async def help_(update: Update, context: Desk) -> None:
-    """Every command this person may use."""
-    commands = list(context.bot_data[desk.USER_COMMANDS])
-    if desk.user(update).id in desk.office(context).admins:
-        commands += context.bot_data[desk.ADMIN_COMMANDS]
-    page = desk.page(context)
+    """Every command this person may use; an admin's own ones come in a message of their own."""
+    commands, page = context.bot_data[desk.USER_COMMANDS], desk.page(context)
     buttons = talk_texts.help_menu(keyboards.greeting(), somebody=bool(desk.office(context).admins))
     await desk.answer(update, context, texts.help_text(commands, page), buttons)
+    if desk.user(update).id in desk.office(context).admins:
+        ours = context.bot_data[desk.ADMIN_COMMANDS]
+        await desk.answer(update, context, help_texts.admin_help(ours))
 
 
 async def how_to_buy(update: Update, context: Desk) -> None:
@@ -229,6 +230,8 @@ _STEPS: Final[dict[str, Callable[[Update, Desk, str, Mapping[str, Any]], Awaitab
     asking.SHOP_NAME: _shop_named,
     asking.PAYOUT_RECEIPT: payouts.receipt_typed,
     asking.PAYOUT_REASON: payouts.reason_typed,
+    asking.SUSPEND_REASON: sellers.reason_typed,
+    asking.FLAG_NOTE: flags.note_typed,
     asking.PHONE: _number_typed,
 }
 """Step → what takes the next words."""
@@ -238,6 +241,8 @@ _FREE: Final = frozenset(
         asking.SHOP_NAME,
         asking.PAYOUT_RECEIPT,
         asking.PAYOUT_REASON,
+        asking.SUSPEND_REASON,
+        asking.FLAG_NOTE,
         disputes.DISPUTE_WORDS,
         *newdeal.FREE,
         *ratings.STEPS,

@@ -9,10 +9,12 @@ from zoneinfo import ZoneInfo
 
 from escrow.services.actions import Actions
 from escrow.services.auditing import Audits
+from escrow.services.cases import Cases
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
 from escrow.services.figures import Figures
+from escrow.services.flags import Flags
 from escrow.services.help import HelpDesk
 from escrow.services.oversight import Oversight
 from escrow.services.pauses import Pauses
@@ -50,6 +52,7 @@ class Office:
     escrows: EscrowService
     actions: Actions
     people: People
+    flags: Flags
     wallets: Wallets
     prompts: Prompts
     ratings: Ratings
@@ -60,6 +63,7 @@ class Office:
     help: HelpDesk
     payouts: Payouts
     receipts: Receipts
+    cases: Cases
     figures: Figures
     oversight: Oversight
     audits: Audits

@@ -25,6 +25,7 @@ from escrow.bot import (
     settle_texts,
     talk_texts,
 )
+from escrow.bot.admin import digest_texts, flag_texts, seller_texts
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.locales import LANGUAGES, NAMES
 from escrow.bot.page import clean, language, words
@@ -311,4 +312,10 @@ def for_notice(
         return payout_texts.keyboard(kind, values)
     if kind in paid_texts.NOTICES:
         return paid_texts.keyboard(kind, values)
+    if kind in seller_texts.NOTICES:
+        return seller_texts.keyboard(values)
+    if kind in flag_texts.NOTICES:
+        return flag_texts.keyboard(values)
+    if kind in digest_texts.NOTICES:
+        return digest_texts.keyboard(values)
     return None

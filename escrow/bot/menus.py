@@ -21,7 +21,9 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 async def publish(bot: ExtBot[int], data: Mapping[Any, Any]) -> None:
-    """Everybody's by the language of his Telegram, the admins' as each of them has chosen."""
+    """Everybody's by the language of his Telegram, the admins' as each of them has chosen. Who is
+    no admin any more gets everybody's.
+    """
     for code in LANGUAGES:
         with speaking(code):
             menu = _menu(data, admin=False)
@@ -30,7 +32,10 @@ async def publish(bot: ExtBot[int], data: Mapping[Any, Any]) -> None:
     for admin in office.admins:
         person = await office.people.person(admin)
         with speaking(person.language if person else LANGUAGES[0]):
-            await _set(bot, _menu(data, admin=True), chat=admin)
+            await _set_admins(bot, data, admin)
+    for former in set(await office.people.admin_menus()) - set(office.admins):
+        if await _set(bot, [], chat=former):
+            await office.people.keep_menu(former, shown=False)
 
 
 async def publish_for(
@@ -40,10 +45,18 @@ async def publish_for(
     same one, he sees what everybody sees.
     """
     admin = chat in data[desk.OFFICE].admins
-    if not admin and known_language(telegrams or "") == language():
+    if admin:
+        await _set_admins(bot, data, chat)
+    elif known_language(telegrams or "") == language():
         await _set(bot, [], chat=chat)
     else:
-        await _set(bot, _menu(data, admin=admin), chat=chat)
+        await _set(bot, _menu(data, admin=False), chat=chat)
+
+
+async def _set_admins(bot: ExtBot[int], data: Mapping[Any, Any], chat: int) -> None:
+    """Sets an admin's, and remembers it: a later start takes it from who is none any more."""
+    if await _set(bot, _menu(data, admin=True), chat=chat):
+        await data[desk.OFFICE].people.keep_menu(chat, shown=True)
 
 
 def _menu(data: Mapping[Any, Any], *, admin: bool) -> list[BotCommand]:
@@ -53,8 +66,10 @@ def _menu(data: Mapping[Any, Any], *, admin: bool) -> list[BotCommand]:
 
 async def _set(
     bot: ExtBot[int], menu: list[BotCommand], *, chat: int | None = None, code: str | None = None
-) -> None:
-    """Sets a menu; an empty one gives way to the one that holds otherwise."""
+) -> bool:
+    """Sets a menu; an empty one gives way to the one that holds otherwise. False when Telegram
+    does not do it.
+    """
     scope = BotCommandScopeChat(chat) if chat is not None else None
     try:
         if menu:
@@ -65,3 +80,5 @@ async def _set(
         _LOG.warning(
             "a menu was not set: %s", error, extra={"action": "menu_not_set", "chat": chat}
         )
+        return False
+    return True

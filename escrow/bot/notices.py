@@ -23,7 +23,14 @@ from escrow.bot import (
     shipping_texts,
     talk_texts,
 )
-from escrow.bot.admin import action_texts, pausing_texts, receipt_texts
+from escrow.bot.admin import (
+    action_texts,
+    digest_texts,
+    flag_texts,
+    pausing_texts,
+    receipt_texts,
+    seller_texts,
+)
 from escrow.bot.page import (
     Page,
     Plain,
@@ -329,4 +336,7 @@ NOTICES: Final[Mapping[str, Render]] = {
     **talk_texts.NOTICES,
     **action_texts.NOTICES,
     **pausing_texts.NOTICES,
+    **seller_texts.NOTICES,
+    **flag_texts.NOTICES,
+    **digest_texts.NOTICES,
 }

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from markupsafe import Markup
-from telegram import InlineKeyboardMarkup, Update
+from telegram import Update
 
 from escrow.bot import asking, desk, payout_texts
-from escrow.bot.admin import payout_list_texts
+from escrow.bot.admin import paging, payout_list_texts
 from escrow.bot.context import Office
 from escrow.bot.desk import Desk
 from escrow.bot.page import Page
@@ -25,8 +25,8 @@ async def payouts(update: Update, context: Desk) -> None:
     if desk.words(context).lower() == "resume":
         await resume_pressed(update, context)
         return
-    text, rows, _ = await listed(desk.office(context), desk.page(context), 1)
-    await desk.answer(update, context, text, InlineKeyboardMarkup(rows) if rows else None)
+    text, rows, pages = await listed(desk.office(context), desk.page(context), 1)
+    await desk.answer(update, context, text, paging.keyboard("payouts", 1, pages, rows))
 
 
 async def listed(

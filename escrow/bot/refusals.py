@@ -19,7 +19,15 @@ from escrow.bot import (
     talk_texts,
     wallet_texts,
 )
-from escrow.bot.admin import action_texts, audit_texts, payout_list_texts, pausing_texts, receipt_texts
+from escrow.bot.admin import (
+    action_texts,
+    audit_texts,
+    flag_texts,
+    pausing_texts,
+    payout_list_texts,
+    receipt_texts,
+    seller_texts,
+)
 from escrow.bot.page import Page, Plain, clock_time, lines, say
 from escrow.domain.flow import Status
 
@@ -148,7 +156,7 @@ def own_deal(v: Values, page: Page) -> Markup:
 
 
 def own_seller(v: Values, page: Page) -> Markup:
-    return say("You can't verify your own shop. Please ask another admin.")
+    return say("This is your own shop: another admin has to decide about it.")
 
 
 def seller_suspended(v: Values, page: Page) -> Markup:
@@ -377,6 +385,8 @@ REFUSALS: Final[Mapping[str, Words]] = {
     **action_texts.REFUSALS,
     **audit_texts.REFUSALS,
     **pausing_texts.REFUSALS,
+    **seller_texts.REFUSALS,
+    **flag_texts.REFUSALS,
 }
 """The reason is the function's name."""
 

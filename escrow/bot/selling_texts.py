@@ -188,10 +188,10 @@ def shop_page(found: SellerPage, page: Page) -> Markup:
     """What everybody may know of a seller: no number, no username."""
     return card(
         page,
-        say("<b>{shop}</b> · {level}", shop=found.seller.shop_name, level=_level(found.level)),
+        say("<b>{shop}</b> · {level}", shop=found.seller.shop_name, level=level_words(found.level)),
         say(
             "{stars} of 5 stars, ratings: {count}",
-            stars=_one_digit(found.average),
+            stars=one_digit(found.average),
             count=found.ratings,
         )
         if found.average is not None
@@ -217,7 +217,7 @@ def _open_or_not(status: SellerStatus) -> Markup | None:
     return say("This shop is closed at the moment.")
 
 
-def _level(level: Level) -> Plain:
+def level_words(level: Level) -> Plain:
     if level is Level.DIAMOND:
         return Plain(words("Diamond seller"))
     if level is Level.GOLD:
@@ -229,7 +229,7 @@ def _level(level: Level) -> Plain:
     return Plain(words("New seller"))
 
 
-def _one_digit(value: Fraction) -> Plain:
+def one_digit(value: Fraction) -> Plain:
     """Stars, cut to one digit: 4.96 is not 5.0."""
     tenths = value.numerator * 10 // value.denominator
     return Plain(str(Decimal(tenths) / 10))

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from telegram import Update
 
+from escrow.bot.admin import outage
 from escrow.bot.application import Bot
 from escrow.bot.poller import Poller, is_id
 from escrow.domain.errors import DatabaseDown, TimedOut
@@ -138,7 +139,10 @@ class UpdateStore:
     # -- storing ---------------------------------------------------------------------------------
 
     async def _take(self, batch: Sequence[Mapping[str, Any]]) -> None:
-        """A fetched batch is in the table when this returns: it waits as long as it takes."""
+        """A fetched batch is in the table when this returns: it waits as long as it takes. Admins
+        who ask for the system's health meanwhile are told once that there is no database.
+        """
+        told = False
         while True:
             try:
                 await self._store(batch)
@@ -147,6 +151,10 @@ class UpdateStore:
                     "updates wait for PostgreSQL",
                     extra={"action": "updates_wait", "count": len(batch)},
                 )
+                if not told:
+                    told = True
+                    for body in batch:
+                        await outage.tell(self._application, body)
             except Exception:  # noqa: BLE001 nothing may end polling
                 _LOG.exception("updates can't be stored", extra={"action": "updates_refused"})
             else:

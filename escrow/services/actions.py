@@ -27,6 +27,7 @@ from escrow.domain.model import Notice
 from escrow.domain.money import Currency, Money
 from escrow.services import action_tokens
 from escrow.services.action_tokens import Word
+from escrow.services.dividing import was_first
 from escrow.services.ports import Clock
 from escrow.store import actions, escrows, outbox
 from escrow.store.database import Connection, Database
@@ -321,7 +322,7 @@ class Actions:
             escrow = await escrows.get(conn, str(code))
             if escrow.finished_at is None or escrow.held_price is None:
                 raise
-            raise await self._was_first(conn, escrow.id) from error
+            raise await was_first(conn, escrow.id) from error
 
     async def _preview_again(self, conn: Connection, action: Action, now: datetime) -> Preview:
         """At the confirmation; what can't be done any more says what happened in between."""
@@ -332,14 +333,10 @@ class Actions:
         except (IllegalMove, NotFound) as error:
             if action.escrow_id is None:
                 raise
-            first = await self._was_first(conn, action.escrow_id)
+            first = await was_first(conn, action.escrow_id)
             if first.values["at"] < action.asked_at:
                 raise
             raise first from error
-
-    async def _was_first(self, conn: Connection, escrow_id: str) -> CannotDo:
-        event, role, at, name = await actions.last_move(conn, escrow_id)
-        return NotAllowed("decided_before", code=escrow_id, event=event, role=role, by=name, at=at)
 
     async def _over(self, conn: Connection, action: Action) -> CannotDo:
         """Why an action is not open any more."""

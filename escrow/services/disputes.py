@@ -4,7 +4,6 @@ While one is open no timer touches the deal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -19,7 +18,6 @@ from escrow.services.dividing import (
     running_clock,
     sides,
 )
-from escrow.services.verdicts import not_anothers
 from escrow.services.work import locked, party_of
 from escrow.store import disputes, escrows, outbox
 from escrow.store.database import Connection
@@ -136,42 +134,6 @@ class Disputes(Dividing):
             )
             for role, person in told
         ]
-
-    async def take_dispute(self, typed: str, admin: int) -> Dispute:
-        """An admin takes an open dispute: one of those who try. `NotAllowed` when another one has
-        it, or he is a party.
-        """
-
-        async def work(conn: Connection) -> Dispute:
-            escrow = await locked(conn, typed)
-            by = self._judge(escrow, admin)
-            dispute = await _open(conn, escrow)
-            now = self._clock.now()
-            taken = await disputes.take(conn, dispute.id, admin, now)
-            if taken is None:
-                await not_anothers(conn, dispute, admin)
-                return dispute
-            await escrows.note(conn, escrow.id, "dispute_taken", by, now, dispute=dispute.id)
-            return taken
-
-        return await self._db.run(work)
-
-    async def open_disputes(self) -> tuple[Sequence[tuple[Dispute, Escrow]], int]:
-        """Open disputes with their deals, those with a silent other side first, and how many there
-        are in all.
-        """
-        async with self._db.reading() as conn:
-            found = await disputes.open_disputes(conn, self._clock.now(), _LISTED)
-            rows = [(one, await escrows.get(conn, one.escrow_id)) for one in found]
-            return rows, await disputes.count_open(conn)
-
-
-async def _open(conn: Connection, escrow: Escrow) -> Dispute:
-    """The open dispute of a locked deal that an admin may act on now."""
-    dispute = await disputes.open_dispute_of(conn, escrow.id)
-    if dispute is None:
-        raise NotFound("no_open_dispute", code=escrow.id)
-    return dispute
 
 
 def _withdrawn_by(dispute: Dispute | None, telegram_id: int) -> bool:

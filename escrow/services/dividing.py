@@ -19,7 +19,7 @@ from escrow.domain.terms import Shares, divide_fixed, divide_split
 from escrow.services import endings
 from escrow.services.payout_booking import BookedPayout
 from escrow.services.work import DealWork
-from escrow.store import disputes, escrows, outbox
+from escrow.store import actions, disputes, escrows, outbox
 from escrow.store.database import Connection
 
 NOTES_CHARS: Final = 1000
@@ -144,6 +144,12 @@ def edge_of(escrow: Escrow, event: Event, actor: Actor, target: Status | None = 
         raise IllegalMove(
             "wrong_status", code=escrow.id, status=str(escrow.status), event=str(event)
         ) from error
+
+
+async def was_first(conn: Connection, escrow_id: str) -> NotAllowed:
+    """Who moved the deal last, how and when: for whoever came too late."""
+    event, role, at, name = await actions.last_move(conn, escrow_id)
+    return NotAllowed("decided_before", code=escrow_id, event=event, role=role, by=name, at=at)
 
 
 def must_allow(escrow: Escrow, event: Event) -> None:

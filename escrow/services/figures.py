@@ -13,11 +13,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from escrow.domain.figures import Counts, Days, Settled
+from escrow.domain.flow import Status
 from escrow.domain.money import Currency, Money, half_up
 from escrow.services.ports import Clock
 from escrow.store import figures
 from escrow.store.database import Connection, Database
-from escrow.store.figures import Counts, Days, Settled
 
 DAYS: Final = 30
 SETTLE_DOWN: Final = timedelta(hours=1)
@@ -127,8 +128,8 @@ class Figures:
                 if ever.get(currency, Counts()).opened
             },
             sellers=sellers,
-            disputed=deals.get("DISPUTED", 0),
-            frozen=deals.get("FROZEN", 0),
+            disputed=deals.get(Status.DISPUTED, 0),
+            frozen=deals.get(Status.FROZEN, 0),
         )
 
     async def settled(self, first: date, after: date) -> AsyncIterator[Sequence[Settled]]:

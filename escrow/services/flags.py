@@ -59,7 +59,8 @@ async def raise_flag(
         "deals": list(deals[:_DEALS_TOLD]),
         **_person(flag),
     }
-    await _tell(conn, admins, f"flag:{row}", "flag_raised", values, now)
+    told = [Notice(f"flag:{row}", "flag_raised", admin, values) for admin in admins]
+    await outbox.queue(conn, _for_others(told), now)
     return row
 
 
@@ -88,21 +89,13 @@ async def propose_suspensions(
             "deals": deals[:_DEALS_TOLD],
         }
         cause = f"suspension:{seller_id}:{deals[0]}"
-        await _tell(conn, admins, cause, "suspension_proposed", values, now)
+        told = [Notice(cause, "suspension_proposed", admin, values) for admin in admins]
+        await outbox.queue(conn, _for_others(told), now)
 
 
-async def _tell(
-    conn: Connection,
-    admins: Sequence[int],
-    cause: str,
-    kind: str,
-    values: dict[str, Any],
-    now: datetime,
-) -> None:
-    """Every admin but the one whom it is about."""
-    about = values["telegram_id"]
-    told = [Notice(cause, kind, admin, values) for admin in admins if admin != about]
-    await outbox.queue(conn, told, now)
+def _for_others(told: Sequence[Notice]) -> list[Notice]:
+    """Without the one whom it is about."""
+    return [one for one in told if one.recipient != one.values["telegram_id"]]
 
 
 def _person(flag: FraudFlag) -> dict[str, Any]:

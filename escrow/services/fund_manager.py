@@ -547,21 +547,16 @@ class EscrowFundManager:
             booking.auto_refund(escrow, buyer, total)
 
     async def _flag_shortage(
-        self,
-        conn: Connection,
-        escrow: Escrow,
-        buyer: int,
-        division: Division,
-        booking: Booking,
+        self, conn: Connection, escrow: Escrow, buyer: int, division: Division, booking: Booking
     ) -> None:
         """Three tolerated shortages of a buyer in 30 days are a LOW flag (flow.md 3)."""
         if not division.waived:
             return
-        since = booking.now - timedelta(days=self._terms.shortage_days)
+        days = self._terms.shortage_days
+        since = booking.now - timedelta(days=days)
         deals = [escrow.id, *await flags.shortages_since(conn, buyer, since)]
         if len(deals) < self._terms.shortages_before_flag:
             return
-        # the flag's rule names people, who must exist: a buyer always pressed Start
         await raise_flag(
             conn,
             self._admins,
@@ -570,7 +565,7 @@ class EscrowFundManager:
             flag_type="repeated_shortage",
             severity="LOW",
             escrow_id=escrow.id,
-            rule=f"{len(deals)} tolerated shortages in {self._terms.shortage_days} days",
+            rule=f"{len(deals)} tolerated shortages in {days} days",
             deals=deals,
             now=booking.now,
         )

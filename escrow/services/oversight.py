@@ -102,7 +102,7 @@ class Oversight:
                 clock_steady=self._clock.steady,
                 held=await ledger.held_totals(conn),
                 jobs=health.jobs_of(
-                    await found.last_runs(conn),
+                    await inbox.last_runs(conn),
                     self.planned(),
                     now,
                     stood_until=(pause.ended_at or now) if pause else None,

@@ -9,14 +9,24 @@ from typing import Any, Final
 
 from escrow.domain.errors import InvalidInput, NotAllowed, NotFound
 from escrow.domain.flow import Actor
-from escrow.domain.model import By, Notice, Person, Seller, SellerChange, SellerStatus
+from escrow.domain.model import (
+    By,
+    Card,
+    JudgedBy,
+    Notice,
+    OpenDeals,
+    PendingSeller,
+    Person,
+    Seller,
+    SellerChange,
+    SellerStatus,
+)
 from escrow.domain.payouts import Payout
 from escrow.domain.phone import is_msisdn, mask
 from escrow.services.payout_guards import take_back
 from escrow.services.ports import Clock
 from escrow.store import escrows, outbox, payouts, people, sellers
 from escrow.store.database import Connection, Database
-from escrow.store.sellers import Card, JudgedBy, OpenDeals, PendingSeller
 
 SHOP_NAME_CHARS: Final = 60
 REASON_CHARS: Final = 500
@@ -33,6 +43,10 @@ class Standing:
     history: tuple[SellerChange, ...]
     deals: tuple[OpenDeals, ...]
     payouts: tuple[Payout, ...]
+
+    @property
+    def suspended(self) -> bool:
+        return self.seller.status is SellerStatus.SUSPENDED
 
     def by_cause(self, cause: str) -> SellerChange | None:
         """What that cause made of him."""

@@ -214,11 +214,14 @@ class Reverse(Dividing):
             if await unmatched.used_wallet(conn, escrow.id):
                 raise NotAllowed("reverse_wallet_part", code=escrow.id)
             return escrow
-        undecided = escrow.status is Status.PENDING and bool(escrow.received)
-        if undecided or escrow.held_price is not None:
-            reason = "reverse_undecided" if undecided else "reverse_settled"
+        if escrow.status is Status.PENDING and escrow.received:
+            raise NotAllowed("reverse_undecided", code=escrow.id)
+        if escrow.held_price is not None:
             raise NotAllowed(
-                reason, reference=receipt.reference, code=escrow.id, status=str(escrow.status)
+                "reverse_settled",
+                reference=receipt.reference,
+                code=escrow.id,
+                status=str(escrow.status),
             )
         return None  # nobody chose in time, or it was cancelled: to the wallet
 

@@ -5,7 +5,7 @@ money is confirmed first (`verdicts`).
 from __future__ import annotations
 
 from escrow.domain.errors import IllegalMove
-from escrow.domain.flow import Actor, Event
+from escrow.domain.flow import Actor, Edge, Event, Status
 from escrow.domain.model import By, Escrow, Notice
 from escrow.services.dividing import (
     Dividing,
@@ -15,6 +15,7 @@ from escrow.services.dividing import (
     noted,
     running_clock,
     sides,
+    was_first,
 )
 from escrow.services.work import locked
 from escrow.store import escrows, outbox
@@ -35,7 +36,7 @@ class Rulings(Dividing):
             by = By(Actor.SYSTEM) if admin is None else self._judge(escrow, admin)
             if cause and await escrows.caused(conn, escrow.id, Event.FREEZE, cause):
                 return escrow
-            edge = edge_of(escrow, Event.FREEZE, by.actor)
+            edge = await _edge(conn, escrow, Event.FREEZE, by)
             now = self._clock.now()
             data = _kept(said, cause)
             await escrows.move(conn, [escrows.Move(escrow.id, edge, by, now, data=data)])
@@ -68,10 +69,12 @@ class Rulings(Dividing):
                 return escrow
             back = escrow.frozen_from
             if back is None:
+                if escrow.finished_at is not None:
+                    raise await was_first(conn, escrow.id)
                 raise IllegalMove(
                     "wrong_status", code=escrow.id, status=str(escrow.status), event="unfreeze"
                 )
-            edge = edge_of(escrow, Event.UNFREEZE, by.actor, back)
+            edge = await _edge(conn, escrow, Event.UNFREEZE, by, back)
             now = self._clock.now()
             clocks = {}
             if escrow.frozen_at is not None:
@@ -95,6 +98,19 @@ class Rulings(Dividing):
             return after
 
         return await self._db.run(work)
+
+
+async def _edge(
+    conn: Connection, escrow: Escrow, event: Event, by: By, back: Status | None = None
+) -> Edge:
+    """`NotAllowed` with whoever did the same before, or ended the deal."""
+    try:
+        return edge_of(escrow, event, by.actor, back)
+    except IllegalMove as error:
+        first = await was_first(conn, escrow.id)
+        if first.values["event"] == event or escrow.finished_at is not None:
+            raise first from error
+        raise
 
 
 def _kept(reason: str, cause: str) -> dict[str, str]:

@@ -13,7 +13,8 @@ from escrow.store.database import Connection, Row
 _SQL: Final = queries.load("disputes")
 
 
-def _dispute(row: Row) -> Dispute:
+def from_row(row: Row) -> Dispute:
+    """A row of escrow_disputes as a Dispute."""
     return Dispute(
         id=row["id"],
         escrow_id=row["escrow_id"],
@@ -34,7 +35,7 @@ def _dispute(row: Row) -> Dispute:
 
 
 def _found(row: Row | None) -> Dispute | None:
-    return _dispute(row) if row else None
+    return from_row(row) if row else None
 
 
 async def insert(
@@ -58,7 +59,7 @@ async def insert(
         answer_by,
     )
     assert row is not None  # noqa: S101 an INSERT answers or raises
-    return _dispute(row)
+    return from_row(row)
 
 
 async def open_dispute_of(conn: Connection, escrow_id: str) -> Dispute | None:
@@ -113,7 +114,7 @@ async def answered(conn: Connection, dispute_id: int, telegram_id: int, now: dat
 
 async def open_disputes(conn: Connection, now: datetime, limit: int) -> list[Dispute]:
     """Open disputes: first those whose other side let its time pass, then the oldest."""
-    return [_dispute(row) for row in await conn.fetch(_SQL["open"], now, limit)]
+    return [from_row(row) for row in await conn.fetch(_SQL["open"], now, limit)]
 
 
 async def count_open(conn: Connection) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from escrow.store import queries
 from escrow.store.database import Connection, Row
@@ -44,8 +44,3 @@ async def old_disputes(conn: Connection, before: datetime) -> Waiting:
 async def critical_flags(conn: Connection) -> int:
     """CRITICAL flags that nobody has reviewed."""
     return int(await conn.fetchval(_SQL["critical_flags"]))
-
-
-async def last_runs(conn: Connection) -> list[Mapping[str, Any]]:
-    """The last run of each job."""
-    return [dict(row) for row in await conn.fetch(_SQL["last_runs"])]

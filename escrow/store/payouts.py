@@ -78,7 +78,8 @@ class OpenCount:
     oldest: datetime | None
 
 
-def _payout(row: Row) -> Payout:
+def from_row(row: Row) -> Payout:
+    """A row of payouts as a Payout."""
     return Payout(
         id=row["id"],
         telegram_id=row["telegram_id"],
@@ -151,17 +152,17 @@ async def insert(conn: Connection, new: Sequence[NewPayout], now: datetime) -> l
         }
         for one in new
     ]
-    return [_payout(row) for row in await conn.fetch(_SQL["insert"], rows, now)]
+    return [from_row(row) for row in await conn.fetch(_SQL["insert"], rows, now)]
 
 
 async def by_cause(conn: Connection, cause: str) -> Payout | None:
     row = await conn.fetchrow(_SQL["by_cause"], cause)
-    return _payout(row) if row else None
+    return from_row(row) if row else None
 
 
 async def payout(conn: Connection, payout_id: int, *, lock: bool = False) -> Payout | None:
     row = await conn.fetchrow(_SQL["lock" if lock else "one"], payout_id)
-    return _payout(row) if row else None
+    return from_row(row) if row else None
 
 
 async def claim_ready(
@@ -178,7 +179,7 @@ async def claim_ready(
     be paid, or sent back (`reverse`), from here.
     """
     rows = await conn.fetch(_SQL["claim_ready"], now, limit, proved_from, pay, reverse)
-    return [_payout(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 async def claim_questions(
@@ -192,7 +193,7 @@ async def claim_questions(
 async def hold_doubtful(conn: Connection, proved_from: int, asked_before: datetime) -> list[Payout]:
     """Payouts whose deal's money was reversed, or that nobody confirms, become a person's task."""
     rows = await conn.fetch(_SQL["hold_doubtful"], proved_from, asked_before)
-    return [_payout(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 async def name_receipt(
@@ -201,19 +202,19 @@ async def name_receipt(
     """Keeps an admin's word on a locked payout until M-Pesa was asked about it."""
     row = await conn.fetchrow(_SQL["name_receipt"], payout_id, reference, admin, token, look_at)
     assert row is not None  # noqa: S101 it is locked
-    return _payout(row)
+    return from_row(row)
 
 
 async def by_named_token(conn: Connection, token: str) -> Payout | None:
     """Locks the payout whose named receipt was asked about under this path."""
     row = await conn.fetchrow(_SQL["by_named_token"], token)
-    return _payout(row) if row else None
+    return from_row(row) if row else None
 
 
 async def by_reference(conn: Connection, reference: str) -> Payout | None:
     """The payout that this receipt paid."""
     row = await conn.fetchrow(_SQL["by_reference"], reference)
-    return _payout(row) if row else None
+    return from_row(row) if row else None
 
 
 async def came_in(conn: Connection, reference: str) -> bool:
@@ -232,26 +233,26 @@ async def lock_resting(
 ) -> list[Payout]:
     """Locks a person's payouts that wait because this number of his is new."""
     rows = await conn.fetch(_SQL["lock_resting"], telegram_id, destination, now)
-    return [_payout(row) for row in rows]
+    return [from_row(row) for row in rows]
 
 
 async def word_unproved(conn: Connection, payout_id: int) -> Payout:
     """M-Pesa says nothing about the receipt that was named on a locked payout."""
     row = await conn.fetchrow(_SQL["word_unproved"], payout_id)
     assert row is not None  # noqa: S101 it is locked
-    return _payout(row)
+    return from_row(row)
 
 
 async def forget_word(conn: Connection, payout_id: int) -> Payout:
     """M-Pesa contradicts the receipt that was named on a locked payout."""
     row = await conn.fetchrow(_SQL["forget_word"], payout_id)
     assert row is not None  # noqa: S101 it is locked
-    return _payout(row)
+    return from_row(row)
 
 
 async def claim_words(conn: Connection, now: datetime, limit: int) -> list[Payout]:
     """Locks payouts whose named receipt M-Pesa has not spoken about."""
-    return [_payout(row) for row in await conn.fetch(_SQL["claim_words"], now, limit)]
+    return [from_row(row) for row in await conn.fetch(_SQL["claim_words"], now, limit)]
 
 
 async def start_attempts(
@@ -268,18 +269,18 @@ async def hold_by_hand(conn: Connection, *, pay: bool, reverse: bool) -> list[Pa
     """READY ones that nothing will send become a person's task: what can't be paid, and what can't
     be sent back (`reverse`), and a suspended seller's.
     """
-    return [_payout(row) for row in await conn.fetch(_SQL["hold_by_hand"], pay, reverse)]
+    return [from_row(row) for row in await conn.fetch(_SQL["hold_by_hand"], pay, reverse)]
 
 
 async def way_back(conn: Connection, receipt_id: int) -> Payout | None:
     """The payout that sends this receipt's money back, or did; not one that failed."""
     row = await conn.fetchrow(_SQL["way_back"], receipt_id)
-    return _payout(row) if row else None
+    return from_row(row) if row else None
 
 
 async def numbered(conn: Connection, reference: str) -> list[Payout]:
     """The payouts that this receipt paid, or is said to have paid."""
-    return [_payout(row) for row in await conn.fetch(_SQL["numbered"], reference)]
+    return [from_row(row) for row in await conn.fetch(_SQL["numbered"], reference)]
 
 
 async def turn_receipt(conn: Connection, payout_id: int) -> None:
@@ -330,7 +331,7 @@ async def set_state(
     """Moves a locked payout that is not over yet."""
     row = await conn.fetchrow(_SQL["set_state"], payout_id, state, note, not_before, next_look_at)
     assert row is not None  # noqa: S101 it is locked
-    return _payout(row)
+    return from_row(row)
 
 
 async def finish(
@@ -346,12 +347,12 @@ async def finish(
     """Ends a locked payout: PAID with M-Pesa's receipt, or FAILED."""
     row = await conn.fetchrow(_SQL["finish"], payout_id, state, note, reference, closed_by, now)
     assert row is not None  # noqa: S101 it is locked
-    return _payout(row)
+    return from_row(row)
 
 
 async def claim_looks(conn: Connection, now: datetime, limit: int) -> list[Payout]:
     """Locks payouts that nobody has answered for in time."""
-    return [_payout(row) for row in await conn.fetch(_SQL["claim_looks"], now, limit)]
+    return [from_row(row) for row in await conn.fetch(_SQL["claim_looks"], now, limit)]
 
 
 async def looked(conn: Connection, payout_id: int, again_at: datetime) -> None:
@@ -365,13 +366,13 @@ async def look_at(conn: Connection, payout_id: int, at: datetime) -> None:
 
 async def open_ones(conn: Connection, limit: int) -> list[Payout]:
     """What is not over, a person's tasks first."""
-    return [_payout(row) for row in await conn.fetch(_SQL["open_ones"], limit)]
+    return [from_row(row) for row in await conn.fetch(_SQL["open_ones"], limit)]
 
 
 async def open_page(conn: Connection, offset: int, limit: int) -> list[OpenPayout]:
     """What is not over, a person's tasks first, then what nobody can say; each oldest first."""
     return [
-        OpenPayout(_payout(row), row["name"] or "", row["attempts"], row["live"])
+        OpenPayout(from_row(row), row["name"] or "", row["attempts"], row["live"])
         for row in await conn.fetch(_SQL["open_page"], offset, limit)
     ]
 
@@ -384,12 +385,12 @@ async def open_count(conn: Connection) -> OpenCount:
 
 async def of_person(conn: Connection, telegram_id: int) -> list[Payout]:
     """What is on its way to somebody, newest first."""
-    return [_payout(row) for row in await conn.fetch(_SQL["of_person"], telegram_id)]
+    return [from_row(row) for row in await conn.fetch(_SQL["of_person"], telegram_id)]
 
 
 async def late(conn: Connection, since: datetime, limit: int) -> list[Payout]:
     """Open since before then, and nobody was told so yet."""
-    return [_payout(row) for row in await conn.fetch(_SQL["late"], since, limit)]
+    return [from_row(row) for row in await conn.fetch(_SQL["late"], since, limit)]
 
 
 async def stopped(conn: Connection, credential: str) -> str | None:

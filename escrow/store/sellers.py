@@ -5,63 +5,22 @@ menu shows the admins' commands.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from escrow.domain.model import SellerChange, SellerStatus
+from escrow.domain.model import (
+    Card,
+    JudgedBy,
+    OpenDeals,
+    PendingSeller,
+    SellerChange,
+    SellerStatus,
+)
 from escrow.domain.money import Currency, Money
 from escrow.store import queries
 from escrow.store.database import Connection, Row
 
 _SQL: Final = queries.load("sellers")
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedBy:
-    """Who decided about a seller, and when; None where nobody did."""
-
-    verified_at: datetime | None
-    verified_by: int | None
-    verified_name: str | None
-    suspended_at: datetime | None
-    suspended_by: int | None
-    suspended_name: str | None
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class OpenDeals:
-    """A seller's deals of one currency that are not over: `held` is everything that the `funded`
-    ones hold.
-    """
-
-    unpaid: int
-    funded: int
-    held: Money
-
-
-@dataclass(frozen=True, slots=True)
-class PendingSeller:
-    """Somebody who wants to sell; `deals` and `photos` are what he has opened and shown."""
-
-    id: int
-    telegram_id: int
-    shop_name: str
-    payout_phone: str
-    created_at: datetime
-    first_name: str
-    deals: int
-    photos: int
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A message of ours in an admin's chat."""
-
-    chat_id: int
-    message_id: int
-    language: str
 
 
 def _change(row: Row) -> SellerChange:

@@ -13,6 +13,7 @@ from typing import Final
 from aiohttp import web
 
 from escrow.domain.errors import DatabaseDown, Fault
+from escrow.services.health import BROKEN
 from escrow.services.oversight import Oversight
 from escrow.services.ports import Clock
 from escrow.web.webhooks import same
@@ -54,6 +55,7 @@ class Health:
     async def _readyz(self, request: web.Request) -> web.Response:
         problems: list[str] = list(self._alive())
         health = self._oversight.last
+        word = health.word if health else None
         paused: datetime | None = None
         now = self._clock.now()
         try:
@@ -61,22 +63,25 @@ class Health:
             paused = await self._oversight.paused_since()
         except (DatabaseDown, Fault) as error:
             problems.append(str(error))
+            word = BROKEN
         if health is None:
             problems.append("the books were not proved yet")
         else:
             if health.breaks:
                 problems.append(f"the books are broken: {'; '.join(health.breaks)}")
-            if now - health.proved_at > _PROOF_AGE:
+            if health.proved_at is None or now - health.proved_at > _PROOF_AGE:
                 problems.append("the last proof of the books is too old")
             if health.outbox_oldest and now - health.outbox_oldest > _OUTBOX_AGE:
                 problems.append("notices wait for more than ten minutes")
         if not self._clock.steady:
             problems.append("the clock jumped: timers are stopped")
+        proved_at = health.proved_at if health else None
         body = {
             "ready": not problems,
             "problems": problems,
             "paused_since": paused.isoformat() if paused else None,
-            "proved_at": health.proved_at.isoformat() if health else None,
+            "word": word,
+            "proved_at": proved_at.isoformat() if proved_at else None,
         }
         return web.json_response(body, status=503 if problems else 200)
 

@@ -23,11 +23,13 @@ from escrow.rails.mpesa_balances import balances
 from escrow.services.actions import Actions
 from escrow.services.auditing import Audits
 from escrow.services.bookings import Book
+from escrow.services.cases import Cases
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
 from escrow.services.delivery import Delivery
 from escrow.services.figures import Figures
+from escrow.services.flags import Flags
 from escrow.services.floating import Floating
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.help import HelpDesk
@@ -184,7 +186,9 @@ class Town:
             second_above=Money(50_000_00, Currency.KES),
         )
         self.people = People(database, clock, admins)
+        self.flags = Flags(database, clock)
         self.records = Records(database, clock, admins)
+        self.cases = Cases(database, clock, admins, Ratings(database, clock))
         self.help = HelpDesk(database, clock, admins)
         self.wallets = Wallets(database, clock)
         self.choices = UnderpaymentChoices(database, clock, terms, SECRET)
@@ -192,6 +196,7 @@ class Town:
             escrows=self.escrows,
             actions=self.actions,
             people=self.people,
+            flags=self.flags,
             wallets=self.wallets,
             ratings=Ratings(database, clock),
             prompts=Prompts(database, clock, terms, self.rail, "https://pay.example"),
@@ -202,6 +207,7 @@ class Town:
             receipts=Receipts(database, clock),
             records=self.records,
             help=self.help,
+            cases=self.cases,
             figures=Figures(database, clock, NAIROBI),
             oversight=(oversight := Oversight(database, clock, admins, floating=self.floating)),
             audits=Audits(database, clock, oversight),

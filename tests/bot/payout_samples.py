@@ -61,7 +61,6 @@ def payout(number: int, state: PayoutState, note: str = "") -> Payout:
 def answers(on: Page) -> dict[str, Markup]:
     """What an admin reads while he looks after payouts."""
     waiting = payout(7, PayoutState.MANUAL, "unknown")
-    many = [waiting, payout(8, PayoutState.READY, "float")] * 9
     return {
         "ask_receipt": t.ask_receipt(waiting),
         "ask_reason": t.ask_reason(waiting, may_be_out=False),
@@ -71,6 +70,4 @@ def answers(on: Page) -> dict[str, Markup]:
         "closed:back": t.closed(payout(7, PayoutState.FAILED)),
         "resumed": t.resumed(changed=True),
         "resumed:not": t.resumed(changed=False),
-        "listed": t.listed(many, "8006", on),
-        "listed:none": t.listed([], None, on),
     }

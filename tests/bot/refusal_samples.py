@@ -37,6 +37,8 @@ def values(reason: str, said: str) -> Mapping[str, Any]:
         "shop": said,
         "reference": "SG632NMUAB",
         "deals": CODE,
+        "person": 3001,
+        "seller": 5,
         "receipt": "SGL51H2K3M",
         "what": "float",
         "at": NOW,
@@ -48,6 +50,6 @@ def values(reason: str, said: str) -> Mapping[str, Any]:
         found["maximum"] = 200
     if reason != "no_deal":  # only there a code is what somebody typed
         found["code"] = CODE
-    if reason == "dispute_taken":
-        found["by"] = 1001
+    if reason == "decided_before":
+        found |= {"event": "resolve", "role": "admin", "at": NOW}
     return found

@@ -56,7 +56,6 @@ from escrow.domain.money import Currency, Money
 from escrow.domain.terms import FeePayer, Level, Terms, divide_split
 from escrow.services.choice_tokens import Action
 from escrow.services.choices import Pressed
-from escrow.services.dividing import Ended
 from escrow.services.payout_booking import BookedPayout
 from escrow.services.ports import Answer, Verdict
 from escrow.services.prompts import Started
@@ -64,8 +63,15 @@ from escrow.services.ratings import Rated, SellerPage
 from escrow.services.records import DealRecords
 from escrow.services.wallets import Withdrawal
 from escrow_service import DealView
-from tests.bot import payout_samples, refusal_samples, variant_samples
-from tests.bot.admin import figures_samples, safe_samples
+from tests.bot import payout_samples, receipt_samples, refusal_samples, variant_samples
+from tests.bot.admin import (
+    action_samples,
+    case_samples,
+    figures_samples,
+    pausing_samples,
+    people_samples,
+    safe_samples,
+)
 
 NOW: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CODE: Final = "ES1008257624"
@@ -327,6 +333,10 @@ def ruled_notices(deal: Mapping[str, Any], said: str) -> dict[str, dict[str, Any
     return {
         **_selling_notices(said),
         **payout_samples.notices(said),
+        **action_samples.notices(said),
+        **pausing_samples.notices(said),
+        **people_samples.notices(said),
+        **receipt_samples.notices(said),
         "disputed": raised,
         "dispute_raised": raised,
         "dispute_admin": {**raised, "role": "admin", "amount": "KES 10,500"},
@@ -448,8 +458,6 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "by_hand": d.by_hand(escrow(said), kes(10_500), on, reserved=True),
         "how_to_complete": d.how_to_complete(kes(700), kes(300), on),
         "not_admin": a.not_admin(),
-        "verified": a.verified(seller(said), on, changed=True, held=[7, 8]),
-        "verified:before": a.verified(seller(said), on, changed=False),
         "deal_card:guest": d.deal_card(view(said, "guest", buyer_telegram_id=None), on),
         "deal_card:usd": d.deal_card(view(said, **usd), on),
         "deal_card:reserved": d.deal_card(view(said, reserved_by_other=True), on),
@@ -492,6 +500,11 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         found[f"claim:denied:{why}"] = paid_texts.outcome(claim(ClaimState.DENIED, why), on)
     found |= talk_answers(said, on)
     found |= payout_samples.answers(on)
+    found |= action_samples.answers(said, on)
+    found |= pausing_samples.answers(said, on)
+    found |= people_samples.answers(said, on)
+    found |= case_samples.answers(said, on)
+    found |= receipt_samples.answers(said, on)
     found |= ruled_answers(said, on)
     found |= safe_samples.answers(said, on)
     for status in Status:
@@ -512,12 +525,6 @@ def ruled_answers(said: str, on: Page) -> dict[str, Markup]:
         7, CODE, OfferKind.SETTLE, 3, 3001, NOW, shares.seller, shares.buyer, shares.fee, 70
     )
     more = Offer(8, CODE, OfferKind.EXTEND, 3, 3001, NOW, hours=48)
-    dispute = Dispute(
-        1, CODE, 3001, "buyer", Status.SHIPPED, said, DisputeStatus.OPEN, NOW, NOW, taken_by=1001
-    )
-    silent = replace(dispute, answer_by=NOW - timedelta(hours=1))
-    payout = BookedPayout(1, CODE, "seller", kes(3_000), "0712***678")
-    done = Ended(escrow(said, Status.COMPLETED), shares, {(CODE, "seller"): payout})
     found = {
         "ask_reason": d.ask_reason(held, on),
         "ask_words": d.ask_words(d.reasons("buyer")[1], on, needed=False),
@@ -534,14 +541,8 @@ def ruled_answers(said: str, on: Page) -> dict[str, Markup]:
         "taken_back": t.taken_back(offer, on),
         "declined_by_me": t.declined_by_me(offer, on),
         "accepted": t.accepted(held, on),
-        "disputes": r.disputes([(dispute, held), (silent, held)] * 9, 18, on),
-        "disputes:none": r.disputes([], 0, on),
-        "taken": r.taken(dispute, on),
-        "ended": r.ended(done, on),
         "frozen": r.frozen(escrow(said, Status.FROZEN), on),
         "unfrozen": r.unfrozen(held, on),
-        "suspended": r.suspended(seller(said, SellerStatus.SUSPENDED), on, changed=True),
-        "suspended:before": r.suspended(seller(said), on, changed=False),
     }
     for role in ("buyer", "seller"):
         found[f"division:{role}"] = t.preview(held, shares, role, on)

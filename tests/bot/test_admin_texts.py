@@ -23,9 +23,3 @@ def test_a_decided_receipt_says_what_became_of_it(state: ReceiptState, words: st
     text = admin_texts.receipt_decided(receipt, samples.page())
     assert words in text
     assert "SKN0000042" in text
-
-
-def test_a_second_verification_says_that_nothing_changed() -> None:
-    seller = samples.seller("Jane Shop")
-    assert "Nothing changed" in admin_texts.verified(seller, samples.page(), changed=False)
-    assert "was told so" in admin_texts.verified(seller, samples.page(), changed=True)

@@ -21,6 +21,7 @@ _FAMILY = {
     "EscrowMoved",
     "LimitReached",
     "ChoiceRefused",
+    "Paused",
 }
 
 

@@ -60,16 +60,17 @@ async def disputed(stage: Stage, words: str = "10000 Blue phone case") -> tuple[
 
 
 async def on_the_host(running: Running, *arguments: str) -> tuple[int, str]:
-    """`python main.py …` beside the running one."""
+    """`python main.py …` beside the running one; asked, it is told yes."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(ROOT / "main.py"),
         *arguments,
         env=running.environment,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    out, _ = await asyncio.wait_for(process.communicate(b"yes\n"), 60)
     assert process.returncode is not None
     return process.returncode, out.decode()
 
@@ -108,7 +109,7 @@ async def test_a_large_sum_waits_for_the_host_where_there_is_one_admin(stage: St
     jane, brian, code = await disputed(stage, "60000 Laptop")
     admin = stage.admin
     admin.types(f"/manual_refund {code} The laptop never came")
-    await admin.reads("KES 63,000")
+    await admin.reads("KES 61,000")
     await admin.taps("Confirm")
     number = await stage.value("SELECT max(id) FROM admin_actions")
     await admin.reads(f"main.py approve {number}")
@@ -117,7 +118,7 @@ async def test_a_large_sum_waits_for_the_host_where_there_is_one_admin(stage: St
     assert status == 0, said
     await stage.status(code, "REFUNDED")
     await admin.reads("confirmed on the host")
-    await stage.payout(brian, 63_000 * KES)
+    await stage.payout(brian, 61_000 * KES)
     await stage.ends(code, "REFUNDED", seller=(jane, 0), buyer=(brian, 0))
     again, words = await on_the_host(stage.running, "approve", str(number))
     assert (again, await stage.timeline(code)) == (again, await stage.timeline(code)), words
@@ -130,7 +131,7 @@ async def test_a_large_sum_is_confirmed_by_the_second_admin(pair: tuple[Stage, A
     stage.admin.types(f"/manual_release {code} Delivered, and signed for")
     await stage.admin.reads("KES 60,000")
     await stage.admin.taps("Confirm")
-    await abdi.reads("KES 63,000", "Asha")
+    await abdi.reads("KES 61,000", "Asha")
     await stage.status(code, "DISPUTED")
     await abdi.taps("Confirm")
     await stage.status(code, "COMPLETED")
@@ -155,7 +156,7 @@ async def test_a_payment_under_a_wrong_code_is_assigned(stage: Stage) -> None:
     )
     stage.admin.types("/unmatched")
     await stage.admin.reads(payment.receipt, "KES 10,500")
-    stage.admin.types(f"/assign_payment {payment.receipt} {code}")
+    stage.admin.types(f"/assign_payment {payment.receipt} {code} {brian.id}")
     await stage.admin.reads(code, "KES 10,500")
     await stage.admin.taps("Confirm")
     await stage.status(code, "HELD")

@@ -155,6 +155,7 @@ async def test_the_stream_begins_with_everything_then_tells_changes(sandbox: San
             ("Jane", False),
             ("Brian", False),
             ("Otieno", True),
+            ("Abdi", True),
         ]
         sandbox.telegram.user_sends(SELLER, "<script>second</script>")
         change = await anext(states)

@@ -242,17 +242,11 @@ async def test_of_two_admins_who_take_a_dispute_one_has_it(world: World) -> None
     for number in range(10):
         deal = await funded(world)
         await dispute(world, deal, cause=f"update:{number}")
-        results = await asyncio.gather(
-            *(world.escrows.take_dispute(deal.id, admin) for admin in ADMINS),
-            return_exceptions=True,
-        )
-        taken = [result for result in results if isinstance(result, Dispute)]
-        (lost,) = (result for result in results if isinstance(result, NotAllowed))
-        assert len(taken) == 1
-        assert lost.reason == "dispute_taken"
-        owner = taken[0].taken_by
+        results = await asyncio.gather(*(world.cases.open(deal.id, admin) for admin in ADMINS))
+        (owner,) = {case.dispute.taken_by for case in results if case.dispute}
         assert owner in ADMINS
-        assert (await world.escrows.take_dispute(deal.id, owner)).taken_by == owner
+        assert [case.mine for case in results] == [admin == owner for admin in ADMINS]
+        assert (await world.cases.open(deal.id, owner)).mine
         other = ADMIN if owner == SECOND_ADMIN else SECOND_ADMIN
         with pytest.raises(NotAllowed):
             await world.resolve(deal.id, other, "buyer", None, "")
@@ -264,7 +258,7 @@ async def test_nobody_but_an_admin_who_is_no_party_decides(world: World) -> None
     await world.pay(deal, 10_500, buyer=ADMIN)
     await dispute(world, deal, ADMIN)
     acts: list[Callable[[int], Awaitable[Any]]] = [
-        lambda who: world.escrows.take_dispute(deal.id, who),
+        lambda who: world.cases.open(deal.id, who),
         lambda who: world.resolve(deal.id, who, "buyer", None, ""),
     ]
     for act in acts:
@@ -364,11 +358,11 @@ async def test_open_disputes_are_listed_with_silent_other_sides_first(world: Wor
         await disputes.answered(conn, made.id, JANE, world.clock.now())
     world.clock.tick(hours=1)
     await dispute(world, second, cause="update:2")
-    rows, count = await world.escrows.open_disputes()
-    assert ([deal.id for _, deal in rows], count) == ([first.id, second.id], 2)
+    rows, count = await world.cases.open_disputes(0, 20)
+    assert ([deal.id for _, deal, _ in rows], count) == ([first.id, second.id], 2)
     world.clock.tick(hours=48, seconds=1)
-    rows, _ = await world.escrows.open_disputes()
-    assert [deal.id for _, deal in rows] == [second.id, first.id]
+    rows, _ = await world.cases.open_disputes(0, 20)
+    assert [deal.id for _, deal, _ in rows] == [second.id, first.id]
 
 
 # -- everything at once --------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from escrow.domain.figures import Counts
 from escrow.domain.flow import Actor, Event
 from escrow.domain.model import By, DisputeStatus
 from escrow.domain.money import Currency
@@ -20,7 +21,6 @@ from escrow.services.endings import Ending
 from escrow.services.figures import Dashboard, Figures, MonthFigures
 from escrow.store import disputes, escrows
 from escrow.store.database import Connection
-from escrow.store.figures import Counts
 from tests.world import ADMIN, BRIAN, OTIENO, World, kes, usd
 
 NAIROBI = ZoneInfo("Africa/Nairobi")

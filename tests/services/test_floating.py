@@ -84,7 +84,7 @@ async def test_a_balance_that_cannot_be_kept_disturbs_no_payment(
 async def test_what_is_due_in_a_day_is_what_leaves_by_itself(world: World) -> None:
     sent = await world.deal(2_000, buyer=BRIAN)
     await world.pay(sent, 2_100)
-    await world.escrows.ship(sent.id, JANE, tracking="G4S 1")
+    await world.escrows.ship(sent.id, JANE, tracking="G4S 1", proof=None, cause="test:s")
     unsent = await world.deal(1_000, buyer=OTIENO)
     await world.pay(unsent, 1_050, buyer=OTIENO)
     await _put_in(world, kes(10))
@@ -114,8 +114,8 @@ async def test_only_fees_earned_and_own_money_may_be_taken_never_customers(world
     deal = await world.deal(buyer=BRIAN)
     await world.pay(deal, 10_500)
     assert (await _figure(world)).to_take == ZERO, "the fee is not earned yet"
-    await world.escrows.ship(deal.id, JANE, tracking="G4S 1")
-    await world.escrows.deliver(deal.id, BRIAN, "test:got it")
+    await world.escrows.ship(deal.id, JANE, tracking="G4S 1", proof=None, cause="test:s")
+    await world.escrows.receive(deal.id, BRIAN, "test:got it")
     assert (await _figure(world)).to_take == kes(500)
     async with world.db.unit() as conn:
         await ledger.post(conn, [booked("charge", "SGCHARGE01", kes(60), NOW)])
@@ -136,7 +136,9 @@ async def test_customers_money_is_known_without_reading_their_accounts(world: Wo
     await _put_in(world, kes(50))
     async with world.db.reading() as conn:
         books = await module.books_of(conn)
-        held = {(r["kind"], r["currency"]): r["total_minor"] for r in await ledger.held_totals(conn)}
+        held = {
+            (r["kind"], r["currency"]): r["total_minor"] for r in await ledger.held_totals(conn)
+        }
     rows = await world.sql(
         "SELECT kind, currency, sum(balance_minor)::bigint AS minor FROM ledger_accounts"
         " WHERE balance_minor > 0 GROUP BY 1, 2"

@@ -210,3 +210,96 @@ async def test_a_language_is_english_or_kiswahili(world: World) -> None:
     assert await world.value("SELECT language FROM people WHERE telegram_id = $1", BRIAN) == "sw"
     with pytest.raises(InvalidInput):
         await world.people.set_language(BRIAN, "fr")
+
+
+async def test_an_admins_decision_is_made_once_per_cause_and_its_repeat_gets_the_first_answer(
+    world: World,
+) -> None:
+    await _mary(world)
+    assert (await world.people.verify_seller(MARY, ADMIN, "update:1"))[1]
+    assert (await world.people.verify_seller(MARY, ADMIN, "update:1"))[1]
+    assert not (await world.people.verify_seller(MARY, ADMIN, "update:2"))[1]
+    assert (await world.people.suspend_seller(MARY, ADMIN, "Sold fakes", "update:3"))[1]
+    assert (await world.people.suspend_seller(MARY, ADMIN, "Sold fakes", "update:3"))[1]
+    assert not (await world.people.suspend_seller(MARY, SECOND_ADMIN, "Again", "update:4"))[1]
+    assert await _reasons(world) == ["registered", "verified", "Sold fakes"]
+    assert (await world.people.verify_seller(MARY, ADMIN, "update:1"))[1], "handled before"
+    seller = await world.people.seller_of(MARY)
+    assert seller is not None
+    assert seller.status is SellerStatus.SUSPENDED, "a repeat does not lift what came after it"
+
+
+async def test_two_admins_at_once_decide_once(world: World) -> None:
+    await _mary(world)
+    done = await asyncio.gather(
+        *(world.people.verify_seller(MARY, admin, f"update:{admin}") for admin in ADMINS)
+    )
+    assert sorted(changed for _, changed in done) == [False, True]
+    done = await asyncio.gather(
+        *(world.people.suspend_seller(MARY, one, f"by {one}", f"test:{one}") for one in ADMINS)
+    )
+    assert sorted(changed for _, changed in done) == [False, True]
+    reasons = await _reasons(world)
+    assert reasons[:2] == ["registered", "verified"]
+    assert len(reasons) == 3
+    assert (await world.told(MARY)).count("seller_suspended") == 1
+
+
+async def test_the_button_of_a_new_seller_lifts_no_suspension(world: World) -> None:
+    await world.people.suspend_seller(JANE, SECOND_ADMIN, "Sold fakes")
+    with pytest.raises(NotAllowed) as refused:
+        await world.people.verify_seller(JANE, ADMIN, "update:1", lift=False)
+    assert refused.value.reason == "seller_is_suspended"
+    assert refused.value.values["by"] == SECOND_ADMIN
+    assert refused.value.values["name"] == "Abdi"
+    assert await world.value("SELECT status FROM escrow_sellers") == "SUSPENDED"
+
+
+async def test_an_admin_suspends_nobody_who_is_himself_or_not_there(world: World) -> None:
+    await world.people.register_seller(ADMIN, "Amina Shop", "254700000001")
+    for act in (
+        world.people.suspend_seller(ADMIN, ADMIN, "why not"),
+        world.people.judged_by(ADMIN, ADMIN),
+    ):
+        with pytest.raises(NotAllowed):
+            await act
+    with pytest.raises(NotFound):
+        await world.people.suspend_seller(777, ADMIN, "why not")
+
+
+async def test_what_hangs_on_a_seller_is_counted(world: World) -> None:
+    for amount in (10_000, 2_000):
+        await world.pay(await world.deal(amount, buyer=BRIAN), amount * 105 // 100)
+    await world.deal(500, buyer=OTIENO)
+    cancelled = await world.deal(500, buyer=OTIENO)
+    await world.escrows.cancel(cancelled.id, OTIENO)
+    await world.people.suspend_seller(JANE, ADMIN, "Sold fakes", "update:1")
+    standing = await world.people.judged_by(JANE, SECOND_ADMIN)
+    assert [(one.funded, one.held, one.unpaid) for one in standing.deals] == [(2, kes(12_600), 1)]
+    assert (standing.judged.suspended_by, standing.judged.suspended_name) == (ADMIN, "Amina")
+    change = standing.by_cause("update:1")
+    assert change is not None
+    assert (change.reason, change.name) == ("Sold fakes", "Amina")
+    assert [one.reason for one in standing.history] == ["Sold fakes", "verified", "registered"]
+
+
+async def test_sellers_who_wait_are_listed_the_oldest_first(world: World) -> None:
+    for number in range(3):
+        world.clock.tick(hours=1)
+        await world.person(5_000 + number, f"S{number}", PHONE)
+        await world.people.register_seller(5_000 + number, f"Shop {number}", PHONE)
+    await _open(world, telegram_id=5_001)
+    found, count = await world.people.pending_sellers(0, 2)
+    assert (count, [one.shop_name for one in found]) == (3, ["Shop 0", "Shop 1"])
+    assert [one.deals for one in found] == [0, 1]
+    rest, _ = await world.people.pending_sellers(2, 2)
+    assert [one.telegram_id for one in rest] == [5_002]
+
+
+async def test_the_chats_that_show_the_admins_commands_are_known(world: World) -> None:
+    for _ in range(2):
+        await world.people.keep_menu(ADMIN, shown=True)
+    assert await world.people.admin_menus() == [ADMIN]
+    for _ in range(2):
+        await world.people.keep_menu(ADMIN, shown=False)
+    assert await world.people.admin_menus() == []

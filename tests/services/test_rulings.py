@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from escrow.domain.errors import CannotDo, IllegalMove, InvalidInput, NotAllowed, NotFound
+from escrow.domain.errors import CannotDo, InvalidInput, NotAllowed, NotFound
 from escrow.domain.model import Escrow
 from escrow.services.actions import Action
 from tests.services.test_disputes import dispute, funded, settlement
@@ -89,12 +89,30 @@ async def test_the_system_freezes_too_and_nobody_freezes_twice(world: World) -> 
     deal = await brought(world, "HELD")
     await world.escrows.freeze(deal.id, None, "receipt reversed")
     assert await world.value("SELECT actor FROM escrow_timeline WHERE event = 'freeze'") == "system"
-    with pytest.raises(IllegalMove) as refused:
+    with pytest.raises(NotAllowed) as refused:
         await world.escrows.freeze(deal.id, ADMIN)
-    assert refused.value.reason == "wrong_status"
+    assert refused.value.reason == "decided_before"
+    assert refused.value.values["role"] == "system"
     await world.escrows.unfreeze(deal.id, ADMIN)
-    with pytest.raises(IllegalMove):
-        await world.escrows.unfreeze(deal.id, ADMIN)
+    with pytest.raises(NotAllowed) as refused:
+        await world.escrows.unfreeze(deal.id, SECOND_ADMIN)
+    assert refused.value.values["by"] == "Amina"
+
+
+@pytest.mark.parametrize("event", ["freeze", "unfreeze"])
+async def test_freezing_repeated_after_a_crash_gets_the_first_answer(
+    world: World, event: str
+) -> None:
+    deal = await brought(world, "HELD")
+    if event == "unfreeze":
+        await world.escrows.freeze(deal.id, ADMIN)
+    act = getattr(world.escrows, event)
+    first = await act(deal.id, ADMIN, "a look", "update:9")
+    before = await world.snapshot()
+    assert await act(deal.id, ADMIN, "a look", "update:9") == first
+    assert await world.snapshot() == before
+    data = await world.value("SELECT data FROM escrow_timeline WHERE event = $1", event)
+    assert data["reason"] == "a look"
 
 
 async def test_freezing_and_unfreezing_ten_times_at_once_happens_once(world: World) -> None:
@@ -149,8 +167,8 @@ async def test_unpaid_and_finished_deals_are_ruled_on_by_nobody(world: World) ->
         ):
             with pytest.raises(CannotDo) as refused:
                 await act(deal.id, ADMIN, "")
-            decided = deal is over and "manual" in act.__name__
-            assert refused.value.reason == ("decided_before" if decided else "wrong_status")
+            decided = "decided_before" if deal is over else "wrong_status"
+            assert refused.value.reason == decided
     with pytest.raises(NotFound):
         await world.manual_refund("ES1008257624", ADMIN)
     assert await world.snapshot() == before

@@ -3,6 +3,8 @@
 Each attack is refused by name, and succeeds once its guard is gone: so no guard is idle.
 """
 
+from datetime import timedelta
+
 import asyncpg
 import pytest
 
@@ -15,11 +17,12 @@ from tests.store.books import (
     HELD,
     NOW,
     OWNER,
+    PRICE,
     SELLER,
     SHIPPED,
     Step,
     insert,
-    journal,
+    post,
 )
 
 BOTH = (OWNER, APP)
@@ -39,7 +42,14 @@ def event(deal: str, event: str, to: str, actor: str, more: str = "") -> Step:
 
 
 PAUSES: tuple[Attack, ...] = (
-    attack("pauses are told apart by id", PAUSED, insert("pauses", id=1), by="pauses_pkey"),
+    attack(
+        "pauses are told apart by id",
+        PAUSED,
+        RESUMED,
+        ENDED,
+        insert("pauses", id=1, cause="update:3"),
+        by="pauses_pkey",
+    ),
     bad("pauses", "pauses_cause_check", cause=""),
     bad("pauses", "pauses_paused_by_check", paused_by=0),
     bad("pauses", "pauses_reason_check", reason="x" * 301),
@@ -49,7 +59,7 @@ PAUSES: tuple[Attack, ...] = (
     bad("pauses", "pauses_resumed_by_check", resumed_at=NOW, resume_cause="x", resumed_by=0),
     attack(
         "a pause has a length",
-        insert("pauses", resumed_at="2026-11-23 08:59+00", resume_cause="update:2"),
+        insert("pauses", resumed_at=NOW - timedelta(minutes=1), resume_cause="update:2"),
         by="pause_has_a_length",
     ),
     bad("pauses", "pause_ends_in_order", resume_cause="update:2"),
@@ -161,10 +171,18 @@ PAUSES: tuple[Attack, ...] = (
         "no payout leaves while paused",
         PAUSED,
         insert("payout_attempts"),
+        "UPDATE payouts SET state = 'SENDING' WHERE id = 2",
         by="paused",
         guard="payout_attempts.paused",
         roles=BOTH,
-        behind=("payout_attempts.payout_may_be_sent", "payout_attempts.payout_check"),
+    ),
+    attack(
+        "no money moves while paused",
+        PAUSED,
+        post("attack", ("external", "mpesa:utility", -PRICE), ("wallet", str(SELLER), PRICE)),
+        by="paused",
+        guard="ledger_journals.paused",
+        roles=BOTH,
     ),
 )
 

@@ -229,7 +229,14 @@ RECEIPTS: tuple[Attack, ...] = (
         roles=BOTH,
     ),
     *(
-        frozen("receipts", f"id = {row}", "state", f"'{to}'", "receipt_frozen")
+        frozen(
+            "receipts",
+            f"id = {row}",
+            "state",
+            f"'{to}'",
+            "receipt_frozen",
+            behind=("receipts.receipt_goes_back",),
+        )
         for row, states in (
             (1, ("WAITING", "SUSPENSE", "RETURNED", "IGNORED")),
             (3, ("WAITING", "IGNORED")),
@@ -628,8 +635,6 @@ LAWFUL = {
             ("received", OPEN_LINK, 20_00),
         ),
     ),
-    "money in suspense is sent back": ("UPDATE receipts SET state = 'RETURNED' WHERE id = 3",),
-    "a credited receipt is reversed": ("UPDATE receipts SET state = 'REVERSED' WHERE id = 1",),
     "a number that was fitted gives way to the true one": (
         "UPDATE receipts SET reference = 'SGTRUE0005', reference_fitted = false WHERE id = 5",
     ),

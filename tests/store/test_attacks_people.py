@@ -80,6 +80,13 @@ PEOPLE: tuple[Attack, ...] = (
     bad("seller_history", "seller_history_actor_check", actor=""),
     bad("seller_history", "seller_history_seller_id_fkey", seller_id=99),
     bad("seller_history", "seller_history_pkey", id=1),
+    bad("seller_history", "seller_history_cause_check", cause=""),
+    attack(
+        "one cause decides about a seller once",
+        insert("seller_history", cause="update:7"),
+        insert("seller_history", cause="update:7"),
+        by="seller_history_cause_key",
+    ),
     *(
         attack(
             f"a seller's history is not {done}",
@@ -296,6 +303,29 @@ OPINIONS: tuple[Attack, ...] = (
         guard="fraud_flags.fraud_flags_not_emptied",
     ),
     bad("fraud_flags", "fraud_flags_pkey", id=1),
+    bad("fraud_flags", "fraud_flags_review_cause_check", review_cause=""),
+    attack(
+        "a flag does not change",
+        "UPDATE fraud_flags SET severity = 'LOW', rule = 'nothing'",
+        by="flag_frozen",
+        guard="fraud_flags.flag_frozen",
+        roles=BOTH,
+    ),
+    attack(
+        "what was reviewed stays as it is",
+        "UPDATE fraud_flags SET reviewed_at = now(), reviewed_by = 1001, review_notes = 'fakes'",
+        "UPDATE fraud_flags SET review_notes = 'all is well'",
+        by="flag_frozen",
+        guard="fraud_flags.flag_frozen",
+        roles=BOTH,
+    ),
+    bad("admin_menus", "admin_menus_chat_id_check", chat_id=0),
+    attack(
+        "a chat has one menu",
+        insert("admin_menus"),
+        insert("admin_menus"),
+        by="admin_menus_pkey",
+    ),
     bad("fraud_flags", "fraud_flags_telegram_id_fkey", telegram_id=9009),
     bad("fraud_flags", "fraud_flags_escrow_id_fkey", escrow_id=NEW),
 )

@@ -1,11 +1,9 @@
-"""People and sellers in the store: known from their first word, verified once, flagged once."""
-
-from typing import Any
+"""People and sellers in the store: known from their first word, verified once."""
 
 from escrow.domain.model import Person, Seller, SellerStatus
 from escrow.store import people
-from escrow.store.database import Connection, Database
-from tests.store.books import ADMIN, BUYER, HELD, LATER, NOW, PHONE, SELLER, STRANGER
+from escrow.store.database import Database
+from tests.store.books import ADMIN, BUYER, LATER, NOW, PHONE, SELLER, STRANGER
 
 
 async def test_somebody_is_known_from_his_first_word(db: Database) -> None:
@@ -93,37 +91,6 @@ async def test_completed_deals_of_a_seller_are_counted(world_db: Database) -> No
     async with world_db.reading() as conn:
         assert await people.completed_deals(conn, 1) == 1
         assert await people.completed_deals(conn, 2) == 0
-
-
-async def flag(conn: Connection, **changes: Any) -> int | None:
-    values: dict[str, Any] = {
-        "user_type": "buyer",
-        "flag_type": "repeated_shortage",
-        "severity": "LOW",
-        "escrow_id": HELD,
-        "rule": "3 in 30 days",
-        "deals": [HELD],
-        "now": NOW,
-        **changes,
-    }
-    return await people.raise_flag(conn, changes.pop("person", BUYER), **values)
-
-
-async def test_a_flag_is_open_once_until_somebody_has_looked(world_db: Database) -> None:
-    async with world_db.unit() as conn:
-        row = await flag(conn)
-        assert row is not None
-        assert await flag(conn) is None
-        assert await flag(conn, flag_type="multiple_refunds") is not None
-        found = await conn.fetchrow("SELECT * FROM fraud_flags WHERE id = $1", row)
-        assert found is not None
-        assert (found["rule"], found["deals"], found["severity"]) == ("3 in 30 days", [HELD], "LOW")
-        await conn.execute(
-            "UPDATE fraud_flags SET reviewed_at = now(), reviewed_by = $1 WHERE id = $2",
-            ADMIN,
-            row,
-        )
-        assert await flag(conn) is not None
 
 
 async def test_a_dialogue_is_kept_moved_on_and_ended(db: Database) -> None:

@@ -26,8 +26,8 @@ async def test_a_block_can_be_prepared(
     ("module", "name", "arguments", "indexes"),
     [
         (
-            "escrows",
-            "tolerated_shortages",
+            "flags",
+            "shortages_since",
             "3001, now()",
             {"escrow_transactions_funded"},
         ),

@@ -62,6 +62,7 @@ async def test_ready_only_after_the_books_were_proved(monitored: Pair) -> None:
     await program.oversight.look()
     answer = await http.get("/readyz")
     assert (answer.status_code, answer.json()["problems"]) == (200, [])
+    assert answer.json()["word"] == "OK"
 
 
 async def test_broken_books_are_named(monitored: Pair, dsn: str) -> None:
@@ -80,6 +81,8 @@ async def test_broken_books_are_named(monitored: Pair, dsn: str) -> None:
     answer = await http.get("/readyz")
     assert answer.status_code == 503
     assert "wallet:3001" in answer.text
+    assert answer.json()["word"] == "BROKEN"
+    assert 'amana_health{word="BROKEN"} 1.0' in (await http.get("/metrics")).text
 
 
 async def test_an_old_proof_is_not_good_enough(monitored: Pair) -> None:
@@ -99,6 +102,7 @@ async def test_a_database_that_is_down_is_said(monitored: Pair) -> None:
     answer = await http.get("/readyz")
     assert answer.status_code == 503
     assert "PostgreSQL" in answer.text
+    assert answer.json()["word"] == "BROKEN"
     assert (await http.get("/healthz")).status_code == 200
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from escrow.bot.admin import audit_texts, receipt_texts, verdict_texts
-from escrow.bot.page import Page, Plain, card, lines, say, when, words
+from escrow.bot.page import Page, Plain, card, code, lines, say, when, words
 from escrow.domain.actions import HOST, Action, ActionState
 
 Values = Mapping[str, Any]
@@ -78,9 +78,9 @@ def preview(action: Action, others: Sequence[int], page: Page) -> Markup:
     second = None
     if action.needs_second:
         second = (
-            say("So large a sum needs a second admin, too. He is asked once you confirm.")
+            say("So large a sum needs a second admin, too: he is asked once you confirm.")
             if others
-            else say("So large a sum needs a second word, too: on the host, once you confirm.")
+            else say("So large a sum is confirmed on the host, too, once you confirm.")
         )
     return card(
         page,
@@ -93,22 +93,19 @@ def preview(action: Action, others: Sequence[int], page: Page) -> Markup:
 
 def waiting(action: Action, others: Sequence[int], page: Page) -> Markup:
     until = when(page, action.second_until or action.expires_at)
-    how = (
-        say("Another admin was asked. He presses Confirm, or types:")
+    admin = say("Another admin can: by the button that he was sent, or by typing:")
+    host = (
+        say("So can whoever has the host:")
         if others
-        else say("No other admin may: whoever has the host runs there, until {until}:", until=until)
-    )
-    form = (
-        typed_form(action)
-        if others
-        else say("<code>python main.py approve {id}</code>", id=action.id)
+        else say("No other admin may, so whoever has the host does:")
     )
     return card(
         page,
         say("<b>You confirmed {amount}. Nothing has moved yet.</b>", amount=action.amount),
-        say("It needs a second word until {until}.", until=until) if others else None,
-        how,
-        form,
+        say("It has to be confirmed a second time until {until}.", until=until),
+        *((admin, typed_form(action)) if others else ()),
+        host,
+        say("<code>python main.py approve {id}</code>", id=action.id),
     )
 
 
@@ -128,7 +125,7 @@ def second_wanted(v: Values, page: Page) -> Markup:
     until = when(page, action.second_until or action.expires_at)
     return card(
         page,
-        say("<b>Admin {by} asks for your word: {amount}</b>", by=v["by"], amount=action.amount),
+        say("<b>Admin {by} asks you to confirm: {amount}</b>", by=v["by"], amount=action.amount),
         PREVIEWS[action.kind](action.facts, action, page),
         say("Nothing is done before you confirm, until {until}. Or type:", until=until),
         typed_form(action),
@@ -221,7 +218,12 @@ def action_wrong_number(v: Values, page: Page) -> Markup:
 
 def decided_before(v: Values, page: Page) -> Markup:
     """Somebody was first: what happened, who it was, and when."""
-    return lines(_happened(str(v["event"])), _by(v, page), say("Nothing else was done."))
+    return lines(
+        _happened(str(v["event"])),
+        _by(v, page),
+        say("Deal {code}", code=code(v["code"])) if v.get("code") else None,
+        say("Nothing else was done."),
+    )
 
 
 def _happened(event: str) -> Markup:
@@ -234,6 +236,7 @@ def _happened(event: str) -> Markup:
         "decline": say("<b>The seller gave the money back before.</b>"),
         "settle": say("<b>The two settled before.</b>"),
         "withdraw_dispute": say("<b>The dispute was withdrawn before.</b>"),
+        "cancel": say("<b>The deal was cancelled before.</b>"),
         "freeze": say("<b>The deal was frozen before.</b>"),
         "unfreeze": say("<b>The deal went on before.</b>"),
     }.get(event, say("<b>That was decided before.</b>"))
@@ -243,7 +246,7 @@ def _by(v: Values, page: Page) -> Markup:
     at = v["at"] if isinstance(v["at"], datetime) else page.now
     moment = when(page, at)
     if v["by"] == HOST and v["role"] == "admin":
-        return say("With a word from the host, {when}.", when=moment)
+        return say("Confirmed on the host, {when}.", when=moment)
     if v["role"] == "admin":
         return say("By admin {by}, {when}.", by=v["by"], when=moment)
     return {

@@ -162,8 +162,8 @@ def _trial(audit: Audit, currency: Currency) -> Markup | None:
             total=bare(Money(sum(sums.values()), currency)),
         ),
         say("At the provider: {amount}", amount=amount("external", -1)),
-        say("Customers' money:"),
-        customers,
+        say("Customers' money:") if customers else say("Customers' money: nothing"),
+        customers or None,
         say(
             "Ours: fees {fees}, put in {owner}, charges {costs}",
             fees=amount("fees"),

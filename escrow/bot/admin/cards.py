@@ -11,14 +11,14 @@ from telegram.constants import ParseMode
 from telegram.error import TelegramError
 
 from escrow.bot import desk
-from escrow.bot.desk import Desk
+from escrow.bot.admin.guard import Context
 from escrow.bot.page import Page, speaking
-from escrow.store.sellers import Card
+from escrow.domain.model import Card
 
 _LOG: Final = logging.getLogger(__name__)
 
 
-async def rewrite(context: Desk, cards: Sequence[Card], text: Callable[[Page], Markup]) -> None:
+async def rewrite(context: Context, cards: Sequence[Card], text: Callable[[Page], Markup]) -> None:
     """Puts these words in place of each card and its buttons, in its reader's language. One that
     Telegram does not change stays: the decision stands without it.
     """

@@ -180,7 +180,9 @@ def reviewed(flag: FraudFlag, reviewer: str | None, page: Page, *, changed: bool
 
 
 def no_flag(v: Values, page: Page) -> Markup:
-    return say("There is no flag {number}. /suspicious_users shows what is open.", number=v["number"])
+    return say(
+        "There is no flag {number}. /suspicious_users shows what is open.", number=v["number"]
+    )
 
 
 def own_flag(v: Values, page: Page) -> Markup:
@@ -188,7 +190,9 @@ def own_flag(v: Values, page: Page) -> Markup:
 
 
 def flag_notes(v: Values, page: Page) -> Markup:
-    return say("A note has {maximum} characters at most. Please write it again.", maximum=v["maximum"])
+    return say(
+        "A note has {maximum} characters at most. Please write it again.", maximum=v["maximum"]
+    )
 
 
 REFUSALS: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {

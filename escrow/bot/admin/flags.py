@@ -10,6 +10,7 @@ from telegram import InlineKeyboardButton, Update
 
 from escrow.bot import asking, desk
 from escrow.bot.admin import flag_texts, paging
+from escrow.bot.admin.guard import Context
 from escrow.bot.context import Office
 from escrow.bot.desk import Desk
 from escrow.bot.page import Page
@@ -22,7 +23,7 @@ FLAGS: Final = "suspicious_users"
 Rows = list[list[InlineKeyboardButton]]
 
 
-async def suspicious_users(update: Update, context: Desk) -> None:
+async def suspicious_users(update: Update, context: Context) -> None:
     """/suspicious_users: what nobody has reviewed, the worst first"""
     office = desk.office(context)
     text, rows, pages = await flags_page(office, desk.page(context), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -24,6 +25,7 @@ from escrow.services.health import (
 )
 
 _SHOWN: Final = 4
+_SOON: Final = timedelta(hours=12)
 _CODES: Final = 4
 """Deals of a sort that get a button."""
 Values = Mapping[str, Any]
@@ -65,11 +67,13 @@ def _reasons(look: Health, page: Page) -> list[Markup]:
     """A line each; of several jobs only the first ones."""
     jobs = [reason for reason in look.reasons if reason.key.startswith("job_")]
     others = [reason for reason in look.reasons if reason not in jobs]
-    found = [say("• {line}", line=_reason(one, page)) for one in (*others, *jobs[:_SHOWN])]
+    found = []
+    for one in (*others, *jobs[:_SHOWN]):
+        found.append(say("• {line}", line=_reason(one, page)))
+        if one.key == "books":
+            found += [say("  {line}", line=line) for line in look.breaks[:_SHOWN]]
     if len(jobs) > _SHOWN:
         found.append(say("• Jobs in trouble besides: {count}", count=len(jobs) - _SHOWN))
-    if look.breaks:
-        found += [say("  {line}", line=line) for line in look.breaks[:_SHOWN]]
     return found
 
 
@@ -263,7 +267,7 @@ def _books(look: Health, page: Page) -> Markup:
     assert look.proved_at is not None  # noqa: S101 there are figures
     at = when(page, look.proved_at)
     if look.breaks:
-        return say("Books: {count} breaks, proved {when}", count=len(look.breaks), when=at)
+        return say("Books: broken, proved {when}", when=at)
     return say("Books: in balance, proved {when}", when=at)
 
 
@@ -365,4 +369,6 @@ def _job(job: JobHealth, page: Page) -> Markup:
 def _next(job: JobHealth, page: Page) -> Markup:
     if job.next_at is None:
         return say("No next run is planned.")
-    return say("Next: {when}.", when=clock_time(page, job.next_at))
+    soon = job.next_at - page.now < _SOON
+    shown = clock_time(page, job.next_at) if soon else when(page, job.next_at)
+    return say("Next: {when}.", when=shown)

@@ -127,8 +127,8 @@ def send_soon(number: int) -> Markup:
 
 def asked(number: int) -> Markup:
     return say(
-        "<b>I asked M-Pesa about payout {payout}.</b> Its answer decides when it comes; nothing was "
-        "sent.",
+        "<b>I asked M-Pesa about payout {payout}.</b> Its answer decides when it comes; nothing "
+        "was sent.",
         payout=number,
     )
 

@@ -514,7 +514,7 @@ NOTICES: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
 def unknown_receipt(v: Values, page: Page) -> Markup:
     return say(
         "Nobody here knows a receipt {reference}: no payment came in or went out under it.",
-        reference=v["reference"],
+        reference=Plain(v["reference"]),
     )
 
 

@@ -12,11 +12,10 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.page import Page, Plain, card, clean, code, lines, moment, say, when, words
 from escrow.bot.ruling_texts import age
-from escrow.domain.model import Seller, SellerChange, SellerStatus
+from escrow.domain.model import PendingSeller, SellerChange, SellerStatus
 from escrow.domain.payouts import PayoutState
 from escrow.domain.phone import mask
 from escrow.services.people import Standing
-from escrow.store.sellers import PendingSeller
 
 Values = Mapping[str, Any]
 _HISTORY_SHOWN: Final = 6
@@ -169,10 +168,11 @@ def _payouts(standing: Standing) -> Markup:
     return say("His payouts wait from now on: {count} ({sums}).", count=len(rest), sums=sums)
 
 
-def lift(seller: Seller) -> InlineKeyboardMarkup | None:
-    if seller.status is not SellerStatus.SUSPENDED:
+def lift(standing: Standing) -> InlineKeyboardMarkup | None:
+    if not standing.suspended:
         return None
-    return InlineKeyboardMarkup([[press(words("Lift the suspension"), Verb.LIFT, seller.id)]])
+    button = press(words("Lift the suspension"), Verb.LIFT, standing.seller.id)
+    return InlineKeyboardMarkup([[button]])
 
 
 def ask_reason(standing: Standing, page: Page) -> Markup:
@@ -217,11 +217,7 @@ def _pending(one: PendingSeller, page: Page) -> Markup:
 
 def pending_rows(found: Sequence[PendingSeller]) -> list[list[InlineKeyboardButton]]:
     return [
-        [
-            press(
-                words("Verify {shop}", shop=Plain(clean(one.shop_name, 20))), Verb.VERIFY, one.id
-            )
-        ]
+        [press(words("Verify {shop}", shop=Plain(clean(one.shop_name, 20))), Verb.VERIFY, one.id)]
         for one in found
     ]
 
@@ -268,11 +264,6 @@ def seller_is_suspended(v: Values, page: Page) -> Markup:
     )
 
 
-def suspension_reason(v: Values, page: Page) -> Markup:
-    return say("A reason has 1 to {maximum} characters. Please write it again.", maximum=v["maximum"])
-
-
 REFUSALS: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
-    "seller_is_suspended": seller_is_suspended,
-    "suspension_reason": suspension_reason,
+    "seller_is_suspended": seller_is_suspended
 }

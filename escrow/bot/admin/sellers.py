@@ -10,19 +10,19 @@ from telegram import InlineKeyboardButton, Update
 
 from escrow.bot import asking, desk
 from escrow.bot.admin import cards, paging, seller_texts
+from escrow.bot.admin.guard import Context
 from escrow.bot.context import Office
 from escrow.bot.desk import Desk
 from escrow.bot.page import Page
 from escrow.bot.typed import read_row
 from escrow.domain.errors import InvalidInput, NotAllowed
-from escrow.domain.model import SellerStatus
 from escrow.services.people import Standing
 
 PER_PAGE: Final = 6
 Rows = list[list[InlineKeyboardButton]]
 
 
-async def verify_seller(update: Update, context: Desk) -> None:
+async def verify_seller(update: Update, context: Context) -> None:
     """/verify_seller <Telegram id or row>"""
     await _verify(update, context, read_row(context.args or (), "verify_seller"), lift=True)
 
@@ -44,7 +44,7 @@ async def lift_pressed(update: Update, context: Desk) -> None:
     await desk.strip_buttons(update, context)
 
 
-async def _verify(update: Update, context: Desk, number: int, *, lift: bool) -> Standing:
+async def _verify(update: Update, context: Context, number: int, *, lift: bool) -> Standing:
     people, me, cause = desk.office(context).people, desk.user(update).id, desk.cause(update)
     _, changed = await people.verify_seller(number, me, cause, lift=lift)
     standing = await people.judged_by(number, me)
@@ -69,7 +69,7 @@ async def _is_card(update: Update, context: Desk, standing: Standing) -> bool:
     return place in {(one.chat_id, one.message_id) for one in found}
 
 
-async def suspend_seller(update: Update, context: Desk) -> None:
+async def suspend_seller(update: Update, context: Context) -> None:
     """/suspend_seller <Telegram id or row> <reason>"""
     number = read_row(context.args or (), "suspend_seller")
     reason = " ".join((context.args or ())[1:])
@@ -82,12 +82,13 @@ async def suspend_pressed(update: Update, context: Desk) -> None:
     """[Suspend X…]: why?"""
     office, me = desk.office(context), desk.user(update).id
     standing = await office.people.judged_by(desk.button(update).number, me)
-    seller, page = standing.seller, desk.page(context)
-    if seller.status is SellerStatus.SUSPENDED:
+    page = desk.page(context)
+    if standing.suspended:
         text = seller_texts.suspended(standing, page, changed=False)
-        await desk.answer(update, context, text, seller_texts.lift(seller))
+        await desk.answer(update, context, text, seller_texts.lift(standing))
         return
-    await office.people.set_conversation(me, asking.SUSPEND_REASON, {"seller": seller.id})
+    said = {"seller": standing.seller.id}
+    await office.people.set_conversation(me, asking.SUSPEND_REASON, said)
     await desk.answer(update, context, seller_texts.ask_reason(standing, page))
 
 
@@ -99,12 +100,12 @@ async def reason_typed(update: Update, context: Desk, text: str, said: Mapping[s
     await asking.end(update, context, asking.SUSPEND_REASON)
 
 
-async def _suspend(update: Update, context: Desk, number: int, reason: str) -> None:
+async def _suspend(update: Update, context: Context, number: int, reason: str) -> None:
     office, me, cause = desk.office(context), desk.user(update).id, desk.cause(update)
     _, changed = await office.people.suspend_seller(number, me, reason, cause)
     standing = await office.people.judged_by(number, me)
     text = seller_texts.suspended(standing, desk.page(context), changed=changed)
-    keyboard = None if office.bare else seller_texts.lift(standing.seller)
+    keyboard = None if office.bare else seller_texts.lift(standing)
     await desk.answer(update, context, text, keyboard)
 
 

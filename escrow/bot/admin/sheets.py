@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import IO, Final, Self
 from zoneinfo import ZoneInfo
 
+from escrow.domain.figures import Settled
 from escrow.domain.money import Money
-from escrow.store.figures import Settled
 
 HEADER: Final = (
     "released at",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from markupsafe import Markup
-from telegram import InlineKeyboardMarkup, Update
+from telegram import Update
 
 from escrow.bot import desk
-from escrow.bot.admin import confirming, receipt_texts
+from escrow.bot.admin import confirming, paging, receipt_texts
 from escrow.bot.context import Office
 from escrow.bot.desk import Desk
 from escrow.bot.page import Page
@@ -29,8 +30,8 @@ async def unmatched(update: Update, context: Desk) -> None:
     if confirmed is not None and len(args) > _FORM:
         await confirming.typed(update, context, SEND_BACK, read_receipt(args[0]), confirmed)
         return
-    text, rows, _ = await listed(desk.office(context), desk.page(context), 1)
-    await desk.answer(update, context, text, InlineKeyboardMarkup(rows) if rows else None)
+    text, rows, pages = await listed(desk.office(context), desk.page(context), 1)
+    await desk.answer(update, context, text, paging.keyboard("unmatched", 1, pages, rows))
 
 
 async def listed(office: Office, page: Page, number: int) -> tuple[Markup, receipt_texts.Rows, int]:
@@ -52,12 +53,12 @@ async def assign_payment(update: Update, context: Desk) -> None:
         return
     if not _FORM <= len(args) <= _FORM + 1:
         raise InvalidInput("usage", command="assign_payment")
-    deal, person = _deal_and_person(args[1:])
+    deal, person = _deal_and_person(list(args)[1:])
     params = {"code": deal, "person": person}
     await confirming.ask(update, context, ASSIGN, read_receipt(args[0]), params)
 
 
-def _deal_and_person(said: list[str] | tuple[str, ...]) -> tuple[str, int | None]:
+def _deal_and_person(said: Sequence[str]) -> tuple[str, int | None]:
     """`ES1008257624`, `ES1008257624 3001`, `3001`. Ten digits with a right check digit are a deal's
     code before they are somebody's id. `InvalidInput`.
     """

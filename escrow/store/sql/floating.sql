@@ -31,14 +31,14 @@ SELECT coalesce(sum(minor), 0)::bigint AS minor FROM (
      WHERE p.state NOT IN ('PAID', 'FAILED') AND p.currency = 'KES'
     UNION ALL
     SELECT e.held_price_minor / 100 * 100
-      FROM escrow_transactions e JOIN people p ON p.telegram_id = e.seller_telegram_id
-     WHERE e.status IN ('SHIPPED', 'DELIVERED') AND e.release_at <= $1
-       AND e.currency = 'KES' AND p.auto_payout AND $2
+      FROM escrow_transactions e
+     WHERE e.status IN ('SHIPPED', 'DELIVERED') AND e.release_at <= $1 AND e.currency = 'KES' AND $2
+       AND (SELECT p.auto_payout FROM people p WHERE p.telegram_id = e.seller_telegram_id)
     UNION ALL
     SELECT (e.held_price_minor + e.held_fee_minor) / 100 * 100
-      FROM escrow_transactions e JOIN people p ON p.telegram_id = e.buyer_telegram_id
-     WHERE e.status = 'HELD' AND e.ship_by <= $1
-       AND e.currency = 'KES' AND p.auto_payout AND $2) AS parts
+      FROM escrow_transactions e
+     WHERE e.status = 'HELD' AND e.ship_by <= $1 AND e.currency = 'KES' AND $2
+       AND (SELECT p.auto_payout FROM people p WHERE p.telegram_id = e.buyer_telegram_id)) AS parts
 
 -- lock_bookings --
 -- One booking at a time: two may not both take the same fees.

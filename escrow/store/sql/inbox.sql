@@ -79,8 +79,16 @@ DELETE FROM job_runs r WHERE r.started_at < $1
    AND r.id < (SELECT max(l.id) FROM job_runs l WHERE l.job = r.job)
 
 -- last_runs --
-SELECT DISTINCT ON (job) job, started_at, finished_at, looked_at, done, failed, error
-  FROM job_runs ORDER BY job, id DESC
+-- The last run of each job, found name by name: one of them runs every few seconds.
+WITH RECURSIVE names AS (
+    (SELECT job FROM job_runs ORDER BY job LIMIT 1)
+    UNION ALL
+    SELECT (SELECT r.job FROM job_runs r WHERE r.job > n.job ORDER BY r.job LIMIT 1)
+      FROM names n WHERE n.job IS NOT NULL)
+SELECT l.job, l.started_at, l.finished_at, l.looked_at, l.done, l.failed, l.error
+  FROM names n
+ CROSS JOIN LATERAL (SELECT * FROM job_runs r WHERE r.job = n.job ORDER BY r.id DESC LIMIT 1) l
+ ORDER BY l.job
 
 -- recover_requests --
 -- At start: what a killed process had taken is due again.

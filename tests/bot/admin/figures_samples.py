@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from escrow.bot.admin import figures_texts as t
 from escrow.bot.page import Page
+from escrow.domain.figures import Counts
 from escrow.domain.money import Currency, Money
 from escrow.services.figures import (
     CurrencyFigures,
@@ -17,7 +18,6 @@ from escrow.services.figures import (
     MonthFigures,
     MonthMoney,
 )
-from escrow.store.figures import Counts
 from tests.world import NOW
 
 EVER = Counts(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from escrow.bot.admin.confirming import number_of
+from escrow.domain.money import Currency, Money
 from escrow.store.database import Database
 from sandbox import persona
 from sandbox.server import Sandbox
@@ -36,15 +37,13 @@ async def town_of_two(
         await town.application.shutdown()
 
 
-async def held(town: Town, price: int = 10_000) -> str:
+async def held(town: Town) -> str:
     await town.shop()
-    code = await town.deal(str(price))
+    code = await town.deal()
     await town.says(BUYER, f"/start {code}")
     await town.says(BUYER, f"/pay {code}")
     await town.shares(BUYER, persona.BUYER.phone)
-    due = await town.value("SELECT fee_minor + price_minor FROM escrow_transactions")
-    assert isinstance(due, int)
-    await town.pays_by_hand(due // 100, code)
+    await town.pays_by_hand(10_100, code)
     assert await town.value(STATUS) == "HELD"
     return code
 
@@ -69,6 +68,7 @@ async def test_a_refund_shows_who_gets_what_first_and_then_does_it(town: Town) -
     assert f"/manual_refund {await form(town, code)}" in text
     assert preview.labels == ["Confirm", "Leave it"]
     assert await town.value(STATUS) == "HELD"
+    token = preview.keyboard[0][0]["callback_data"]
     assert (await town.taps(ADMIN, preview, "Confirm")) == []
     shown = town.telegram.messages[preview.id]
     assert read(shown.text).startswith(f"Deal {code} is refunded")
@@ -76,7 +76,7 @@ async def test_a_refund_shows_who_gets_what_first_and_then_does_it(town: Town) -
     assert shown.keyboard == []
     assert await town.value(STATUS) == "REFUNDED"
     assert "it never came" in town.last(BUYER).text
-    again = await town.taps_data(ADMIN, preview, preview.keyboard[0][0]["callback_data"])
+    again = await town.taps_data(ADMIN, preview, token)
     assert again == [], "pressing again only says that it is done"
 
 
@@ -157,7 +157,8 @@ async def test_a_confirmation_of_somebody_else_does_nothing(town: Town) -> None:
 
 async def test_a_large_sum_is_confirmed_by_the_second_admin_on_his_card(town_of_two: Town) -> None:
     town = town_of_two
-    code = await held(town, 60_000)
+    town.actions._second_above = Money(10_000_00, Currency.KES)
+    code = await held(town)
     preview = (await town.says(ADMIN, f"/manual_refund {code} it never came"))[-1]
     assert "needs a second admin" in preview.text
     await town.taps(ADMIN, preview, "Confirm")
@@ -165,20 +166,21 @@ async def test_a_large_sum_is_confirmed_by_the_second_admin_on_his_card(town_of_
     assert "Nothing has moved yet." in waits.text
     assert await town.value(STATUS) == "HELD"
     card = town.last(SECOND_ADMIN)
-    assert read(card.text).startswith("Admin Asha asks for your word: KES 60,600")
-    assert "Buyer Brian gets KES 60,600" in read(card.text)
+    assert read(card.text).startswith("Admin Asha asks you to confirm: KES 10,100")
+    assert "Buyer Brian gets KES 10,100" in read(card.text)
     assert card.labels == ["Confirm", "Leave it"]
     await town.taps(SECOND_ADMIN, card, "Confirm")
     assert f"Deal {code} is refunded" in town.telegram.messages[card.id].text
     assert await town.value(STATUS) == "REFUNDED"
     told = read(town.last(ADMIN).text)
     assert told.startswith("Admin Abdi confirmed what you asked for.")
-    assert "Brian's KES 60,600 is in the wallet." in told
+    assert "Brian's KES 10,100 is in the wallet." in told
 
 
 async def test_the_second_admin_may_say_no(town_of_two: Town) -> None:
     town = town_of_two
-    code = await held(town, 60_000)
+    town.actions._second_above = Money(10_000_00, Currency.KES)
+    code = await held(town)
     await town.confirms(f"/manual_refund {code}")
     card = town.last(SECOND_ADMIN)
     await town.taps(SECOND_ADMIN, card, "Leave it")
@@ -187,7 +189,8 @@ async def test_the_second_admin_may_say_no(town_of_two: Town) -> None:
 
 
 async def test_without_a_second_admin_the_host_is_named(town: Town) -> None:
-    code = await held(town, 60_000)
+    town.actions._second_above = Money(10_000_00, Currency.KES)
+    code = await held(town)
     text = await town.confirms(f"/manual_refund {code}")
     action = await town.value("SELECT id FROM admin_actions")
     assert f"python main.py approve {action}" in text

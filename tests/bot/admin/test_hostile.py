@@ -6,9 +6,11 @@ pressing every button that comes, so a new one can't escape.
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import itertools
 import logging
+import random
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -23,13 +25,15 @@ from escrow.bot.admin import action_texts
 from escrow.bot.buttons import unpack
 from escrow.domain.errors import CannotDo
 from escrow.domain.model import Escrow, Media, MediaKind
+from escrow.store import inbox
 from escrow_handlers_admin import ADMIN_BUTTONS, ADMIN_COMMANDS
 from sandbox.server import Sandbox
 from sandbox.telegram_chats import Message
 from sandbox.telegram_html import utf16
 from tests.bot.conftest import FixedClock, Town
 from tests.bot.hostile import BASE
-from tests.world import ADMIN, BRIAN, JANE, OTIENO, PHONES, SECOND_ADMIN, World, kes
+from tests.payout_rail import LOCKED, LOST, SHORT
+from tests.world import ADMIN, BRIAN, JANE, OTIENO, PHONES, SECOND_ADMIN, World, kes, new_reference
 
 ROUNDS: Final = 4
 _PICTURE: Final = b"\x89PNG\r\n\x1a\n" + bytes(60)
@@ -54,6 +58,8 @@ class Hostile:
     town: Town
     words: Iterator[str]
     deals: dict[str, Escrow] = field(default_factory=dict)
+    receipts: dict[str, str] = field(default_factory=dict)
+    chance: random.Random = field(default_factory=lambda: random.Random(4))  # noqa: S311
     pressed: Counter[str] = field(default_factory=Counter)
 
     def bad(self, limit: int = 200) -> str:
@@ -63,13 +69,12 @@ class Hostile:
     async def settle_in(self) -> None:
         """Names, shops, deals in several statuses, evidence, messages, lost payments, questions."""
         telegram, world = self.town.telegram, self.world
-        for person in (JANE, BRIAN, OTIENO, SECOND_ADMIN):
+        for person in (ADMIN, SECOND_ADMIN, JANE, BRIAN, OTIENO):
             telegram.people[person].first_name = self.bad(64)
-            await world.people.seen(person, telegram.people[person].first_name, None, "en")
-        await self._try(lambda text: world.people.rename_shop(JANE, text[:40]))
-        await self._try(
-            lambda text: world.people.register_seller(OTIENO, text[:40], PHONES[OTIENO])
-        )
+            await world.person(person, telegram.people[person].first_name, PHONES[person])
+        for person in (JANE, OTIENO):
+            await self._try(functools.partial(self._register, person))
+        await world.people.verify_seller(JANE, ADMIN)
         for name in ("pending", "held", "disputed", "disputed too", "frozen", "completed", "large"):
             self.deals[name] = await self._deal(name)
         await self._talk(self.deals["disputed"])
@@ -77,10 +82,15 @@ class Hostile:
             await self.town.pays_by_hand(
                 700 + number, self.bad(40), shown=self.bad(40), receipt=f"SKH000000{number}"
             )
+        await self._money_to_look_at()
+        await self._flags()
         await self._try(
             lambda text: world.help.ask(BRIAN, self.deals["held"].id, text, self._cause())
         )
         await self.town.settle()
+
+    async def _register(self, person: int, shop: str) -> None:
+        await self.world.people.register_seller(person, shop[:40], PHONES[person])
 
     async def _deal(self, name: str) -> Escrow:
         world, price = self.world, 60_000 if name == "large" else 10_000
@@ -95,7 +105,8 @@ class Hostile:
         await world.join(opened.id, BRIAN)
         if name == "pending":
             return opened
-        await world.pay(opened, price + price // 100)
+        self.receipts[name] = new_reference()
+        await world.pay(opened, price + price // 100, reference=self.receipts[name])
         if name == "held":
             return opened
         await self._try(
@@ -111,15 +122,64 @@ class Hostile:
             await self._try(lambda text: world.escrows.freeze(opened.id, ADMIN, text))
         elif name == "completed":
             await world.escrows.receive(opened.id, BRIAN, self._cause())
-            await self._try(
-                lambda text: self.town.office.ratings.rate(opened.id, BRIAN, 1, text, self._cause())
-            )
+            await self._try(lambda text: self.town.office.ratings.rate(opened.id, BRIAN, 1, text))
         return opened
+
+    async def _money_to_look_at(self) -> None:
+        """A payment nobody can confirm, a claim, one that fits a deal, payouts in every state."""
+        town, pending = self.town, self.deals["pending"].id
+        await town.pays_by_hand(10_100, self.bad(40), receipt="SKH0000003")
+        town.confirmations._confirm = True
+        await town.pays_by_hand(20_000, self.bad(40), receipt="SKH0000004")
+        town.confirmations._confirm = False
+        await town.says(BRIAN, f"/paid {pending} SKH0000005")
+        await town.says(BRIAN, f"/paid {pending} SKH0000006")
+        town.booking._auto = True
+        town.payout_rail.answers = [LOST, SHORT, LOCKED]
+        for _ in range(3):
+            deal = await self._deal("shipped")
+            await town.escrows.receive(deal.id, BRIAN, self._cause())
+        await town.payouts.send_due()
+        await town.settle()
+
+    async def _flags(self) -> None:
+        """Of each severity; and a run of a job."""
+        async with self.town.database.reading() as conn:
+            for who, kind, severity in (
+                (JANE, "high_dispute_rate", "CRITICAL"),
+                (JANE, "unshipped_order", "MEDIUM"),
+                (BRIAN, "multiple_disputes", "HIGH"),
+                (BRIAN, "repeated_shortage", "LOW"),
+            ):
+                await conn.execute(
+                    "INSERT INTO fraud_flags (telegram_id, user_type, flag_type, severity,"
+                    " escrow_id, rule, deals, created_at)"
+                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                    who,
+                    "seller" if who == JANE else "buyer",
+                    kind,
+                    severity,
+                    self.deals["disputed"].id if kind == "unshipped_order" else None,
+                    "the rule",
+                    [self.deals["disputed"].id],
+                    self.town.clock.now(),
+                )
+            run = await inbox.start_run(conn, "read_clock", self.town.clock.now())
+            await inbox.finish_run(
+                conn,
+                run,
+                self.town.clock.now(),
+                looked_at=1,
+                done=0,
+                skipped=0,
+                failed=1,
+                error=self.bad(100),
+            )
 
     async def _talk(self, deal: Escrow) -> None:
         telegram = self.town.telegram
         for who, kind in itertools.product((BRIAN, JANE), ("photo", "words")):
-            text = self.bad(900)
+            text = self.bad(450)
             sent: Media | str = text
             if kind == "photo":
                 name = f"{who}.jpg"
@@ -150,13 +210,21 @@ class Hostile:
             names = self.deals if "ES1008257624" in usage else ["held"]
             for name in names:
                 line = usage.replace("ES1008257624", self.deals[name].id)
-                yield re.sub(r" (reason|notes|why)$", f" {self.bad(300)}", line)
-            yield f"/{command.name} {self.bad(100)}"
+                line, word, _ = re.split(r"( reason| notes| why|$)", line, maxsplit=1)
+                yield f"{line} {self.bad(300)}" if word else line
+            if command.name not in ("pause", "resume"):
+                yield f"/{command.name} {self.bad(100)}"
+        for name in ("held", "completed"):
+            yield f"/receipt {self.receipts[name]}"
 
     async def walk(self, presses: int = 400) -> None:
         """Types them all, then presses every button of the admins' chats, the newest first."""
         for line in self.lines():
-            await self.town.says(ADMIN, line)
+            heard = await self.town.says(ADMIN, line)
+            if heard and heard[-1].button("Confirm") and self.chance.random() < 0.3:
+                await self.town.taps(ADMIN, heard[-1], "Confirm")
+        while await self.town.office.pauses.carry_on():
+            pass
         done: set[tuple[int, str]] = set()
         for _ in range(presses):
             found = self._next(done)
@@ -168,9 +236,9 @@ class Hostile:
             await self.town.taps_data(who, message, data)
 
     def _next(self, done: set[tuple[int, str]]) -> tuple[int, Message, str] | None:
-        """A button not pressed yet, of the verb that was pressed least."""
+        """A button not pressed yet, of the verb that was pressed least; any of its messages."""
         waiting = [
-            (self.pressed[_verb(data)], -message.id, who, message, data)
+            (self.pressed[_verb(data)], self.chance.random(), who, message, data)
             for who in (ADMIN, SECOND_ADMIN)
             for message in self.town.telegram.from_bot(who)
             for row in message.keyboard
@@ -193,7 +261,7 @@ async def hostile(dsn: str, sandbox: Sandbox, number: int) -> AsyncIterator[Host
     sandbox.telegram.add_user(SECOND_ADMIN, "Abdi", started=True)
     for person in sandbox.telegram.people.values():
         person.started = True
-    async with World.open(dsn, fee_percent=1) as world:
+    async with World.open(dsn, people=False, fee_percent=1) as world:
         town = Town(sandbox, world.db, FixedClock(), (ADMIN, SECOND_ADMIN))
         town.payout_rail.can_pay = number % 2 == 0
         await town.application.initialize()
@@ -278,7 +346,7 @@ def problems_of_file(name: str, content: bytes) -> list[str]:
 
 _PRESSED: Final[set[str]] = set()
 _KINDS: Final[dict[str, set[str]]] = {"asked": set(), "done": set()}
-NEVER_SHOWN: Final[dict[str, str]] = {}
+NEVER_SHOWN: Final = {"po_sure": "tests/bot/test_payouts.py"}
 """Buttons that this walk does not come to, and where they are pressed instead."""
 
 
@@ -320,6 +388,7 @@ async def test_no_words_break_a_screen(
 def test_every_button_and_every_action_was_seen() -> None:
     """Of the rounds above, together."""
     missing = {str(verb) for verb in ADMIN_BUTTONS} - _PRESSED - NEVER_SHOWN.keys()
-    assert missing == set(), "no screen has this button, or it is not reached"
-    assert set(action_texts.PREVIEWS) - _KINDS["asked"] == set()
-    assert set(action_texts.OUTCOMES) - _KINDS["done"] == set()
+    unseen = {"buttons": missing}
+    unseen["previews"] = set(action_texts.PREVIEWS) - _KINDS["asked"]
+    unseen["outcomes"] = set(action_texts.OUTCOMES) - _KINDS["done"]
+    assert not any(unseen.values()), unseen

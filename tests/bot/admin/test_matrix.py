@@ -63,21 +63,25 @@ LABELS: Final[Mapping[Status, str]] = {
 ENDED: Final[Mapping[Status, str]] = {
     Status.COMPLETED: "^The money was released before.*By the buyer, Mon 23 Nov, 12:00",
     Status.REFUNDED: "^The seller gave the money back before.*By the seller, Mon 23 Nov, 12:00",
+    Status.CANCELLED: "^The deal was cancelled before.*By the seller, Mon 23 Nov, 12:00",
 }
-"""Who was first, and when, where money was held."""
+"""Who was first, and when."""
+FROZEN_BEFORE: Final = "^The deal was frozen before.*By admin \u2068\\w+\u2069, Mon 23 Nov, 12:00"
 
 
 @dataclass(frozen=True)
 class Expect:
-    """One command. `event`: what FLOW has to allow an admin in the deal's status, None: it only
-    looks. `asks`: it shows a preview first, of that kind of action. `party`: a party may, too.
-    `says`: what an answer has, when it is not refused.
+    """One command. `event`: what FLOW has to allow an admin in the deal's status; None: any status
+    will do. `asks`: it shows a preview first, of that kind of action. `pays`: where FLOW does not
+    have this, the money goes to the buyer's wallet. `party`: a party may, too. `says`: what the
+    answer has, when it is not refused.
     """
 
     text: str
     says: str
     event: Event | None = None
     asks: str = ""
+    pays: Event | None = None
     party: bool = False
 
     @property
@@ -99,7 +103,7 @@ EXPECTED: Final[Mapping[str, Expect]] = {
     "freeze_transaction": Expect("/freeze_transaction {code} why", "{code}", Event.FREEZE),
     "unfreeze_transaction": Expect("/unfreeze_transaction {code} why", "{code}", Event.UNFREEZE),
     "assign_payment": Expect(
-        "/assign_payment {receipt} {code}", "{code}", Event.FUND, asks="assign_payment"
+        "/assign_payment {receipt} {code}", "{code}", asks="assign_payment", pays=Event.FUND
     ),
     "case": Expect("/case {code}", "{code}"),
     "transactions": Expect("/transactions {status}", "{code}", party=True),
@@ -111,7 +115,7 @@ EXPECTED: Final[Mapping[str, Expect]] = {
     "review_flag": Expect("/review_flag 99 fine", "."),
     "disputed_transactions": Expect("/disputed_transactions", "."),
     "escrow_dashboard": Expect("/escrow_dashboard", "."),
-    "system_health": Expect("/system_health", "^OK"),
+    "system_health": Expect("/system_health", "^(OK|WATCH) – "),
     "report": Expect("/report", "."),
     "audit": Expect("/audit", "."),
     "book": Expect("/book float 1000 SKB0000001", "1,000", asks="book"),
@@ -276,6 +280,10 @@ async def problem(place: Place, role: str, name: str) -> str | None:
         return "refused, and something changed" if changed else None
     if not re.search(expect.says.format(**values), text):
         return f"says {text!r}"
+    if expect.pays and place.status:
+        into_the_deal = allows(place.status, expect.pays, Actor.ADMIN)
+        if into_the_deal == ("it goes to the wallet of" in text):
+            return f"says {text!r}"
     if expect.asks:
         return await _asked(place, who, expect, code, heard[-1], before)
     if changes:
@@ -305,8 +313,10 @@ def refusal(status: Status | None, who: int, expect: Expect) -> re.Pattern[str]:
     assert status is not None
     if expect.event is Event.RESOLVE and status not in FINAL | {Status.DISPUTED}:
         return re.compile("^Deal ES[0-9]{10} has no open dispute")
-    if expect.asks and status in ENDED:
+    if status in ENDED and not (expect.asks and status is Status.CANCELLED):
         return re.compile(ENDED[status], re.DOTALL)
+    if (status, expect.event) == (Status.FROZEN, Event.FREEZE):
+        return re.compile(FROZEN_BEFORE, re.DOTALL)
     return re.compile(f"^Deal ES[0-9]{{10}} is “{LABELS[status]}”: that can't be done now")
 
 
@@ -370,7 +380,7 @@ def test_every_command_has_its_expectation_and_every_cell_is_one() -> None:
     count = len(cells())
     assert count == len(set(cells())) == len(ROLES) * (of_deals * len(Status) + others)
     confirmed = len(ROLES) * len(WORDS) * len(PRICES) * len(WAYS)
-    print(  # noqa: T201
+    print(
         f"\n{count} cells: {len(ROLES)} roles × ({of_deals} commands on a deal × {len(Status)} "
         f"statuses + {others} others); {confirmed} confirmations"
     )

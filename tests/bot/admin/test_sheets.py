@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from escrow.bot.admin.sheets import HEADER, Sheets, text
-from escrow.store.figures import Settled
+from escrow.domain.figures import Settled
 from tests.world import kes, usd
 
 NAIROBI = ZoneInfo("Africa/Nairobi")

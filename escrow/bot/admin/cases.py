@@ -1,0 +1,153 @@
+"""Admins look at disputes, deals and cases, and decide from there."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, Final
+
+from markupsafe import Markup
+from telegram import InlineKeyboardMarkup, Update
+from telegram.constants import ParseMode
+from telegram.ext import CallbackContext
+
+from escrow.bot import desk, ruling_texts
+from escrow.bot.admin import bundle, case_texts, confirming, paging
+from escrow.bot.admin.paging import TRANSACTIONS, Rows
+from escrow.bot.context import Office
+from escrow.bot.desk import Desk
+from escrow.bot.page import Page
+from escrow.domain.errors import InvalidInput, NotFound
+from escrow.domain.flow import Status
+from escrow.services.verdicts import REFUND, RELEASE, RESOLVE
+
+DISPUTES: Final = "disputed_transactions"
+PER_PAGE: Final = 5
+Context = CallbackContext[Any, Any, Any, Any]
+_DECISIONS: Final = {
+    1: ("buyer", ""),
+    2: ("seller", ""),
+    3: ("split", ""),
+    4: ("buyer", "The other side did not answer in 48 hours."),
+    5: ("seller", "The other side did not answer in 48 hours."),
+}
+"""What the buttons of a case decide, and why."""
+_RULES: Final = {1: REFUND, 2: RELEASE}
+
+
+# -- lists ---------------------------------------------------------------------------------------
+
+
+async def disputed_transactions(update: Update, context: Context) -> None:
+    """/disputed_transactions"""
+    text, rows, pages = await disputes_page(desk.office(context), desk.page(context), 1)
+    await _list(update, context, text, paging.keyboard(DISPUTES, 1, pages, rows))
+
+
+async def disputes_page(office: Office, page: Page, number: int) -> tuple[Markup, Rows, int]:
+    """Those whose other side is silent first, then the oldest."""
+    found, count = await office.cases.open_disputes((number - 1) * PER_PAGE, PER_PAGE)
+    text = case_texts.disputes(found, count, page)
+    return text, case_texts.dispute_rows(found), max(1, -(-count // PER_PAGE))
+
+
+async def transactions(update: Update, context: Desk) -> None:
+    """/transactions [STATUS]: how many deals stand where, or those in one status."""
+    office, page = desk.office(context), desk.page(context)
+    if not context.args:
+        text = case_texts.counts(await office.cases.counts(), page)
+        await _list(update, context, text, InlineKeyboardMarkup(case_texts.count_rows()))
+        return
+    status = _status(context.args)
+    text, rows, pages = await deals_page(office, page, status, 1)
+    name = f"{TRANSACTIONS} {status}"
+    await _list(update, context, text, paging.keyboard(name, 1, pages, rows))
+
+
+def _status(args: list[str]) -> Status:
+    word = args[0].upper()
+    if len(args) != 1 or word not in set(Status):
+        raise InvalidInput("usage", command="transactions")
+    return Status(word)
+
+
+async def deals_page(
+    office: Office, page: Page, status: Status, number: int
+) -> tuple[Markup, Rows, int]:
+    """What changed last first. How many there are nobody counts: only whether there are more."""
+    found, more = await office.cases.by_status(status, (number - 1) * PER_PAGE, PER_PAGE)
+    text = case_texts.transactions(status, found, page)
+    return text, case_texts.transaction_rows(found), number + more
+
+
+async def _list(
+    update: Update, context: Context, text: Markup, keyboard: InlineKeyboardMarkup | None
+) -> None:
+    """Buttons only where presses are handled."""
+    bare = desk.office(context).bare
+    await desk.answer(update, context, text, None if bare else keyboard)
+
+
+# -- one case ------------------------------------------------------------------------------------
+
+
+async def case(update: Update, context: Desk) -> None:
+    """/case CODE: takes its dispute, shows everything."""
+    if not context.args:
+        raise InvalidInput("usage", command="case")
+    await _open(update, context, desk.words(context))
+
+
+async def pressed(update: Update, context: Desk) -> None:
+    """[Case …]"""
+    await _open(update, context, desk.button(update).deal)
+    desk.done(update, context, for_good=False)
+
+
+async def _open(update: Update, context: Desk, typed: str) -> None:
+    page = desk.page(context)
+    found = await desk.office(context).cases.open(typed, desk.user(update).id)
+    keyboard = InlineKeyboardMarkup(case_texts.case_rows(found, page))
+    await _list(update, context, case_texts.case(found, page), keyboard)
+
+
+async def file_pressed(update: Update, context: Desk) -> None:
+    """[The whole case as a file]"""
+    office, page = desk.office(context), desk.page(context)
+    found = await office.cases.look(desk.button(update).deal, desk.user(update).id)
+    content = bundle.render(found, await office.cases.pictures(found), page)
+    chat = update.effective_chat
+    assert chat is not None  # noqa: S101 a press has one
+    await context.bot.send_document(
+        chat.id,
+        io.BytesIO(content),
+        filename=f"{found.escrow.id}.html",
+        caption=str(case_texts.bundle_caption(found, page)),
+        parse_mode=ParseMode.HTML,
+    )
+    desk.done(update, context, for_good=False)
+
+
+async def resolve_pressed(update: Update, context: Desk) -> None:
+    """[All to the buyer], [All to the seller], [Half and half]: the preview."""
+    button = desk.button(update)
+    if button.number not in _DECISIONS:
+        raise NotFound("button_gone")
+    decision, notes = _DECISIONS[button.number]
+    params = {"decision": decision, "percent": None, "notes": notes}
+    await confirming.ask(update, context, RESOLVE, button.deal, params)
+    desk.done(update, context, for_good=False)
+
+
+async def rule_pressed(update: Update, context: Desk) -> None:
+    """[Refund the buyer], [Pay the seller]: the preview; [Freeze it], [Let it go on]: at once."""
+    button, escrows = desk.button(update), desk.office(context).escrows
+    me, page, cause = desk.user(update).id, desk.page(context), desk.cause(update)
+    if button.number in _RULES:
+        await confirming.ask(update, context, _RULES[button.number], button.deal, {"reason": ""})
+    elif button.number == 3:
+        frozen = await escrows.freeze(button.deal, me, "", cause)
+        await desk.answer(update, context, ruling_texts.frozen(frozen, page))
+    else:
+        thawed = await escrows.unfreeze(button.deal, me, "", cause)
+        await desk.answer(update, context, ruling_texts.unfrozen(thawed, page))
+    desk.done(update, context, for_good=False)

@@ -1,0 +1,125 @@
+"""Attacks on what is kept of the operator's own money."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from tests.store import attacks
+from tests.store.attacks import Attack, attack, bad
+from tests.store.books import APP, NOW, OWNER, insert
+
+BOTH = (OWNER, APP)
+BOOKED = insert("bookings", receipt="SGBOOKED01")
+READ = insert("provider_balances", account="mpesa:working")
+
+FLOAT: tuple[Attack, ...] = (
+    bad("provider_balances", "provider_balances_account_check", account="mpesa:bank"),
+    bad("provider_balances", "provider_balances_currency_check", currency="USD"),
+    bad("provider_balances", "provider_balances_balance_minor_check", balance_minor=10**15 + 1),
+    bad("provider_balances", "provider_balances_source_check", source=""),
+    attack(
+        "an account has one last reading",
+        READ,
+        READ,
+        by="provider_balances_pkey",
+    ),
+    bad("bookings", "bookings_kind_check", kind="gift"),
+    bad("bookings", "bookings_receipt_check", receipt="SG1"),
+    bad("bookings", "bookings_currency_check", currency="USD"),
+    bad("bookings", "bookings_amount_minor_check", amount_minor=0),
+    attack(
+        "bookings are told apart by id",
+        insert("bookings", id=1, receipt="SGBOOKED01"),
+        insert("bookings", id=1, receipt="SGBOOKED02"),
+        by="bookings_pkey",
+    ),
+    attack(
+        "a receipt is booked once, whatever as",
+        BOOKED,
+        insert("bookings", receipt="SGBOOKED01", kind="charge", booked_at=NOW),
+        by="booking_receipt_once",
+        roles=BOTH,
+    ),
+    *(
+        attack(
+            f"bookings stay: {sql}",
+            BOOKED,
+            sql,
+            by="bookings_append_only",
+            guard="bookings.bookings_append_only",
+        )
+        for sql in (
+            "UPDATE bookings SET amount_minor = 1",
+            "DELETE FROM bookings",
+            "TRUNCATE bookings",
+        )
+    ),
+    attack(
+        "a sum of an account is kept once",
+        "INSERT INTO ledger_rollups SELECT id, 1 FROM ledger_accounts WHERE kind = 'external'",
+        "INSERT INTO ledger_rollups SELECT id, 1 FROM ledger_accounts WHERE kind = 'external'",
+        by="ledger_rollups_pkey",
+    ),
+    attack(
+        "a sum is of an account",
+        "INSERT INTO ledger_rollups VALUES (7777777, 1)",
+        by="ledger_rollups_account_id_fkey",
+    ),
+    attack(
+        "there is one mark",
+        "INSERT INTO ledger_rollup_mark DEFAULT VALUES",
+        by="ledger_rollup_mark_pkey",
+    ),
+    attack(
+        "there is no second mark",
+        "INSERT INTO ledger_rollup_mark (only_row) VALUES (false)",
+        by="ledger_rollup_mark_only_row_check",
+    ),
+    attack(
+        "the mark is no negative number",
+        "UPDATE ledger_rollup_mark SET upto = -1",
+        by="ledger_rollup_mark_upto_check",
+    ),
+    attack(
+        "the next piece comes after the mark",
+        "UPDATE ledger_rollup_mark SET upto = 5, entry = 4",
+        by="ledger_rollup_mark_check",
+    ),
+    *(
+        attack(
+            f"the program writes no sum by itself: {sql}",
+            sql,
+            by="sqlstate:42501",
+            guard="",
+            roles=(APP,),
+        )
+        for sql in (
+            "UPDATE ledger_rollups SET total_minor = 0",
+            "UPDATE ledger_rollup_mark SET upto = 0",
+            "DELETE FROM ledger_rollups",
+            "INSERT INTO ledger_rollups VALUES (1, 1)",
+        )
+    ),
+    attack(
+        "nobody rolls up within a transaction that writes",
+        "UPDATE people SET language = language",
+        "SELECT ledger_roll_up(10)",
+        by="sqlstate:25001",
+        guard="",
+    ),
+)
+
+ATTACKS = FLOAT
+
+
+@pytest.mark.parametrize(("tried", "role"), attacks.each(ATTACKS))
+async def test_refused(attacked: asyncpg.Connection, tried: Attack, role: str) -> None:
+    refusal = await attacks.try_attack(attacked, tried, role)
+    assert refusal is not None, tried.promise
+    assert attacks.name_of(refusal) == tried.refused_by
+
+
+@pytest.mark.parametrize("tried", attacks.guarded(ATTACKS))
+async def test_its_guard_alone_refuses_it(attacked: asyncpg.Connection, tried: Attack) -> None:
+    assert await attacks.try_attack(attacked, tried, OWNER, without_guard=True) is None
