@@ -105,13 +105,15 @@ HANDLERS = (
     "escrow.bot.asking",
     "escrow.bot.language",
     "escrow.bot.talk",
-    "escrow.bot.admin.confirming",
     "escrow.bot.admin.figures",
+    "escrow.bot.admin.confirming",
     "escrow.bot.admin.pausing",
     "escrow.bot.admin.sellers",
     "escrow.bot.admin.flags",
     "escrow.bot.admin.waiting",
     "escrow.bot.admin.safe",
+    "escrow.bot.admin.receipts",
+    "escrow.bot.admin.unmatched",
     "escrow_handlers_admin",
 )
 """They translate and call; one error handler does the rest."""

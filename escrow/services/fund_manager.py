@@ -405,15 +405,11 @@ class EscrowFundManager:
         now = self._clock.now()
         key = credit_key(receipt)
         target = target or target_of(escrow, context, attempt, receipt)
-        from_suspense = row is not None and row.state is ReceiptState.SUSPENSE
-        booking = Booking(receipt, key, now, from_suspense=from_suspense)
-        if (
-            row is not None
-            and from_suspense
-            and (target.buyer is None or await payouts.way_back(conn, row.id) is not None)
-        ):
+        lying = row if row is not None and row.state is ReceiptState.SUSPENSE else None
+        booking = Booking(receipt, key, now, from_suspense=lying is not None)
+        if lying and (target.buyer is None or await payouts.way_back(conn, lying.id)):
             trace("duplicate")
-            return answer_again(row)
+            return answer_again(lying)
         if escrow is not None and target.decide:
             await self._decide(conn, booking, escrow, context, attempt, target, evidence, trace)
         elif target.buyer is not None:

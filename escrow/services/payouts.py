@@ -23,6 +23,8 @@ from escrow.store import payouts
 from escrow.store.database import Connection
 from escrow.store.payouts import OpenCount, OpenPayout
 
+__all__ = ["OpenCount", "OpenPayout", "Payouts"]
+
 LISTED: Final = 30
 _RECEIPT: Final = re.compile(r"[A-Z0-9]{10}", re.ASCII)
 

@@ -2,6 +2,7 @@
 
 from escrow.domain.money import Currency, Money
 from tests.bot.conftest import ADMIN, BUYER, SELLER, Town
+from tests.payout_rail import LOCKED, LOST, SHORT
 
 
 async def by_hand(town: Town, owner: int = BUYER, *, rests: bool = False) -> None:
@@ -125,3 +126,60 @@ async def test_who_lifts_a_suspension_reads_which_payouts_it_held(town: Town) ->
     number = await town.value("SELECT max(id) FROM payouts")
     answer = (await town.says(ADMIN, f"/verify_seller {SELLER}"))[-1].text
     assert f"now to be paid by hand: payouts {number}." in answer
+
+
+# -- the whole list ------------------------------------------------------------------------------
+
+
+async def booked(town: Town) -> None:
+    """As `by_hand`, but the program can send it."""
+    await by_hand(town, rests=True)
+    town.clock.advance(hours=25)
+
+
+async def test_one_that_was_refused_for_our_reason_is_sent_at_once_by_a_button(town: Town) -> None:
+    await booked(town)
+    town.payout_rail.answers = [SHORT]
+    await town.payouts.send_due()
+    await town.settle()
+    (listed,) = await town.says(ADMIN, "/payouts")
+    assert "too little money" in listed.text
+    assert await town.payouts.send_due() == (0, 0)
+    await town.taps(ADMIN, listed, "1: send it now")
+    await town.payouts.send_due()
+    assert len(town.payout_rail.sent) == 2
+
+
+async def test_what_nobody_can_say_is_asked_about_and_never_sent_again(town: Town) -> None:
+    await booked(town)
+    town.payout_rail.answers = [LOST]
+    await town.payouts.send_due()
+    (listed,) = await town.says(ADMIN, "/payouts")
+    assert "nobody can say yet" in listed.text
+    (done,) = await town.taps(ADMIN, listed, "1: ask M-Pesa")
+    assert "I asked M-Pesa about payout 1" in done.text
+    assert len(town.payout_rail.asked) == 1
+    (no,) = await town.taps_data(ADMIN, listed, "b:po_retry:1")
+    assert "Nothing changed" in no.text
+    await town.payouts.send_due()
+    assert len(town.payout_rail.sent) == 1
+
+
+async def test_a_stop_is_lifted_by_a_button(town: Town) -> None:
+    await booked(town)
+    town.payout_rail.answers = [LOCKED]
+    await town.payouts.send_due()
+    await town.settle()
+    (listed,) = await town.says(ADMIN, "/payouts")
+    assert "Stopped (code 8006)" in listed.text
+    (done,) = await town.taps(ADMIN, listed, "The credential is fixed: go on")
+    assert "Payouts go on" in done.text
+
+
+async def test_the_list_names_whose_it_is_and_masks_the_number(town: Town) -> None:
+    await by_hand(town)
+    (listed,) = await town.says(ADMIN, "/payouts")
+    assert "0722***222" in listed.text
+    assert "254722000222" not in listed.text
+    assert "waits for a person" in listed.text
+    assert "by hand 1, unknown 0, on their way 0" in listed.text

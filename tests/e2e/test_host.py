@@ -200,3 +200,19 @@ async def test_check_names_every_admin_whom_nothing_reaches(
         assert "never pressed Start" not in (await _main(program, "--check"))[1]
     finally:
         await program.close()
+
+
+async def test_without_admins_the_start_says_so_and_their_commands_are_refused(
+    sandbox: Sandbox, dsn: str, tmp_path: Path
+) -> None:
+    program = Running(sandbox, dsn, tmp_path, ADMIN_CHAT_ID="")
+    await program.start()
+    try:
+        await program.until_said("No admins: set ADMIN_CHAT_ID")
+        since = sandbox.telegram.mark()
+        sandbox.telegram.user_starts(ADMIN)
+        sandbox.telegram.user_sends(ADMIN, "/pause")
+        await sandbox.telegram.wait_message(ADMIN, "for admins of Amana only", since=since)
+        assert await program.sql("SELECT 1 FROM pauses") == []
+    finally:
+        await program.close()

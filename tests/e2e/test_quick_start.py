@@ -217,3 +217,23 @@ async def test_a_command_before_start_automation_gets_one_sentence(
         assert said.text == "Amana is not open yet. Please try again in a minute."
         await program.until_said("start_automation(application.bot)")
         assert await program.stop() == 0
+
+
+async def test_without_a_database_url_it_brings_its_own_and_takes_it_down_again(
+    sandbox: Sandbox, dsn: str, tmp_path: Path
+) -> None:
+    program = QuickStart(sandbox, dsn, tmp_path)
+    for key in ("DATABASE_URL", "ESCROW_SECRET_KEY"):
+        del program.environment[key]
+    sandbox.telegram.user_starts(ADMIN)
+    await program.start()
+    try:
+        await program.ask("/system_health", containing="Database")
+        assert program.process is not None
+        children = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children")
+        (server,) = children.read_text().split()
+        assert await program.stop() == 0
+    finally:
+        await program.close()
+    assert not Path(f"/proc/{server}").exists()
+    assert not [line for line in program.output if "Traceback" in line or "Task was" in line]

@@ -23,6 +23,7 @@ from escrow.domain.errors import CannotDo
 from escrow.services.ports import Answer, Verdict
 from tests.payout_rail import Bank
 from tests.rail import PAID, FakeRail
+from tests.reversal_rail import ReversalBank
 from tests.world import MovableClock, World, kes
 
 WORK: dict[str, Callable[[World, dict[str, Any]], Awaitable[object]]] = {}
@@ -213,6 +214,11 @@ async def deadly(killer: Killer, what: str, question: Awaitable[Any]) -> Any:
     return answer
 
 
+@work
+async def confirm(world: World, args: dict[str, Any]) -> object:
+    return await world.actions.confirm(args["action"], args["admin"], "update:confirm")
+
+
 class DeadlyBank(Bank):
     """A paying M-Pesa of the child's, whose book outlives it."""
 
@@ -231,6 +237,18 @@ class DeadlyBank(Bank):
         return await deadly(self.killer, what, question)
 
 
+class DeadlyReversals(ReversalBank):
+    """The half of it that sends payments back."""
+
+    killer: Killer
+
+    async def reverse(self, **asked: Any) -> Any:
+        return await deadly(self.killer, "(reverse)", super().reverse(**asked))
+
+    async def ask(self, **asked: Any) -> Any:
+        return await deadly(self.killer, "(ask)", super().ask(**asked))
+
+
 async def live(order: dict[str, Any], killer: Killer) -> None:
     """The child's life."""
     rail = DeadlyRail(can_ask_status=order["keys"], query_answer=PAID)
@@ -238,6 +256,8 @@ async def live(order: dict[str, Any], killer: Killer) -> None:
     clock = MovableClock(datetime.fromisoformat(order["at"]))
     bank = DeadlyBank(order["pays"])
     bank.killer, bank.path = killer, order["bank"]
+    reversals = DeadlyReversals()
+    reversals.killer, reversals.path = killer, order["bank"] + ".back"
     async with World.open(
         order["dsn"],
         people=False,
@@ -246,6 +266,7 @@ async def live(order: dict[str, Any], killer: Killer) -> None:
         connections=3,
         auto_payout=order["auto"],
         payout_rail=bank,
+        reversals=reversals,
     ) as world:
         killer.armed = True
         try:

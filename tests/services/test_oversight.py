@@ -167,3 +167,59 @@ async def test_a_ping_reads_no_table(world: World, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(inbox, "backlog", never)
     await Oversight(world.db, world.clock, ()).ping()
+
+
+async def test_a_look_finds_what_is_stuck_and_says_watch(world: World) -> None:
+    oversight = Oversight(world.db, world.clock, ADMINS, floating=world.floating)
+    old = await world.deal(buyer=BRIAN)
+    world.clock.tick(days=1)
+    newer = await world.deal(buyer=BRIAN)
+    world.clock.tick(days=6, seconds=1)
+    look = await oversight.look()
+    assert (look.word, look.stuck.codes) == ("WATCH", (old.id,))
+    assert look.float is not None
+    world.clock.tick(days=1)
+    assert (await oversight.look()).stuck.codes == (old.id, newer.id)
+
+
+async def test_a_dispute_is_named_after_two_weeks(world: World) -> None:
+    deal = await world.deal(buyer=BRIAN)
+    await world.pay(deal, 10_500)
+    await world.escrows.dispute(deal.id, BRIAN, "broken", cause="test:d")
+    oversight = Oversight(world.db, world.clock, ADMINS)
+    world.clock.tick(days=14)
+    assert "disputes" in {reason.key for reason in (await oversight.look()).reasons}
+    assert (await oversight.look()).disputes.codes == (deal.id,)
+
+
+async def test_a_pause_is_the_word_until_it_ends(world: World) -> None:
+    oversight = Oversight(world.db, world.clock, ADMINS)
+    await world.pauses.pause(ADMINS[0], "test", "test:pause")
+    look = await oversight.look()
+    assert (look.word, look.paused_at) == ("PAUSED", world.clock.at)
+
+
+async def test_a_database_that_does_not_answer_is_broken_and_keeps_the_last_look(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oversight = Oversight(world.db, world.clock, ADMINS)
+    kept = await oversight.look()
+
+    async def down(conn: object) -> tuple[int, int]:
+        raise DatabaseDown("PostgreSQL can't be reached: OSError")
+
+    monkeypatch.setattr(inbox, "backlog", down)
+    look = await oversight.health()
+    assert (look.word, look.reasons[0].key) == ("BROKEN", "database_down")
+    assert oversight.last is kept
+
+
+async def test_the_proof_keeps_the_sums_of_busy_accounts_near_their_end(world: World) -> None:
+    oversight = Oversight(world.db, world.clock, ADMINS)
+    await world.give(OTIENO, kes(500))
+    for _ in range(3):
+        await oversight.prove()
+    (mark,) = await world.sql(
+        "SELECT upto, (SELECT max(id) FROM ledger_entries) AS last FROM ledger_rollup_mark"
+    )
+    assert mark["upto"] == mark["last"]

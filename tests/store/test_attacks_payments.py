@@ -43,6 +43,8 @@ CHOICE_UNCHANGED = "underpayment_choices.choice_unchanged"
 PAYOUT_UNCHANGED = "payouts.payout_unchanged"
 PAYOUT_ATTEMPT_UNCHANGED = "payout_attempts.payout_attempt_unchanged"
 
+PAYOUTS = ("payouts.payouts_kept", "payout_attempts.payout_attempts_kept")
+
 
 def frozen(
     table: str, row: str, column: str, value: str, by: str, *, behind: tuple[str, ...] = ()
@@ -155,7 +157,7 @@ ATTEMPTS: tuple[Attack, ...] = (
         "payment_attempts",
         "payment_attempts_kept",
         deleted=("receipts_attempt_id_fkey",),
-        emptied=("receipts.receipts_kept", "payment_claims.payment_claims_kept"),
+        emptied=("receipts.receipts_kept", "payment_claims.payment_claims_kept", *PAYOUTS),
     ),
 )
 
@@ -335,7 +337,7 @@ RECEIPTS: tuple[Attack, ...] = (
         "receipts",
         "receipts_kept",
         deleted=("status_queries_receipt_id_fkey",),
-        emptied=("payment_claims.payment_claims_kept",),
+        emptied=("payment_claims.payment_claims_kept", *PAYOUTS),
     ),
     bad("status_queries", "status_queries_token_check", token="short"),
     bad("status_queries", "status_queries_token_key", token="4" * 32),
@@ -401,6 +403,7 @@ CHOICES: tuple[Attack, ...] = (
         emptied=(
             "payment_attempts.payment_attempts_kept",
             "receipts.receipts_kept",
+            *PAYOUTS,
             "payment_claims.payment_claims_kept",
         ),
     ),

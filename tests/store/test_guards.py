@@ -110,6 +110,7 @@ MAY_BE_EMPTY = {
     "bookings": "",
     "ledger_rollups": "",
     "ledger_rollup_mark": "",
+    "daily_figures": "",
     "offers": "buyer_percent seller_minor buyer_minor fee_minor hours closed_at closed_as"
     " closed_by",
     "deal_records": "dispute_id file_id file_unique_id file_size",
@@ -131,8 +132,8 @@ MAY_BE_EMPTY = {
     "underpayment_choices": "used_at used_action voided_at",
     "reservations": "",
     "reservation_counts": "",
-    "payouts": "escrow_id leg provider_reference finalized_at not_before next_look_at closed_by"
-    " named_reference named_by named_token telegram_id receipt_id receipt about",
+    "payouts": "telegram_id escrow_id leg provider_reference finalized_at not_before next_look_at"
+    " closed_by named_reference named_by named_token receipt_id receipt about",
     "pauses": "paused_by resume_cause resumed_at resumed_by ended_at",
     "payout_stops": "lifted_at lifted_by",
     "payout_attempts": "conversation_id result_code closed_at",
@@ -166,6 +167,7 @@ RIGHTS = {
     "ledger_rollups": READ,
     "ledger_rollup_mark": READ,
     "ledger_derived_balances": READ,
+    "daily_figures": ADD,
     "offers": KEEP,
     "deal_records": ADD,
     "fingerprints": ADD,

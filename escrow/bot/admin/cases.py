@@ -76,7 +76,8 @@ async def deals_page(
     """What changed last first. How many there are nobody counts: only whether there are more."""
     found, more = await office.cases.by_status(status, (number - 1) * PER_PAGE, PER_PAGE)
     text = case_texts.transactions(status, found, page)
-    return text, case_texts.transaction_rows(found), number + more
+    pages = number + more if found else 1
+    return text, case_texts.transaction_rows(found), pages
 
 
 async def _list(

@@ -53,7 +53,7 @@ def dashboard(found: Dashboard, page: Page) -> Markup:
 
 def _standing(one: CurrencyFigures) -> Markup:
     return say(
-        "<b>{held} held now</b>\nReleased {released} · refunded {refunded}, all time",
+        "<b>{held} held now</b>\nReleased so far: {released}\nRefunded so far: {refunded}",
         held=one.held,
         released=_sum(one.ever.released_minor, one),
         refunded=_sum(one.ever.refunded_minor, one),
@@ -65,22 +65,16 @@ def _lately(one: CurrencyFigures) -> Markup:
     lately = one.lately
     return lines(
         say(
-            "{currency}: opened {opened} · funded {funded}, {paid}",
+            "{currency}: opened {opened}, funded {funded}\nFunded: {paid}",
             currency=Plain(one.held.currency.code),
             opened=_number(lately.opened),
             funded=_number(lately.funded),
             paid=_sum(lately.funded_minor, one),
         ),
-        say(
-            "Released {released} · refunded {refunded}",
-            released=_sum(lately.released_minor, one),
-            refunded=_sum(lately.refunded_minor, one),
-        ),
-        say(
-            "Fees earned {fees} · average deal {average}",
-            fees=_sum(lately.fees_minor, one),
-            average=one.average if lately.funded else _NOTHING,
-        ),
+        say("Released: {amount}", amount=_sum(lately.released_minor, one)),
+        say("Refunded: {amount}", amount=_sum(lately.refunded_minor, one)),
+        say("Fees earned: {amount}", amount=_sum(lately.fees_minor, one)),
+        say("Average deal: {amount}", amount=one.average if lately.funded else _NOTHING),
     )
 
 
@@ -119,8 +113,8 @@ def report(found: MonthFigures, first: date, page: Page) -> Markup:
         say("<b>Report {month}</b>", month=Plain(month_name(first))),
         *(
             say(
-                "<b>{seller} to sellers</b> · {buyer} back to buyers\n"
-                "Fees earned {fees} · deals ended: {count}, together {held}",
+                "<b>{seller} to sellers</b>\nBack to buyers: {buyer}\nFees earned: {fees}\n"
+                "Deals ended: {count}, together {held}",
                 seller=one.to_seller,
                 buyer=one.to_buyer,
                 fees=one.fees,

@@ -13,7 +13,7 @@ from escrow.bot.page import Page, Plain, card, code, lines, say, when, words
 from escrow.bot.payout_texts import resting, why_words
 from escrow.domain.payouts import PayoutState
 from escrow.services.payout_guards import shown
-from escrow.store.payouts import OpenCount, OpenPayout
+from escrow.services.payouts import OpenCount, OpenPayout
 
 Values = Mapping[str, Any]
 Rows = list[list[InlineKeyboardButton]]

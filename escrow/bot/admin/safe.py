@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from escrow.bot.admin import audit_texts, confirming, health_texts
 from escrow.services import bookings
 
 Context = CallbackContext[Any, Any, Any, Any]
+_LOG: Final = logging.getLogger(__name__)
 AUDIT_SECONDS: Final = 20.0
 """So long the admin's chat waits for an audit; a longer one goes on by itself."""
 _TELL_SECONDS: Final = 3.0
@@ -22,9 +24,11 @@ _UNDER_WAY: Final[set[asyncio.Task[None]]] = set()
 
 async def system_health(update: Update, context: Context) -> None:
     """/system_health: one word first, why, and the figures behind it."""
-    look = await desk.office(context).oversight.health()
+    office = desk.office(context)
+    look = await office.oversight.health()
     text = health_texts.health(look, desk.page(context))
-    await desk.answer(update, context, text, health_texts.keyboard(look))
+    keyboard = None if office.bare else health_texts.keyboard(look)
+    await desk.answer(update, context, text, keyboard)
 
 
 async def jobs_pressed(update: Update, context: Context) -> None:
@@ -49,10 +53,17 @@ async def audit(update: Update, context: Context) -> None:
     """/audit: the whole of the books. A message shows how far it is, another one what was found."""
     task = asyncio.create_task(_audit(update, context))
     _UNDER_WAY.add(task)
-    task.add_done_callback(_UNDER_WAY.discard)
+    task.add_done_callback(_ended)
     done, _ = await asyncio.wait({task}, timeout=AUDIT_SECONDS)
     for one in done:
         one.result()
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """What went wrong after the chat was let go stands in the log."""
+    _UNDER_WAY.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        _LOG.warning("an audit ended", exc_info=task.exception(), extra={"action": "audit_ended"})
 
 
 async def _audit(update: Update, context: Context) -> None:

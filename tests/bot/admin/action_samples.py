@@ -136,6 +136,6 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         ("system", ""),
     ):
         values = {"event": "settle", "role": role, "by": by, "at": NOW}
-        found[f"decided before by {role}:{bool(by)}"] = t.decided_before(values, on)
+        found[f"decided before by {role}"] = t.decided_before(values, on)
     found["left:wrong"] = t.action_left({"by": None}, on)
     return {f"action {name}": text for name, text in found.items()}

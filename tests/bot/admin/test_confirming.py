@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from escrow.bot.admin.confirming import number_of
 from escrow.domain.money import Currency, Money
-from escrow.store.database import Database
 from sandbox import persona
-from sandbox.server import Sandbox
-from tests.bot.conftest import ADMIN, BUYER, SECOND_ADMIN, SELLER, FixedClock, Town
+from tests.bot.conftest import ADMIN, BUYER, SECOND_ADMIN, SELLER, Town
 from tests.bot.test_disputes import STATUS
 
 ISOLATES = str.maketrans("", "", "\u2068\u2069")
@@ -20,21 +16,6 @@ ISOLATES = str.maketrans("", "", "\u2068\u2069")
 def read(text: str) -> str:
     """As it looks."""
     return text.translate(ISOLATES)
-
-
-@pytest.fixture
-async def town_of_two(
-    sandbox: Sandbox, database: Database, clock: FixedClock
-) -> AsyncIterator[Town]:
-    town = Town(sandbox, database, clock, admins=(ADMIN, SECOND_ADMIN))
-    await town.application.initialize()
-    await town.store.start()
-    try:
-        await town.says(SECOND_ADMIN, "/start")
-        yield town
-    finally:
-        await town.store.stop()
-        await town.application.shutdown()
 
 
 async def held(town: Town) -> str:

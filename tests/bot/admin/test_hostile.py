@@ -25,12 +25,13 @@ from escrow.bot.admin import action_texts
 from escrow.bot.buttons import unpack
 from escrow.domain.errors import CannotDo
 from escrow.domain.model import Escrow, Media, MediaKind
+from escrow.services.digest import Digest
 from escrow.store import inbox
 from escrow_handlers_admin import ADMIN_BUTTONS, ADMIN_COMMANDS
 from sandbox.server import Sandbox
 from sandbox.telegram_chats import Message
 from sandbox.telegram_html import utf16
-from tests.bot.conftest import FixedClock, Town
+from tests.bot.conftest import NAIROBI, FixedClock, Town
 from tests.bot.hostile import BASE
 from tests.payout_rail import LOCKED, LOST, SHORT
 from tests.world import ADMIN, BRIAN, JANE, OTIENO, PHONES, SECOND_ADMIN, World, kes, new_reference
@@ -84,6 +85,7 @@ class Hostile:
             )
         await self._money_to_look_at()
         await self._flags()
+        await self.town.says(ADMIN, "/suspicious_users")
         await self._try(
             lambda text: world.help.ask(BRIAN, self.deals["held"].id, text, self._cause())
         )
@@ -143,7 +145,9 @@ class Hostile:
         await town.settle()
 
     async def _flags(self) -> None:
-        """Of each severity; and a run of a job."""
+        """Of each severity; a run of a job; the morning's digest."""
+        digest = Digest(self.town.database, self.town.clock, (ADMIN, SECOND_ADMIN), NAIROBI, 9)
+        await digest.queue_due()
         async with self.town.database.reading() as conn:
             for who, kind, severity in (
                 (JANE, "high_dispute_rate", "CRITICAL"),
@@ -243,7 +247,9 @@ class Hostile:
             for message in self.town.telegram.from_bot(who)
             for row in message.keyboard
             for data in (str(button.get("callback_data", "")) for button in row)
-            if data and (message.id, data) not in done and self.pressed[_verb(data)] < 12
+            if data
+            and (message.id, data) not in done
+            and self.pressed[_verb(data)] < (25 if data.startswith("a1:y") else 5)
         ]
         if not waiting:
             return None

@@ -55,9 +55,9 @@ async def test_a_verified_sellers_card_changes_for_both_admins(two: Town) -> Non
 async def test_the_second_admin_is_told_who_was_first_and_when(two: Town) -> None:
     await _waits(two)
     card = two.last(SECOND)
+    data = card.keyboard[0][0]["callback_data"]
     await two.says(ADMIN, f"/verify_seller {SELLER}")
     two.clock.advance(hours=2)
-    data = card.keyboard[0][0]["callback_data"]
     text = read((await two.taps_data(SECOND, card, data))[-1])
     assert text.startswith("Jane Shop was verified before. Nothing changed.")
     assert f"By {persona.ADMIN.first_name} ({ADMIN}), Mon 23 Nov, 12:00." in text
