@@ -197,3 +197,17 @@ async def test_a_resume_that_was_promised_is_finished_by_the_clockwork(
     carry_on = next(job for job in JOBS if job.name == "carry_on_pause")
     assert await run_job(services, carry_on)
     assert await services.pauses.current() is None
+
+
+async def test_whoever_looks_at_the_health_knows_every_jobs_turns(services: Services) -> None:
+    assert services.oversight.planned() == {}
+    await start_automation(None, services)
+    try:
+        planned = services.oversight.planned()
+        assert planned.keys() == {job.name for job in JOBS}
+        assert all(turn.next_at is not None and turn.seconds > 0 for turn in planned.values())
+        look = await services.oversight.look()
+        assert {job.name for job in look.jobs} == planned.keys()
+    finally:
+        await stop_automation()
+    assert services.oversight.planned() == {}

@@ -458,6 +458,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "by_hand": d.by_hand(escrow(said), kes(10_500), on, reserved=True),
         "how_to_complete": d.how_to_complete(kes(700), kes(300), on),
         "not_admin": a.not_admin(),
+        "not_open": a.not_open(),
         "deal_card:guest": d.deal_card(view(said, "guest", buyer_telegram_id=None), on),
         "deal_card:usd": d.deal_card(view(said, **usd), on),
         "deal_card:reserved": d.deal_card(view(said, reserved_by_other=True), on),

@@ -29,7 +29,7 @@ KILLS: Counter[tuple[str, bool]] = Counter()
 
 @dataclass
 class Scene:
-    """What the process is told to do with that receipt, and how the receipt and the deal may end."""
+    """What the process is told to do with a receipt, and how it and its deal may end."""
 
     work: str
     receipt: str

@@ -70,7 +70,8 @@ _PICTURE: Final = Markup('<img alt="{caption}" src="data:image/{kind};base64,{co
 
 
 def _stood(page: Page) -> dict[str, Plain]:
-    return {"when": when(page, page.now), "zone": Plain(page.zone.key)}
+    local = page.now.astimezone(page.zone)
+    return {"when": Plain(local.strftime("%Y-%m-%d %H:%M")), "zone": Plain(page.zone.key)}
 
 
 def _joined(parts: list[Markup]) -> Markup:

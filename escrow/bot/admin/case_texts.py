@@ -353,7 +353,7 @@ def party(side: Side) -> list[Markup | None]:
             [
                 say(
                     "{deals} paid deals: {completed} completed, {refunded} refunded, "
-                    "{disputed} in dispute once",
+                    "{disputed} disputed by one of the sides",
                     deals=bought.deals,
                     completed=bought.completed,
                     refunded=bought.refunded,

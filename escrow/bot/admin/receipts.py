@@ -14,7 +14,7 @@ from escrow.services.reversals import REVERSE
 
 async def receipt(update: Update, context: Desk) -> None:
     """/receipt RECEIPT: what it is and what can be done; `reverse` and a reason sends it back"""
-    args = context.args or ()
+    args = list(context.args or ())
     if not args:
         raise InvalidInput("usage", command="receipt")
     number, confirmed = read_receipt(args[0]), confirming.number_of(args)

@@ -25,7 +25,7 @@ _FORM: Final = 2
 
 async def unmatched(update: Update, context: Desk) -> None:
     """/unmatched: what nobody is credited with, with likely deals as buttons"""
-    args = context.args or ()
+    args = list(context.args or ())
     confirmed = confirming.number_of(args)
     if confirmed is not None and len(args) > _FORM:
         await confirming.typed(update, context, SEND_BACK, read_receipt(args[0]), confirmed)
@@ -45,7 +45,7 @@ async def listed(office: Office, page: Page, number: int) -> tuple[Markup, recei
 
 async def assign_payment(update: Update, context: Desk) -> None:
     """/assign_payment RECEIPT CODE [Telegram id], or RECEIPT and the id alone for his wallet"""
-    args = context.args or ()
+    args = list(context.args or ())
     confirmed = confirming.number_of(args)
     if confirmed is not None:
         target = read_receipt(args[0])

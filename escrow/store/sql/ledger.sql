@@ -49,16 +49,21 @@ SELECT coalesce((SELECT max(id) FROM ledger_journals), 0) AS journal,
   FROM pg_current_snapshot() AS s
 
 -- touched_journals --
--- Journals written after journal $1 or by an entry after $2.
-SELECT id FROM ledger_journals WHERE id > $1
-UNION SELECT journal_id FROM ledger_entries WHERE id > $2
+-- Journals written after journal $1 or by an entry after $2. Here and below both ends of a range
+-- stand there: with one, PostgreSQL expects a third of the table and reads all of it.
+SELECT id FROM ledger_journals WHERE id > $1 AND id <= (SELECT max(id) FROM ledger_journals)
+UNION
+SELECT journal_id FROM ledger_entries
+ WHERE id > $2 AND id <= (SELECT max(id) FROM ledger_entries)
 
 -- touched_deals --
 -- Deals with an event after $1 or an entry after $2.
-SELECT escrow_id AS id FROM escrow_timeline WHERE id > $1
+SELECT escrow_id AS id FROM escrow_timeline
+ WHERE id > $1 AND id <= (SELECT max(id) FROM escrow_timeline)
 UNION
 SELECT a.owner FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
- WHERE e.id > $2 AND a.kind IN ('received', 'holding', 'pending_fee')
+ WHERE e.id > $2 AND e.id <= (SELECT max(id) FROM ledger_entries)
+   AND a.kind IN ('received', 'holding', 'pending_fee')
 
 -- journal_page --
 SELECT id FROM ledger_journals WHERE id > $1 ORDER BY id LIMIT $2
@@ -90,14 +95,18 @@ SELECT a.id, a.kind, a.owner FROM ledger_accounts a
 -- last entry before them left and they add: the sum, as long as the entries before were proved.
 WITH touched AS (
     SELECT account_id, min(account_seq) AS first FROM ledger_entries
-     WHERE id > $2 AND account_seq IS NOT NULL GROUP BY account_id
+     WHERE id > $2 AND id <= (SELECT max(id) FROM ledger_entries)
+       AND account_seq IS NOT NULL GROUP BY account_id
     UNION
     SELECT id, 1 FROM ledger_accounts
-     WHERE id > $1 AND kind NOT IN ('external', 'fees', 'costs', 'owner')
+     WHERE id > $1 AND id <= (SELECT max(id) FROM ledger_accounts)
+       AND kind NOT IN ('external', 'fees', 'costs', 'owner')
 )
 SELECT a.id, a.kind, a.owner
   FROM (SELECT account_id, min(first) AS first FROM touched GROUP BY account_id) t
-  JOIN ledger_accounts a ON a.id = t.account_id
+  -- one by one, so that no plan reads all accounts
+ CROSS JOIN LATERAL (SELECT l.id, l.kind, l.owner, l.balance_minor FROM ledger_accounts l
+                      WHERE l.id = t.account_id LIMIT 1) a
  WHERE a.balance_minor
        <> coalesce((SELECT e.balance_after FROM ledger_entries e
                      WHERE e.account_id = a.id AND e.account_seq = t.first - 1), 0)
