@@ -41,12 +41,6 @@ a day and a million 1,370. "The figures alone" leaves out the picture, which cos
 Health is what the first look of a process and every later one read, the proof of what is new in the
 books included.
 """,
-    "Figures": """\
-The deals of both databases are spread evenly over two years up to now, so a thousand are one or two
-a day and a million 1,370. "The figures alone" leaves out the picture, which costs the same for both.
-Health is what the first look of a process and every later one read, the proof of what is new in the
-books included.
-""",
     "Program": """\
 `python main.py` as a process: as the sandbox, which starts its own PostgreSQL and both stand-ins,
 and as the bot on a PostgreSQL that runs, with the stand-ins in another process. Ready is the line

@@ -87,6 +87,7 @@ async def test_a_dispute_from_the_card_to_the_payouts(stage: Stage) -> None:
     admin = stage.admin
     admin.types(f"/case {code}")
     await admin.reads(code, "The box was empty")
+    await admin.taps("Evidence and messages")
     await admin.reads("The screen is broken")
     await stage.until("SELECT taken_by FROM escrow_disputes WHERE escrow_id = $1", admin.id, code)
     admin.types(f"/resolve_dispute {code} split:70 The photo shows it")
@@ -99,7 +100,7 @@ async def test_a_dispute_from_the_card_to_the_payouts(stage: Stage) -> None:
     await stage.payout(brian, 7_350 * KES)
     await stage.payout(jane, 3_000 * KES)
     await stage.ends(code, "COMPLETED", seller=(jane, 0), buyer=(brian, 0))
-    assert (await stage.timeline(code))[-2:] == ["dispute", "resolve"]
+    assert (await stage.timeline(code))[-2:] == ["dispute_taken", "resolve"]
 
 
 # -- two words -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from telegram import InlineKeyboardMarkup
 from escrow.bot.admin.flag_texts import counts_words
 from escrow.bot.admin.seller_texts import press
 from escrow.bot.buttons import Verb
-from escrow.bot.page import Page, lines, say, words
+from escrow.bot.page import Page, card, say, words
 
 Values = Mapping[str, Any]
 LISTS: Final = (
@@ -37,7 +37,7 @@ def digest(v: Values, page: Page) -> Markup:
     ]
     if not any(said):
         return say("<b>Good morning.</b> Nothing waits.")
-    return lines(say("<b>Good morning. This waits for you:</b>"), *said)
+    return card(page, say("<b>Good morning. This waits for you:</b>"), *said)
 
 
 def _disputes(v: Values) -> Markup | None:

@@ -43,7 +43,7 @@ _TURNS: Final = re.compile("[\u202a-\u202e\u2066\u2067\u200e\u200f\u061c]")
 _SAID: Final = re.compile("\u2068([^\u2068\u2069]*)\u2069")
 _PHONE: Final = re.compile(r"(?<![0-9A-Za-z])(?:\+?254|0)[17][0-9]{8}(?![0-9])")
 _EXAMPLE: Final = "0712345678"
-_SHOWN: Final = ("held", "pending", "disputed", "large", "completed")
+_SHOWN: Final = ("held", "pending", "disputed", "disputed too", "large", "completed")
 _causes: Final = itertools.count(1)
 
 
@@ -147,9 +147,9 @@ class Hostile:
 
     async def _flags(self) -> None:
         """Of each severity; a run of a job; the morning's digest."""
-        tomorrow = FixedClock()
-        tomorrow.advance(days=1)
-        await Digest(self.town.database, tomorrow, (ADMIN, SECOND_ADMIN), NAIROBI, 9).queue_due()
+        town = self.town
+        town.clock.advance(days=1)
+        await Digest(town.database, town.clock, (ADMIN, SECOND_ADMIN), NAIROBI, 9).queue_due()
         async with self.town.database.reading() as conn:
             for who, kind, severity in (
                 (JANE, "high_dispute_rate", "CRITICAL"),
@@ -171,6 +171,7 @@ class Hostile:
                     self.town.clock.now(),
                 )
             run = await inbox.start_run(conn, "read_clock", self.town.clock.now())
+            assert run is not None
             await inbox.finish_run(
                 conn,
                 run,
@@ -227,7 +228,9 @@ class Hostile:
         """Types them all, then presses every button of the admins' chats, the newest first."""
         for line in self.lines():
             heard = await self.town.says(ADMIN, line)
-            if heard and heard[-1].button("Confirm") and self.chance.random() < 0.3:
+            command = line.split()[0]
+            if heard and heard[-1].button("Confirm") and not self.pressed[command]:
+                self.pressed[command] += 1
                 await self.town.taps(ADMIN, heard[-1], "Confirm")
         while await self.town.office.pauses.carry_on():
             pass

@@ -168,9 +168,8 @@ class Place:
     async def digest(self) -> Any:
         """Everything that a refused command leaves as it is."""
         async with self.town.database.reading() as conn:
-            return tuple(
-                await conn.fetchrow(
-                    """SELECT
+            row = await conn.fetchrow(
+                """SELECT
                     (SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM escrow_transactions t),
                     (SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM escrow_disputes t),
                     (SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM escrow_sellers t),
@@ -180,8 +179,9 @@ class Place:
                     (SELECT count(*) FROM escrow_timeline), (SELECT count(*) FROM settlements),
                     (SELECT count(*) FROM outbox), (SELECT count(*) FROM fraud_flags),
                     (SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM admin_actions t)"""
-                )
             )
+        assert row is not None
+        return tuple(row)
 
     async def status_of(self, deal: Escrow) -> Status:
         return Status(await self.world.status_of(deal))
