@@ -91,6 +91,8 @@ ENVIRONMENT: dict[str, str] = {}
 HANDLERS = (
     "escrow.bot.buyer",
     "escrow.bot.seller",
+    "escrow.bot.admin.cases",
+    "escrow.bot.admin.lists",
     "escrow.bot.newdeal",
     "escrow.bot.shop",
     "escrow.bot.ratings",

@@ -83,7 +83,8 @@ class Pauses:
             return Word(found, False, await _name(conn, found.paused_by if found else None))
         name = await _name(conn, by)
         values = {"by": name, "reason": reason}
-        await outbox.queue(conn, self._to_admins(begun, "pause_began", values), now)
+        others = [one for one in self._admins if one != by]
+        await outbox.queue(conn, _to_admins(begun, "pause_began", values, others), now)
         return Word(begun, True, name)
 
     async def resume(self, by: int | None, cause: str) -> Word:
@@ -185,14 +186,17 @@ class Pauses:
             "seconds": int(pause.length(now).total_seconds()),
             "moved": ended.moved,
         }
-        await outbox.queue(conn, self._to_admins(pause, "pause_ended", values), now)
+        await outbox.queue(conn, _to_admins(pause, "pause_ended", values, self._admins), now)
         _LOG.warning(
             "everything goes on",
             extra={"action": "resumed", "by": pause.resumed_by or "host", **values},
         )
 
-    def _to_admins(self, pause: Pause, kind: str, values: dict[str, Any]) -> list[Notice]:
-        return [Notice(f"pause:{pause.id}", kind, admin, values) for admin in self._admins]
+
+def _to_admins(
+    pause: Pause, kind: str, values: dict[str, Any], admins: Sequence[int]
+) -> list[Notice]:
+    return [Notice(f"pause:{pause.id}", kind, admin, values) for admin in admins]
 
 
 async def _name(conn: Connection, telegram_id: int | None) -> str:

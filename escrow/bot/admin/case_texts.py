@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
 from telegram import InlineKeyboardButton
@@ -37,7 +37,9 @@ from escrow.domain.model import Dispute, DisputeStatus, Escrow, ReceiptState, St
 from escrow.domain.money import Money
 from escrow.domain.payouts import Payout, PayoutState
 from escrow.services.cases import Case, Listed, Side
-from escrow.store.cases import Entry
+
+if TYPE_CHECKING:
+    from escrow.store.cases import Entry
 
 _REASON_SHOWN: Final = 60
 _LAST: Final = 8
@@ -352,8 +354,8 @@ def party(side: Side) -> list[Markup | None]:
         record = (
             [
                 say(
-                    "{deals} paid deals: {completed} completed, {refunded} refunded, "
-                    "{disputed} disputed by one of the sides",
+                    "Deals paid: {deals} (completed {completed}, refunded {refunded}, "
+                    "disputed {disputed})",
                     deals=bought.deals,
                     completed=bought.completed,
                     refunded=bought.refunded,

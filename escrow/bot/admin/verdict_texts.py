@@ -83,8 +83,8 @@ def _planned(amount: str, way: Values | None) -> Markup:
     if way.get("why"):
         return say("an admin pays it to {to} by hand", to=to)
     if part != amount:
-        return say("{part} of it sent to {to}, the rest into the wallet", part=part, to=to)
-    return say("sent to {to}", to=to)
+        return say("{part} of it goes to {to}, the rest into the wallet", part=part, to=to)
+    return say("goes to {to}", to=to)
 
 
 def _dispute(v: Values) -> Markup | None:
