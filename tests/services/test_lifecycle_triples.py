@@ -136,9 +136,7 @@ TRIES = (
     *_by_admins(
         Event.MANUAL_RELEASE, lambda who: lambda w, d, _: w.manual_release(d.id, who, "why")
     ),
-    *_by_admins(
-        Event.MANUAL_REFUND, lambda who: lambda w, d, _: w.manual_refund(d.id, who, "why")
-    ),
+    *_by_admins(Event.MANUAL_REFUND, lambda who: lambda w, d, _: w.manual_refund(d.id, who, "why")),
 )
 
 UNTRIED = {

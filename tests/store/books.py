@@ -88,7 +88,8 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "ends_at": NOW + timedelta(days=1),
         "currency": "KES",
         **dict.fromkeys(
-            ("opened", "cancelled", "disputed", "funded", "funded_minor", "completed", "refunded"), 0
+            ("opened", "cancelled", "disputed", "funded", "funded_minor", "completed", "refunded"),
+            0,
         ),
         **dict.fromkeys(("released_minor", "refunded_minor", "fees_minor"), 0),
     },
