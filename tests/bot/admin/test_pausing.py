@@ -7,7 +7,7 @@ import pytest
 from tests.bot.conftest import ADMIN, BUYER, SECOND_ADMIN, SELLER, Town
 from tests.bot.test_disputes import STATUS
 
-from .test_confirming import held, read, town_of_two  # noqa: F401 a fixture
+from .test_confirming import held, read
 
 
 async def _all(town: Town, person: int, text: str) -> str:
