@@ -21,7 +21,7 @@ async def test_pause_stops_at_once_and_says_what_stands_still(town: Town) -> Non
     assert await town.value("SELECT count(*) FROM pauses WHERE ended_at IS NULL") == 1
 
 
-async def test_a_second_pause_names_who_was_first(town_of_two: Town) -> None:  # noqa: F811
+async def test_a_second_pause_names_who_was_first(town_of_two: Town) -> None:
     town = town_of_two
     await town.says(ADMIN, "/pause a break in the books")
     said = await _all(town, SECOND_ADMIN, "/pause")
@@ -30,7 +30,7 @@ async def test_a_second_pause_names_who_was_first(town_of_two: Town) -> None:  #
     assert "a break in the books" in said
 
 
-async def test_every_admin_is_told_of_both(town_of_two: Town) -> None:  # noqa: F811
+async def test_every_admin_is_told_of_both(town_of_two: Town) -> None:
     town = town_of_two
     since = town.telegram.mark()
     await town.says(ADMIN, "/pause")
