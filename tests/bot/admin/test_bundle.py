@@ -41,7 +41,7 @@ def _read(said: str, pictures: dict[int, bytes]) -> tuple[Reader, str]:
 
 
 def test_no_words_of_people_become_markup() -> None:
-    for said in CORPUS[::8]:
+    for said in CORPUS[::40]:
         reader, _ = _read(said, {})
         assert reader.tags <= _ALLOWED, said
         assert reader.sources == [], said
