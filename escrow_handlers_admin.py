@@ -183,7 +183,7 @@ ADMIN_COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "review_flag",
         "a flag is looked at",
-        "/review_flag 12 talked to her, all is well",
+        "/review_flag 12",
         admin_only(flags.review_flag),
     ),
     Command(

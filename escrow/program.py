@@ -307,7 +307,7 @@ async def check(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
             )
         await _check_telegram(settings, line)
         if settings.token:
-            await _check_admins(services, line)
+            await _check_admins(services, line, say)
         if settings.mpesa_consumer_key.get_secret_value():
             answer = await services.rail.query("ws_CO_check")
             reached = answer.verdict is not Verdict.PENDING and answer.reason not in (
@@ -355,15 +355,14 @@ async def _check_telegram(settings: Settings, line: Callable[..., None]) -> None
     line(bool(settings.admin_chat_id), "Admins", "set ADMIN_CHAT_ID to your Telegram id")
 
 
-async def _check_admins(services: Services, line: Callable[..., None]) -> None:
+async def _check_admins(services: Services, line: Callable[..., None], say: Say) -> None:
     """Whom Telegram lets us write to: those who pressed Start."""
     for admin in services.settings.admin_chat_id:
         person = await services.people.person(admin)
-        if person is None:
-            line(
-                False,
-                f"Admin {admin} never pressed Start, so nothing reaches him",
-                "open the bot in Telegram with that account and press Start",
+        if person is None:  # before the first start nobody can have
+            say(
+                f"  Admin {admin} never pressed Start, so nothing reaches him → open the bot in "
+                "Telegram with that account and press Start"
             )
         elif person.unreachable_at is not None:
             line(

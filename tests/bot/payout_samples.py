@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from escrow.bot import payout_texts as t
+from escrow.bot.notices import NOTICES
 from escrow.bot.page import Page
 from escrow.domain.payouts import Payout, PayoutState
 from tests.world import NOW, kes
@@ -58,6 +59,14 @@ def payout(number: int, state: PayoutState, note: str = "") -> Payout:
     )
 
 
+_ASKED = ("payout_manual", "payout_unknown")
+
+
+def _back(kind: str) -> dict[str, Any]:
+    """The same card of money that goes back to its payer."""
+    return {**notices("x")[kind], "receipt": "SG632NMUAB"}
+
+
 def answers(on: Page) -> dict[str, Markup]:
     """What an admin reads while he looks after payouts."""
     waiting = payout(7, PayoutState.MANUAL, "unknown")
@@ -68,6 +77,7 @@ def answers(on: Page) -> dict[str, Markup]:
         "closed": t.closed(payout(7, PayoutState.PAID)),
         "closed:asked": t.closed(payout(7, PayoutState.MANUAL, "checking")),
         "closed:back": t.closed(payout(7, PayoutState.FAILED)),
+        **{f"{kind}:back": NOTICES[kind](_back(kind), on) for kind in _ASKED},
         "resumed": t.resumed(changed=True),
         "resumed:not": t.resumed(changed=False),
     }

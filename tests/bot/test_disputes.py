@@ -38,7 +38,7 @@ async def test_a_typed_dispute_tells_both_sides_and_the_admins(town: Town) -> No
     card = town.last(ADMIN)
     assert card.text.startswith("The buyer disputes: KES 10,100 is held.")
     assert f"/resolve_dispute {code} split:50 your reason" in card.text
-    assert card.labels == ["I take it", "See the evidence"]
+    assert card.labels == ["Take the case", "See the evidence"]
     assert await town.value(STATUS) == "DISPUTED"
 
 
@@ -131,8 +131,8 @@ async def test_strangers_and_unpaid_deals_read_why_not(town: Town, command: str)
 async def test_an_admin_takes_and_resolves_a_dispute(town: Town) -> None:
     code = await held(town)
     await town.says(BUYER, f"/dispute {code} It never came")
-    taken = (await town.taps(ADMIN, town.last(ADMIN), "I take it"))[-1].text
-    assert "You decide the dispute" in taken
+    taken = (await town.taps(ADMIN, town.last(ADMIN), "Take the case"))[-1].text
+    assert "You decide it" in taken
     listed = (await town.says(ADMIN, "/disputed_transactions"))[-1].text
     assert "Open disputes: 1" in listed
     assert "It never came" in listed

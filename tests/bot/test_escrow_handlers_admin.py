@@ -40,7 +40,8 @@ async def test_everybody_else_gets_one_line_and_a_line_in_the_log(
 
 def _any(verb: Verb) -> str:
     """Data of that button as it may come from anybody."""
-    for button in (Button(verb, number=1), Button(verb, "ES1008257624"), Button(verb)):
+    code = "ES1008257624"
+    for button in (Button(verb, number=1), Button(verb, code), Button(verb, code, 1), Button(verb)):
         if unpack(":".join(filter(None, ("b", verb, button.deal, str(button.number or ""))))):
             return pack(button)
     raise AssertionError(verb)

@@ -20,6 +20,7 @@ from escrow.bot.locales import __main__ as renewing
 from escrow.bot.page import say, speaking, words
 from sandbox.telegram_html import parse_html, utf16
 from tests.bot import samples
+from tests.bot.admin import case_samples
 from tests.bot.hostile import CORPUS
 
 ROOT = Path(__file__).parents[2]
@@ -222,6 +223,7 @@ def test_every_text_is_looked_at_in_these_tests(monkeypatch: pytest.MonkeyPatch)
     """What `samples` never says is not tried with anybody's words."""
     with _seen(monkeypatch) as seen:
         samples.everything("x")
+        case_samples.files("x")
     said = {
         template
         for place, tree in _sources()

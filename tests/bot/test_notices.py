@@ -48,6 +48,10 @@ def _queued() -> set[str]:
                 place = _PLACE.get(str(name))
                 if place is not None and len(call.args) > place:
                     found |= _strings(call.args[place], function)
+                if name == "told":  # payout_guards: also of money that goes back to its payer
+                    for kind in ("payout_paid", "payout_failed"):
+                        back = kind.replace("payout", "back", 1)
+                        found |= {kind, back, f"{back}_admin"}
     return found
 
 
@@ -91,7 +95,8 @@ def test_every_promised_notice_has_its_text(promise: str, language: str) -> None
 def test_each_language_says_every_notice_in_its_own_words() -> None:
     english, kiswahili = samples.everything("x"), samples.everything("x", "sw")
     assert english.keys() == kiswahili.keys()
-    assert [name for name in english if english[name] == kiswahili[name]] == []
+    same = {name for name in english if english[name] == kiswahili[name]}
+    assert same == {"answer quoted", "figures picture:10"}, "nothing of ours stands in these"
 
 
 def _text(kind: str, **changes: object) -> str:

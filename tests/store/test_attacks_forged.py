@@ -23,6 +23,7 @@ CALLED = {
     "escrow_money_check(text)",
     "ledger_post(jsonb)",
     "ledger_lock_wallet(text,text)",
+    "ledger_roll_up(bigint)",
     "payout_check(bigint)",  # reads, and refuses
 }
 

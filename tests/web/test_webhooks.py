@@ -71,7 +71,7 @@ async def test_the_right_secret_on_a_wrong_route_stores_nothing(door: Door) -> N
         "s/short",
         f"s/{TOKEN}/more",
         f"c/{TOKEN}",
-        f"x/{TOKEN}",
+        f"z/{TOKEN}",
         "s/" + "g" * 32,
     ):
         answer = await door.http.post(door.path(rest), json=FAILED)

@@ -90,7 +90,7 @@ def journal(one: Break) -> Markup:
 
 
 def account(one: Break) -> Markup:
-    return say("{line}.", line=Plain(one.name))
+    return say("{line}.", line=one.name)
 
 
 def deal(one: Break) -> Markup:

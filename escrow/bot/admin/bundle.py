@@ -32,6 +32,8 @@ blockquote { margin: .25rem 0; padding-left: .75rem; border-left: 3px solid #d9d
 .quiet { color: #5b616b; }
 @media print { body { background: #fff; } section { break-inside: avoid; border-color: #999; } }
 """)
+_FLAGS_MAX: Final = 10
+_WORDS_MAX: Final = 1000
 _CSP: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -43,7 +45,7 @@ def render(found: Case, pictures: Mapping[int, bytes], page: Page) -> bytes:
         _section(None, case_texts.deal(found, page)),
         _section(say("Dispute"), case_texts.dispute(found, page)),
         _section(None, case_texts.money(found, page)),
-        *(_section(None, case_texts.party(side)) for side in found.sides),
+        *(_section(None, case_texts.party(side, _FLAGS_MAX)) for side in found.sides),
         _records(found, pictures, page),
         _timeline(found, page),
     ]
@@ -128,6 +130,8 @@ def _kind(picture: bytes) -> Plain:
 
 
 def _timeline(found: Case, page: Page) -> Markup:
-    items = _joined([_ITEM.format(words=case_texts.entry(one, page)) for one in found.timeline])
+    items = _joined(
+        [_ITEM.format(words=case_texts.entry(one, page, _WORDS_MAX)) for one in found.timeline]
+    )
     head = _HEAD.format(words=say("What happened"))
     return _SECTION.format(head=head, body=Markup("<ol>{items}</ol>").format(items=items))

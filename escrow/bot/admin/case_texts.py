@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from escrow.store.cases import Entry
 
 _REASON_SHOWN: Final = 60
-_LAST: Final = 8
+_LAST: Final = 6
+_FLAGS_SHOWN: Final = 3
+_NAME_SHOWN: Final = 40
 _MOVES_SHOWN: Final = 5
 _WORDS_MAX: Final = 3000
 
@@ -76,7 +78,7 @@ def _disputed(dispute: Dispute, escrow: Escrow, taken: str, page: Page) -> Marku
         ),
         say("<b>NO ANSWER</b> from the other side") if is_silent(dispute, page) else None,
         say("{reason}", reason=clean(retold(dispute.reason), _REASON_SHOWN)),
-        say("{admin} has it", admin=taken) if taken else say("Nobody has it"),
+        say("{admin} has it", admin=clean(taken, _NAME_SHOWN)) if taken else say("Nobody has it"),
     )
 
 
@@ -165,11 +167,11 @@ def case(found: Case, page: Page) -> Markup:
         *dispute(found, page),
         Markup(""),
         *money(short, page),
-        *(line for side in found.sides for line in (Markup(""), *party(side))),
+        *(line for side in found.sides for line in (Markup(""), *party(side, _FLAGS_SHOWN))),
         Markup(""),
         say("<b>What happened</b>"),
         say("… {count} more above: see the file", count=left_out) if left_out else None,
-        *(entry(one, page) for one in shown),
+        *(entry(one, page, _REASON_SHOWN) for one in shown),
     )
 
 
@@ -241,10 +243,12 @@ def _taken(found: Case, page: Page) -> Markup | None:
     if one is None or not found.taken_by:
         return None
     if not one.is_open:
-        return say("{admin} had it.", admin=found.taken_by)
+        return say("{admin} had it.", admin=clean(found.taken_by, _NAME_SHOWN))
     if found.mine:
         return say("You decide it: {form}", form=template(found.escrow.id))
-    return say("{admin} has it and decides; you can read it.", admin=found.taken_by)
+    return say(
+        "{admin} has it and decides; you can read it.", admin=clean(found.taken_by, _NAME_SHOWN)
+    )
 
 
 def money(found: Case, page: Page) -> list[Markup | None]:
@@ -322,17 +326,17 @@ def _state(state: PayoutState) -> Markup:
     }[state]
 
 
-def party(side: Side) -> list[Markup | None]:
+def party(side: Side, flags_max: int) -> list[Markup | None]:
     """A side and its record."""
     person = side.person
-    name = person.first_name if person else ""
+    name = clean(person.first_name, _NAME_SHOWN) if person else ""
     number = person.telegram_id if person else None
     record: list[Markup | None]
     if side.seller is not None:
         seller = side.seller
         head = say(
             "<b>Seller {shop}</b> ({name}, {number})",
-            shop=seller.seller.shop_name,
+            shop=clean(seller.seller.shop_name, _NAME_SHOWN),
             name=name,
             number=number,
         )
@@ -344,7 +348,7 @@ def party(side: Side) -> list[Markup | None]:
                 stars=_stars(seller.average, seller.ratings),
                 lost=seller.lost,
             ),
-            say("Suspended: {reason}", reason=seller.seller.suspension_reason)
+            say("Suspended: {reason}", reason=clean(seller.seller.suspension_reason, 100))
             if seller.seller.suspension_reason
             else None,
         ]
@@ -365,7 +369,7 @@ def party(side: Side) -> list[Markup | None]:
             if bought
             else []
         )
-    flags = ", ".join(f"{kind} ({severity})" for kind, severity in side.flags)
+    flags = ", ".join(f"{kind} ({severity})" for kind, severity in side.flags[:flags_max])
     return [
         head,
         *record,
@@ -380,7 +384,7 @@ def _stars(average: Fraction | None, count: int) -> Plain:
     return Plain(words("{stars} ★ of {count}", stars=one_digit(average), count=count))
 
 
-def entry(one: Entry, page: Page) -> Markup:
+def entry(one: Entry, page: Page, words_max: int) -> Markup:
     """A line of the timeline: when, what, who, and the reason where one was given."""
     reason = one.data.get("reason") or one.data.get("notes")
     second = one.data.get("second")
@@ -389,8 +393,8 @@ def entry(one: Entry, page: Page) -> Markup:
         when=when(page, one.at),
         event=event_words(one.event),
         who=_who(one),
-        second=say(" with {admin}", admin=str(second)) if second else Markup(""),
-        reason=say(": {reason}", reason=str(reason)) if reason else Markup(""),
+        second=say(" with {admin}", admin=clean(str(second), 20)) if second else Markup(""),
+        reason=say(": {reason}", reason=said(str(reason), words_max)) if reason else Markup(""),
     )
 
 
@@ -407,7 +411,7 @@ def _who(one: Entry) -> Markup:
         "parties": say("both sides"),
     }
     word = roles.get(role, say("{role}", role=Plain(role)))
-    return say("{word} {name}", word=word, name=one.name) if one.name else word
+    return say("{word} {name}", word=word, name=clean(one.name, 30)) if one.name else word
 
 
 def event_words(event: str) -> Plain:

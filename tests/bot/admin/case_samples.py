@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from escrow.bot.admin import case_texts
+from escrow.bot.admin import bundle, case_texts
 from escrow.bot.page import Page
 from escrow.domain.flow import Event, Status
 from escrow.domain.model import (
@@ -149,6 +149,13 @@ def _unrated(said: str) -> Side:
     seller = Seller(5, 2001, said, SellerStatus.VERIFIED, "254712345678")
     page = SellerPage(seller, Level.NEW, None, 0, 0, None, 0, NOW)
     return Side("seller", None, page, None, [])
+
+
+def files(said: str) -> list[bytes]:
+    """The files of these cases."""
+    from tests.bot.samples import page
+
+    return [bundle.render(one, {2: b"\x89PNG"}, page()) for one in cases(said).values()]
 
 
 def answers(said: str, on: Page) -> dict[str, Markup]:

@@ -78,6 +78,7 @@ def audits(said: str) -> dict[str, Audit]:
         "whole": whole,
         "broken": replace(whole, breaks=breaks * 9),
         "cut": replace(whole, failed=said),
+        "empty": replace(whole, trial={("owner", Currency.KES): 5, ("external", Currency.KES): -5}),
         **{
             f"provider:{off}": replace(whole, provider=Difference(kes(100 + off), kes(100), NOW))
             for off in (-5, 0, 5)
