@@ -257,7 +257,7 @@ def resolved(v: Values, page: Page) -> Markup:
         about(v),
         decision
         or say("An admin divided it: {percent} % to the buyer.", percent=int(v["percent"])),
-        say("Why: {notes}", notes=v["notes"]) if v.get("notes") else None,
+        say("Why: {notes}", notes=retold(v["notes"])) if v.get("notes") else None,
         division(v),
         where(v, page),
     )

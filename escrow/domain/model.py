@@ -395,6 +395,7 @@ class Dispute:
     answer_by: datetime
     answered_at: datetime | None = None
     taken_by: int | None = None
+    taken_at: datetime | None = None
     resolution: str | None = None
     buyer_percent: int | None = None
     notes: str | None = None

@@ -27,6 +27,7 @@ def from_row(row: Row) -> Dispute:
         answer_by=row["answer_by"],
         answered_at=row["answered_at"],
         taken_by=row["taken_by"],
+        taken_at=row["taken_at"],
         resolution=row["resolution"],
         buyer_percent=row["buyer_percent"],
         notes=row["notes"],

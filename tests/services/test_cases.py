@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from escrow.domain.errors import NotAllowed, NotFound
@@ -59,6 +61,18 @@ async def test_opening_a_case_again_takes_nothing_twice(world: World) -> None:
     other = await world.cases.open(deal.id, SECOND_ADMIN)
     assert (other.mine, other.taken_by) == (False, "Amina")
     assert await world.snapshot() == before
+
+
+async def test_two_admins_at_once_one_has_the_dispute(world: World) -> None:
+    deal = await funded(world)
+    await dispute(world, deal)
+    found = await asyncio.gather(
+        *(world.cases.open(deal.id, admin) for admin in (ADMIN, SECOND_ADMIN) * 4)
+    )
+    assert sorted(case.mine for case in found) == [False] * 4 + [True] * 4
+    assert len({case.taken_by for case in found}) == 1
+    taken = (await world.cases.look(deal.id, ADMIN)).timeline
+    assert [one.event for one in taken].count("dispute_taken") == 1
 
 
 async def test_looking_takes_nothing(world: World) -> None:

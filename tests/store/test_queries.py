@@ -38,6 +38,12 @@ async def test_a_block_can_be_prepared(
             {"escrow_transactions_buyer", "escrow_transactions_seller"},
         ),
         ("people", "completed_deals", "1", {"escrow_transactions_completed"}),
+        ("cases", "open_counts", "", {"escrow_transactions_status"}),
+        ("cases", "by_status", "'HELD', 0, 5", {"escrow_transactions_status"}),
+        ("cases", "receipts", "'ES1008257624'", {"receipts_deal"}),
+        ("cases", "payouts", "'ES1008257624'", {"payouts_escrow_id_leg_key"}),
+        ("cases", "ways_back", "'ES1008257624'", {"receipts_deal", "payouts_receipt"}),
+        ("cases", "timeline", "'ES1008257624'", {"escrow_timeline_deal"}),
         ("inbox", "inbox_backlog", "", {"inbox_due", "inbox_parked"}),
     ],
 )

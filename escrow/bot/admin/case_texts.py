@@ -26,6 +26,7 @@ from escrow.bot.page import (
     retold,
     said,
     say,
+    speaking,
     when,
     words,
 )
@@ -91,6 +92,12 @@ def held(escrow: Escrow) -> Money:
     if escrow.held_price is None or escrow.held_fee is None:
         return escrow.due
     return escrow.held_price + escrow.held_fee
+
+
+def silence() -> str:
+    """Why a silent side loses, as it is kept: everybody reads it in his own language."""
+    with speaking("en"):
+        return words("The other side did not answer in 48 hours.")
 
 
 def is_silent(dispute: Dispute, page: Page) -> bool:
@@ -208,7 +215,7 @@ def _clock(escrow: Escrow, page: Page) -> Markup | None:
         )
     if escrow.status in (Status.SHIPPED, Status.DELIVERED) and escrow.release_at:
         return say(
-            "The seller is paid by himself at {deadline}",
+            "By itself the seller is paid at {deadline}",
             deadline=deadline(page, escrow.release_at),
         )
     return None
@@ -247,7 +254,9 @@ def _taken(found: Case, page: Page) -> Markup | None:
     if found.mine:
         return say("You decide it: {form}", form=template(found.escrow.id))
     return say(
-        "{admin} has it and decides; you can read it.", admin=clean(found.taken_by, _NAME_SHOWN)
+        "{admin} has it since {when} and decides; you can read it.",
+        admin=clean(found.taken_by, _NAME_SHOWN),
+        when=when(page, one.taken_at or one.opened_at),
     )
 
 
@@ -464,8 +473,10 @@ def case_rows(found: Case, page: Page) -> Rows:
     """What an admin may do now, most likely first."""
     deal, moves = found.escrow.id, found.moves
     rows: Rows = []
-    if Event.RESOLVE in moves and (found.mine or not found.taken_by):
-        if found.dispute is not None and is_silent(found.dispute, page):
+    open_ = found.dispute is not None and found.dispute.is_open
+    mine = found.mine or not (open_ and found.taken_by)  # else a command can still overrule
+    if mine and Event.RESOLVE in moves:
+        if found.dispute is not None and still_silent(found, page):
             rows.append([_proposal(found.dispute, deal)])
         rows += [
             [
@@ -474,7 +485,7 @@ def case_rows(found: Case, page: Page) -> Rows:
             ],
             [_button(words("Half and half"), Verb.RESOLVE, deal, 3)],
         ]
-    elif Event.MANUAL_REFUND in moves:
+    elif mine and Event.MANUAL_REFUND in moves:
         rows.append(
             [
                 _button(words("Refund the buyer"), Verb.RULE, deal, 1),
@@ -490,6 +501,11 @@ def case_rows(found: Case, page: Page) -> Rows:
         rows.append([_button(words("Let it go on"), Verb.RULE, deal, 4)])
     rows.append([_button(words("The whole case as a file"), Verb.BUNDLE, deal)])
     return rows
+
+
+def still_silent(found: Case, page: Page) -> bool:
+    """Whether the proposal still holds: nobody answered the dispute that is open now."""
+    return found.dispute is not None and is_silent(found.dispute, page)
 
 
 def _proposal(one: Dispute, deal: str) -> InlineKeyboardButton:

@@ -24,13 +24,14 @@ DISPUTES: Final = "disputed_transactions"
 PER_PAGE: Final = 5
 Context = CallbackContext[Any, Any, Any, Any]
 _DECISIONS: Final = {
-    1: ("buyer", ""),
-    2: ("seller", ""),
-    3: ("split", ""),
-    4: ("buyer", "The other side did not answer in 48 hours."),
-    5: ("seller", "The other side did not answer in 48 hours."),
+    1: "buyer",
+    2: "seller",
+    3: "split",
+    4: "buyer",
+    5: "seller",
 }
-"""What the buttons of a case decide, and why."""
+"""What the buttons of a case decide; the last two because of silence."""
+_FOR_SILENCE: Final = (4, 5)
 _RULES: Final = {1: REFUND, 2: RELEASE}
 
 
@@ -129,12 +130,19 @@ async def file_pressed(update: Update, context: Desk) -> None:
 
 
 async def resolve_pressed(update: Update, context: Desk) -> None:
-    """[All to the buyer], [All to the seller], [Half and half]: the preview."""
+    """[All to the buyer], [All to the seller], [Half and half]: the preview. [No answer: …] only
+    while nobody answered.
+    """
     button = desk.button(update)
     if button.number not in _DECISIONS:
         raise NotFound("button_gone")
-    decision, notes = _DECISIONS[button.number]
-    params = {"decision": decision, "percent": None, "notes": notes}
+    notes = ""
+    if button.number in _FOR_SILENCE:
+        found = await desk.office(context).cases.look(button.deal, desk.user(update).id)
+        if not case_texts.still_silent(found, desk.page(context)):
+            raise NotFound("button_gone")
+        notes = case_texts.silence()
+    params = {"decision": _DECISIONS[button.number], "percent": None, "notes": notes}
     await confirming.ask(update, context, RESOLVE, button.deal, params)
     desk.done(update, context, for_good=False)
 
@@ -148,7 +156,9 @@ async def rule_pressed(update: Update, context: Desk) -> None:
     elif button.number == 3:
         frozen = await escrows.freeze(button.deal, me, "", cause)
         await desk.answer(update, context, ruling_texts.frozen(frozen, page))
-    else:
+    elif button.number == 4:
         thawed = await escrows.unfreeze(button.deal, me, "", cause)
         await desk.answer(update, context, ruling_texts.unfrozen(thawed, page))
+    else:
+        raise NotFound("button_gone")
     desk.done(update, context, for_good=False)

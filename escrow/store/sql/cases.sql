@@ -19,7 +19,7 @@ SELECT status, count(*) AS deals FROM escrow_transactions
 SELECT e.id, e.updated_at, p.first_name AS buyer_name
   FROM escrow_transactions e LEFT JOIN people p ON p.telegram_id = e.buyer_telegram_id
  WHERE e.status = $1 AND e.archived_at IS NULL
- ORDER BY e.updated_at DESC
+ ORDER BY e.updated_at DESC, e.id
 OFFSET $2 LIMIT $3
 
 -- receipts --

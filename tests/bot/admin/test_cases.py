@@ -41,8 +41,8 @@ async def test_the_second_admin_reads_who_has_it_and_gets_no_buttons_to_decide(
     code = await _disputed(town)
     await town.says(ADMIN, f"/case {code}")
     case = (await town.says(SECOND_ADMIN, f"/case {code}"))[-1]
-    assert "has it and decides; you can read it." in case.text
-    assert not any("All to" in label for label in case.labels)
+    assert "has it since Mon 23 Nov, 12:00 and decides; you can read it." in case.text
+    assert case.labels == ["Freeze it", "The whole case as a file"]
     listed = (await town.says(SECOND_ADMIN, "/disputed_transactions"))[-1].text
     assert "has it" in listed
 
@@ -56,6 +56,16 @@ async def test_after_48_hours_of_silence_one_tap_proposes_the_end(town: Town) ->
     assert "did not answer in 48 hours" in preview.text
     await town.taps(ADMIN, preview, "Confirm")
     assert await town.value(STATUS) == "REFUNDED"
+
+
+async def test_an_answer_that_comes_late_takes_the_proposal_back(town: Town) -> None:
+    code = await _disputed(town)
+    town.clock.advance(hours=48, seconds=1)
+    case = (await town.says(ADMIN, f"/case {code}"))[-1]
+    await town.taps_data(SELLER, town.last(SELLER), f"b:evidence:{code}")
+    await town.says(SELLER, "I have sent it")
+    await town.taps(ADMIN, case, "No answer: refund the buyer")
+    assert await town.value("SELECT count(*) FROM admin_actions") == 0
 
 
 async def test_a_deal_without_a_dispute_is_frozen_let_go_and_paid_from_its_case(town: Town) -> None:
