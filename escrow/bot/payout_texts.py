@@ -471,9 +471,8 @@ def no_payout(v: Values, page: Page) -> Markup:
 
 def payout_not_yours(v: Values, page: Page) -> Markup:
     return say(
-        "Payout {payout} is {state}: it does not wait for a person. Nothing changed.",
+        "Payout {payout} waits for no answer. Nothing changed: /payouts shows what is open.",
         payout=v["payout"],
-        state=Plain(v["state"]),
     )
 
 

@@ -121,7 +121,7 @@ def nothing_fits(v: Values, page: Page) -> Markup:
 
 
 def no_seller(v: Values, page: Page) -> Markup:
-    return say("There is no seller {number}.", number=v["number"])
+    return say("There is no seller {number}. /pending_sellers shows who waits.", number=v["number"])
 
 
 def no_receipt(v: Values, page: Page) -> Markup:

@@ -175,7 +175,7 @@ async def test_admins_freeze_and_rule_by_typed_commands(town: Town) -> None:
         ("/manual_refund", "Like this: /manual_refund ES"),
         ("/manual_release", "Like this: /manual_release ES"),
         ("/suspend_seller 2001", "Like this: /suspend_seller 2001"),
-        ("/suspend_seller 77 fraud", "There is no seller 77."),
+        ("/suspend_seller 77 fraud", "There is no seller 77. /pending_sellers shows who waits."),
         ("/disputed_transactions", "No dispute is open."),
     ],
 )

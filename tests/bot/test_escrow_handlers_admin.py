@@ -72,7 +72,7 @@ async def test_a_seller_is_verified_by_row_by_id_or_by_the_card(town: Town) -> N
     [
         ("/verify_seller", "Like this: /verify_seller 2001"),
         ("/verify_seller Jane", "Like this: /verify_seller 2001"),
-        ("/verify_seller 77", "There is no seller 77."),
+        ("/verify_seller 77", "There is no seller 77. /pending_sellers shows who waits."),
     ],
 )
 async def test_a_wrong_number_is_told(town: Town, text: str, answer: str) -> None:

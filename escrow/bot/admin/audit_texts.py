@@ -49,8 +49,8 @@ def audited(audit: Audit, page: Page) -> Markup:
         page,
         _verdict(audit),
         say(
-            "Proved {journals} journals, {accounts} accounts, {deals} deals, {payouts} payouts "
-            "in {seconds} s.",
+            "Proved in {seconds} s: journals {journals}, accounts {accounts}, deals {deals}, "
+            "payouts {payouts}.",
             **_counts(audit.counts),
             seconds=Plain(f"{seconds:.1f}"),
         ),

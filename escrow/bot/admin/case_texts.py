@@ -351,7 +351,7 @@ def party(side: Side, flags_max: int) -> list[Markup | None]:
         )
         record = [
             say(
-                "{level} · {sales} sales · {stars} · {lost} disputes lost",
+                "{level} · sales: {sales} · {stars} · disputes lost: {lost}",
                 level=level_words(seller.level),
                 sales=seller.sales,
                 stars=_stars(seller.average, seller.ratings),

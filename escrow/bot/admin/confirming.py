@@ -16,6 +16,7 @@ from escrow.bot.admin import action_texts
 from escrow.bot.admin.guard import admin_only
 from escrow.bot.context import Office
 from escrow.domain.actions import Action, ActionState
+from escrow.domain.errors import NotAllowed
 from escrow.services.action_tokens import Word
 
 Context = CallbackContext[Any, Any, Any, Any]
@@ -41,7 +42,11 @@ def buttons(office: Office, action: Action, admin: int) -> InlineKeyboardMarkup:
 
 def number_of(args: Sequence[str]) -> int | None:
     """4821 when what was typed ends in `confirm 4821`."""
-    if len(args) < 2 or args[-2].lower() != "confirm" or not _NUMBER.fullmatch(args[-1]):
+    if len(args) < 2 or args[-2].lower() != "confirm":
+        return None
+    if not _NUMBER.fullmatch(args[-1]):
+        if any(char.isdigit() for char in args[-1]):  # mistyped, and no part of a reason
+            raise NotAllowed("action_wrong_number")
         return None
     return int(args[-1])
 

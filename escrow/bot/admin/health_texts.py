@@ -47,7 +47,7 @@ def _meaning(word: str) -> Markup:
         OK: say("Everything is in order."),
         WATCH: say("The money is safe; something needs a look."),
         BROKEN: say("Look at once: what is below can't be trusted, and no payout leaves."),
-        PAUSED: say("Everything stands still because an admin said so."),
+        PAUSED: say("Somebody paused it: nothing moves money."),
     }[word]
 
 

@@ -102,7 +102,7 @@ def buttons(found: Sequence[OpenPayout], stopped: str | None) -> Rows:
 
 def _row(one: OpenPayout) -> list[InlineKeyboardButton]:
     number, state = one.payout.id, one.payout.state
-    stop = _button(words("{number}: not", number=number), Verb.PAYOUT_FAILED, number)
+    stop = _button(words("{number}: don't pay", number=number), Verb.PAYOUT_FAILED, number)
     ask = _button(words("{number}: ask M-Pesa", number=number), Verb.PAYOUT_ASK, number)
     if state is PayoutState.MANUAL:
         paid = _button(words("{number}: paid", number=number), Verb.PAYOUT_PAID, number)

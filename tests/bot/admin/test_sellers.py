@@ -155,7 +155,7 @@ async def test_an_old_card_lifts_no_suspension(two: Town) -> None:
     [
         ("", "Like this: "),
         (" Jane fakes", "Like this: "),
-        (" 77 fakes", "There is no seller 77."),
+        (" 77 fakes", "There is no seller 77. /pending_sellers shows who waits."),
         (f" {ADMIN} fakes", "This is your own shop: another admin has to decide about it."),
     ],
 )
