@@ -33,7 +33,10 @@ UPWARD = {
 }
 """Inside a function only; the one upward arrow that the house allows."""
 
-PLAYS = {"escrow.program": "without a Telegram token the program is the sandbox"}
+PLAYS = {
+    "escrow.program": "without a Telegram token the program is the sandbox",
+    "escrow.host": "the sandbox's admins are its own people",
+}
 """Who may import `sandbox`, inside a function only: a real bot never loads it."""
 
 STORE_FROM_AN_EDGE = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from escrow.bot.admin.confirming import number_of
+from escrow.domain.errors import NotAllowed
 from escrow.domain.money import Currency, Money
 from sandbox import persona
 from tests.bot.conftest import ADMIN, BUYER, SECOND_ADMIN, SELLER, Town
@@ -201,8 +202,7 @@ async def test_freezing_acts_at_once_and_tells_both_why(town: Town) -> None:
     [
         ("ES1008257624 confirm 4821", 4821),
         ("ES1008257624 buyer clear CONFIRM 4821", 4821),
-        ("ES1008257624 confirm 48211", None),
-        ("ES1008257624 confirm 0821", None),
+        ("ES1008257624 please confirm delivery", None),
         ("ES1008257624 4821", None),
         ("confirm", None),
         ("", None),
@@ -210,3 +210,10 @@ async def test_freezing_acts_at_once_and_tells_both_why(town: Town) -> None:
 )
 def test_a_number_is_read_where_it_confirms(typed: str, number: int | None) -> None:
     assert number_of(typed.split()) == number
+
+
+@pytest.mark.parametrize("typed", ["48211", "0821", "11x1"])
+def test_a_mistyped_number_is_no_part_of_a_reason(typed: str) -> None:
+    with pytest.raises(NotAllowed) as refused:
+        number_of(["ES1008257624", "confirm", typed])
+    assert refused.value.reason == "action_wrong_number"
