@@ -65,7 +65,7 @@ async def resume(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
     async with _open(settings, dsn, key, say) as services:
         word = await services.pauses.resume(None, _cause())
         now = services.clock.now()
-    if word.changed and word.pause is not None:
+    if word.changed and word.pause is not None and word.pause.ended_at is not None:
         length = timedelta(seconds=int(word.pause.length(now).total_seconds()))
         say(f"✔ Amana goes on after {length}; deals whose deadline moved: {word.pause.moved}")
     elif word.pause is not None and word.pause.ended_at is None:

@@ -28,6 +28,21 @@ CREATE TABLE bookings (
 CREATE TRIGGER bookings_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON bookings
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+-- What was booked as ours is no customer's payment any more: it would be counted twice.
+CREATE FUNCTION receipt_is_not_booked() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.provider = 'mpesa' AND EXISTS (
+        SELECT FROM bookings WHERE receipt = NEW.reference AND kind <> 'charge')
+    THEN
+        RAISE EXCEPTION 'receipt % is booked as our own', NEW.reference
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_is_booked';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER receipt_is_not_booked BEFORE INSERT OR UPDATE OF state, reference ON receipts
+    FOR EACH ROW WHEN (NEW.state IN ('CREDITED', 'SUSPENSE'))
+    EXECUTE FUNCTION receipt_is_not_booked();
+
 -- Accounts that every payment touches keep no running balance. Theirs is what is rolled up here,
 -- the sum of their entries up to `upto`, and the few entries after it.
 CREATE TABLE ledger_rollups (
@@ -104,7 +119,7 @@ BEGIN
         SELECT p.oid FROM pg_proc p
          WHERE p.pronamespace = current_schema()::regnamespace
            AND p.proowner = current_user::regrole
-           AND p.proname = 'ledger_roll_up'
+           AND p.proname IN ('ledger_roll_up', 'receipt_is_not_booked')
     LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', ours, current_schema());
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', ours);

@@ -42,7 +42,9 @@ _SPENT: Final = frozenset(
     }
 )
 """After these nothing on the pressed message works any more."""
-_ASK_ON: Final = frozenset({"payout_may_be_out", "receipt_used", "receipt_came_in"})
+_ASK_ON: Final = frozenset(
+    {"payout_may_be_out", "receipt_used", "receipt_came_in", "booked_before"}
+)
 """After these another answer to the same question can be right."""
 
 

@@ -178,6 +178,7 @@ class Actions:
                 # a repeat of what was confirmed meanwhile is no wrong number
                 before = await actions.last_with(conn, kind, target, number)
                 if before is None or before.state is not ActionState.DONE:
+                    _must_be_no_party(meant.parties, admin)
                     return await self._wrong_number(conn, meant, cause)
                 meant = before
             meant = meant or await actions.last_with(conn, kind, target, number)
@@ -269,6 +270,8 @@ class Actions:
             return NotAllowed("action_not_yours") if admin else NotAllowed("action_not_confirmed")
         if action.state is ActionState.CONFIRMED and admin == action.asked_by:
             return action
+        if action.asked_by not in self._admins:  # his word is gone with his right
+            return NotAllowed("action_gone")
         now = self._clock.now()
         shown = await self._preview_again(conn, action, now)
         if shown.amount != action.amount or _plain(shown.facts) != _plain(action.facts):

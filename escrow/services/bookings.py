@@ -14,6 +14,7 @@ from escrow.domain.errors import InvalidInput, LimitReached, NotAllowed
 from escrow.domain.model import Entry, Journal
 from escrow.domain.money import Currency, Money
 from escrow.services.floating import UTILITY, books_of
+from escrow.services.payout_guards import not_ours
 from escrow.store import floating, ledger, payouts
 from escrow.store.database import Connection
 from escrow.store.floating import Booking
@@ -45,15 +46,15 @@ class Book:
         now: datetime,
     ) -> Preview:
         """`params`: `what`, `minor`, `receipt`. `NotAllowed` when that receipt is booked, or is a
-        customer's; `LimitReached` above what is the operator's own by the books (a reading may know
-        of this withdrawal already).
+        customer's (a charge may be for one); `LimitReached` above what is the operator's own by the
+        books (a reading may know of this withdrawal already).
         """
         what, receipt = params["what"], params["receipt"]
         if what not in _OURS or not _RECEIPT.fullmatch(receipt):
             raise InvalidInput("usage", command=self.kind)
         amount = Money(params["minor"], _KES)
         await floating.lock_bookings(conn)
-        await _unused(conn, receipt)
+        await _unused(conn, what, receipt)
         books = await books_of(conn)
         if what == WITHDRAW and amount > (most := books.to_take(books.at_provider)):
             raise LimitReached("above_yours", amount=amount, most=most)
@@ -74,18 +75,11 @@ class Book:
         return dict(action.facts)
 
 
-async def _unused(conn: Connection, receipt: str) -> None:
-    before = await floating.booking(conn, receipt)
-    if before is not None:
-        raise NotAllowed(
-            "booked_before",
-            receipt=receipt,
-            what=before.kind,
-            amount=before.amount,
-            by=before.booked_by,
-            at=before.booked_at,
-        )
-    if await payouts.came_in(conn, receipt) or await payouts.by_reference(conn, receipt):
+async def _unused(conn: Connection, what: str, receipt: str) -> None:
+    await not_ours(conn, receipt, charge=True)
+    if what == CHARGE:  # of a customer's payment or payout, under its number
+        return
+    if await payouts.came_in(conn, receipt) or await payouts.numbered(conn, receipt):
         raise NotAllowed("booking_of_customer", receipt=receipt)
 
 

@@ -33,6 +33,7 @@ from escrow.domain.model import (
 from escrow.domain.money import Money
 from escrow.domain.terms import Terms
 from escrow.services.fund_manager import EscrowFundManager
+from escrow.services.payout_guards import not_ours
 from escrow.services.ports import (
     Answer,
     Clock,
@@ -42,7 +43,7 @@ from escrow.services.ports import (
     StkCallback,
     Verdict,
 )
-from escrow.store import escrows, outbox, payments, receipts
+from escrow.store import escrows, outbox, pauses, payments, receipts
 from escrow.store.database import Connection, Database
 
 _LOG: Final = logging.getLogger(__name__)
@@ -562,7 +563,11 @@ class Confirmations:
     async def _decided(
         self, conn: Connection, receipt_id: int, admin: int, *, ours: bool
     ) -> StoredReceipt:
-        """Writes the decision down, once; crediting follows it and may be repeated."""
+        """Writes the decision down, once; crediting follows it and may be repeated. `Paused`: what
+        can't be credited now is not believed.
+        """
+        if ours and await pauses.open_one(conn) is not None:
+            raise Paused
         seen = await receipts.get(conn, receipt_id)
         if seen is None:
             raise NotFound("no_receipt")
@@ -584,6 +589,8 @@ class Confirmations:
         if not ours:
             await self._ignore(conn, stored, Evidence.ADMIN, f"admin:{admin}")
         elif fresh:
+            if stored.reference is not None:
+                await not_ours(conn, stored.reference)
             again = self._clock.now() + timedelta(minutes=1)
             await receipts.believe(conn, stored.id, Evidence.ADMIN, again)
         if fresh and stored.escrow_id is not None:

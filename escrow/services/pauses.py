@@ -72,7 +72,7 @@ class Pauses:
                 "everything that moves money stands still",
                 extra={"action": "paused", "by": by or "host", "reason": kept},
             )
-            await self._tell_later()
+            await self._begin_to_carry_on()
         return word
 
     async def _pause(self, conn: Connection, by: int | None, reason: str, cause: str) -> Word:
@@ -93,7 +93,7 @@ class Pauses:
         """
         word = await self._db.run(partial(self._resume, by=by, cause=cause))
         if word.changed:
-            await self.carry_on()
+            await self._begin_to_carry_on()
             async with self._db.reading() as conn:
                 word = Word(await pauses.caused(conn, cause), True, word.by)
         return word
@@ -117,12 +117,12 @@ class Pauses:
             done += count
         return done
 
-    async def _tell_later(self) -> None:
-        """Everything stands still already: telling people may fail now and be done by the job."""
+    async def _begin_to_carry_on(self) -> None:
+        """It is written down already: what it owes may be cut now and be done by the job."""
         try:
             await self.carry_on()
         except TimedOut:
-            _LOG.warning("people are told of the pause later", extra={"action": "pause_tells"})
+            _LOG.warning("the pause is carried on later", extra={"action": "pause_later"})
 
     async def _step(self, conn: Connection) -> int | None:
         """One batch of what the open pause owes; None when that is nothing."""
@@ -174,12 +174,14 @@ class Pauses:
             )
             by = By(Actor.SYSTEM)
             await escrows.note(conn, deal.id, "choice_offered", by, now, pause=pause.id)
-            notice = underpaid(f"pause:{pause.id}", deal, buyer, total, again, expires)
+            cause = f"pause:{pause.id}:{deal.id}"  # he may have several
+            notice = underpaid(cause, deal, buyer, total, again, expires)
             await outbox.queue(conn, [notice], now)
 
     async def _end(self, conn: Connection, pause: Pause) -> None:
         now = self._clock.now()
         assert pause.resumed_at is not None  # noqa: S101 only then it ends
+        await pauses.move_rests(conn, pause.paused_at, pause.resumed_at)
         ended = await pauses.end(conn, pause.id, max(now, pause.resumed_at))
         values = {
             "by": await _name(conn, pause.resumed_by),

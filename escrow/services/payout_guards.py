@@ -13,7 +13,7 @@ from escrow.domain.errors import NotAllowed
 from escrow.domain.model import Notice
 from escrow.domain.payouts import Payout, PayoutState
 from escrow.services import postings
-from escrow.store import ledger, outbox, payouts
+from escrow.store import floating, ledger, outbox, payouts
 from escrow.store.database import Connection
 
 
@@ -43,6 +43,23 @@ async def may_have_paid(conn: Connection, payout: Payout, reference: str, now: d
         raise NotAllowed("receipt_used")
     if await payouts.came_in(conn, reference):
         raise NotAllowed("receipt_came_in")
+    await not_ours(conn, reference)
+
+
+async def not_ours(conn: Connection, receipt: str, *, charge: bool = False) -> None:
+    """`NotAllowed` for a receipt that an admin booked by hand as our own money. M-Pesa's `charge`
+    for a payment bears that payment's number, so it is in nobody's way.
+    """
+    before = await floating.booking(conn, receipt)
+    if before is not None and (charge or before.kind != "charge"):
+        raise NotAllowed(
+            "booked_before",
+            receipt=receipt,
+            what=before.kind,
+            amount=before.amount,
+            by=before.booked_by,
+            at=before.booked_at,
+        )
 
 
 async def take_back(conn: Connection, telegram_id: int, number: str, now: datetime) -> None:

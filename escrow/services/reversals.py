@@ -210,6 +210,8 @@ class Reverse(Dividing):
         """The funded deal that has to end with it; None where its money lies in the wallet."""
         if escrow is None or receipt.outcome.get("outcome") in _IN_WALLET:
             return None
+        if await unmatched.went_to_wallet(conn, receipt.id):
+            return None  # nobody chose in time, or it was cancelled; what came later paid it
         if escrow.status in flow.sources_of(Event.MANUAL_REFUND):
             if await unmatched.used_wallet(conn, escrow.id):
                 raise NotAllowed("reverse_wallet_part", code=escrow.id)
@@ -223,7 +225,7 @@ class Reverse(Dividing):
                 code=escrow.id,
                 status=str(escrow.status),
             )
-        return None  # nobody chose in time, or it was cancelled: to the wallet
+        return None
 
 
 async def _may_go_back(conn: Connection, receipt: StoredReceipt) -> tuple[str, bool]:

@@ -89,6 +89,11 @@ async def move_deadlines(
     return done
 
 
+async def move_rests(conn: Connection, start: datetime, end: datetime) -> None:
+    """Moves what rests because its number is new by `end` − `start`."""
+    await conn.execute(_SQL["move_rests"], start, end)
+
+
 async def open_choices(conn: Connection, codes: Sequence[str]) -> list[int]:
     """The underpayment choices that are open on these deals."""
     return [row["id"] for row in await conn.fetch(_SQL["open_choices"], list(codes))]

@@ -61,6 +61,11 @@ async def by_reference(conn: Connection, reference: str) -> StoredReceipt | None
     return receipts.from_row(row) if row else None
 
 
+async def went_to_wallet(conn: Connection, receipt_id: int) -> bool:
+    """Whether a receipt's money left its deal undecided, for its owner's wallet."""
+    return bool(await conn.fetchval(_SQL["went_to_wallet"], receipt_id))
+
+
 async def used_wallet(conn: Connection, escrow_id: str) -> bool:
     """Whether (a part of) the deal was paid from a wallet."""
     return bool(await conn.fetchval(_SQL["used_wallet"], escrow_id))

@@ -131,7 +131,7 @@ async def test_who_is_no_admin_any_more_confirms_nothing(world: World) -> None:
     await world.actions.confirm(waiting.id, ADMIN, "x")
     # nor is done what he asked for while he was one
     await refused(
-        alone(world, (SECOND_ADMIN,)).confirm(waiting.id, SECOND_ADMIN, "x"), "not_allowed"
+        alone(world, (SECOND_ADMIN,)).confirm(waiting.id, SECOND_ADMIN, "x"), "action_gone"
     )
     assert await world.status_of(large) == "DISPUTED"
 
@@ -416,3 +416,17 @@ async def test_two_admins_at_once_have_one_winner_and_the_other_reads_who(world:
         (lost,) = (one for one in results if isinstance(one, NotAllowed))
         assert lost.reason == "decided_before"
         assert lost.values["by"] == {ADMIN: "Amina", SECOND_ADMIN: "Abdi"}[won.asked_by]
+
+
+async def test_a_party_can_not_end_an_action_with_wrong_numbers(world: World) -> None:
+    deal = await world.deal(LARGE, buyer=SECOND_ADMIN)
+    await world.pay(deal, LARGE * 105 // 100, buyer=SECOND_ADMIN)
+    waiting = await asked(world, deal, "manual_release")
+    await world.actions.confirm(waiting.id, ADMIN, "x")
+    wrong = 1000 if waiting.number != 1000 else 1001
+    for turn in range(3):
+        typing = world.actions.confirm_typed(
+            "manual_release", deal.id, wrong, SECOND_ADMIN, f"update:{turn}"
+        )
+        await refused(typing, "admin_is_party")
+    assert (await world.actions.action(waiting.id)).state is ActionState.CONFIRMED

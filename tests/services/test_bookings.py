@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from escrow.domain.errors import CannotDo, InvalidInput, LimitReached, NotAllowed
+from escrow.domain.model import Evidence
 from escrow.services import bookings
 from escrow.services.actions import Action, ActionState
 from escrow.services.floating import Books, books_of
@@ -115,6 +116,48 @@ async def test_a_customers_receipt_is_no_float(world: World) -> None:
     with pytest.raises(NotAllowed) as refused:
         await _book(world, "float 10,500 sgcustom01")
     assert refused.value.reason == "booking_of_customer"
+
+
+async def test_what_is_booked_as_ours_is_not_counted_again_when_it_comes_in(world: World) -> None:
+    await _book(world, f"float 5,000 {FLOAT}")
+    late = world.by_hand(None, kes(5_000), reference=FLOAT)
+    with pytest.raises(NotAllowed, match="receipt_decided"):
+        await world.funds.process_escrow_payment(late, Evidence.STATUS)
+    stored, _ = await world.funds.register_waiting(late, next_check_after=None)
+    with pytest.raises(NotAllowed, match="booked_before"):
+        await world.confirmations.confirm_receipt(stored.id, SECOND_ADMIN, ours=True)
+    await world.confirmations.confirm_receipt(stored.id, SECOND_ADMIN, ours=False)
+    assert await _books(world) == Books(kes(5_000), kes(0), kes(5_000))
+
+
+async def test_what_an_admin_says_that_he_paid_somebody_with_is_no_withdrawal(world: World) -> None:
+    await _earn(world)
+    world.payout_rail.can_pay = False
+    await world.give(BRIAN, kes(400))
+    number = (await world.payouts.book_withdrawal(BRIAN, kes(400), "test:1")).id
+    await _book(world, f"withdraw 400 {FEES}")
+    with pytest.raises(NotAllowed, match="booked_before"):
+        await world.payouts.mark_paid(number, ADMIN, FEES)
+    await world.payouts.mark_paid(number, ADMIN, COST)
+    with pytest.raises(NotAllowed, match="booking_of_customer"):
+        await _book(world, f"withdraw 50 {COST}")
+
+
+async def test_a_charge_bears_the_number_of_the_payment_it_is_for(world: World) -> None:
+    await _earn(world)
+    world.payout_rail.can_pay = False
+    await world.give(BRIAN, kes(400))
+    number = (await world.payouts.book_withdrawal(BRIAN, kes(400), "test:1")).id
+    await _book(world, f"charge 5 {COST}")
+    await world.payouts.mark_paid(number, ADMIN, COST)
+    late = world.by_hand(None, kes(70), reference="SGLATE0001")
+    await _book(world, "charge 1 SGLATE0001")
+    await world.funds.process_escrow_payment(late, Evidence.STATUS)
+    await world.funds.process_escrow_payment(
+        world.by_hand(None, kes(80), reference="SGLATE0002"), Evidence.STATUS
+    )
+    await _book(world, "charge 2 SGLATE0002")
+    assert (await _books(world)).own == kes(500 - 5 - 1 - 2)
 
 
 async def test_a_large_one_needs_a_second_admin(world: World) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from escrow.domain.errors import InvalidInput, Paused
+from escrow.domain.errors import InvalidInput, Paused, TimedOut
 from escrow.domain.model import Escrow
 from escrow.domain.pauses import Pause
 from escrow.services import pauses as service
@@ -312,6 +312,30 @@ async def test_an_open_choice_is_asked_again_with_its_whole_time(world: World) -
     assert await world.status_of(deal) == "HELD"
 
 
+async def test_every_open_choice_of_a_buyer_is_asked_again(world: World) -> None:
+    deals = [await world.deal(buyer=BRIAN), await world.deal(buyer=BRIAN)]
+    for deal in deals:
+        await world.pay(deal, 9_800)
+    await world.sql("DELETE FROM outbox")
+    await _stop(world)
+    await _go_on(world)
+    assert await _told(world, "underpaid") == sorted((BRIAN, deal.id) for deal in deals)
+
+
+async def test_a_receipt_that_can_not_be_credited_now_is_not_believed(world: World) -> None:
+    deal = await world.deal(buyer=BRIAN)
+    stored, _ = await world.funds.register_waiting(
+        world.by_hand(deal, kes(10_500)), next_check_after=None
+    )
+    await _stop(world)
+    with pytest.raises(Paused):
+        await world.confirmations.confirm_receipt(stored.id, ADMIN, ours=True)
+    assert await world.value("SELECT evidence FROM receipts") is None
+    await _go_on(world)
+    await world.confirmations.confirm_receipt(stored.id, ADMIN, ours=False)
+    assert await world.status_of(deal) == "PENDING"
+
+
 async def test_without_a_pause_resume_changes_nothing(world: World) -> None:
     word = await world.pauses.resume(ADMIN, "update:901")
     assert word == Word(None, False, "")
@@ -331,6 +355,26 @@ async def test_of_ten_who_resume_at_once_each_deal_moves_once(world: World) -> N
     assert sum(word.changed for word in words) == 1
     assert held.ship_by is not None
     assert (await world.escrow(held.id)).ship_by == held.ship_by + timedelta(hours=1)
+
+
+async def test_a_resume_that_waits_for_a_deal_is_promised_and_done_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _held(world)
+    await _stop(world)
+
+    async def locked(*_: Any) -> list[str]:
+        raise TimedOut("PostgreSQL cut a statement")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rows, "next_deals", locked)
+        word = await world.pauses.resume(ADMIN, "update:901")
+    assert word.changed
+    assert word.pause is not None
+    assert word.pause.resumed_at is not None
+    assert word.pause.ended_at is None
+    await world.pauses.carry_on()
+    assert await world.pauses.current() is None
 
 
 async def test_a_resume_that_is_killed_in_the_middle_is_finished_by_the_next_start(

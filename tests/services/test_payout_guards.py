@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from escrow.domain.errors import NotAllowed
+from escrow.domain.errors import NotAllowed, Paused
 from escrow.domain.model import Escrow
 from escrow.domain.payouts import Payout, PayoutState
 from escrow.services.payouts import Payouts
@@ -159,6 +159,20 @@ async def test_the_owner_who_names_his_number_again_gets_back_what_was_on_its_wa
     # again: nothing more comes back
     await paying.people.change_payout_phone(JANE, STRANGE)
     assert await paying.wallet(JANE) == 10_000
+
+
+async def test_a_pause_uses_up_none_of_the_time_to_notice_a_changed_number(paying: World) -> None:
+    waiting = await resting(paying)
+    await paying.pauses.pause(ADMIN, "", "update:900")
+    paying.clock.tick(hours=30)
+    with pytest.raises(Paused):
+        await paying.people.change_payout_phone(JANE, PHONES[JANE])
+    await paying.pauses.resume(ADMIN, "update:901")
+    await paying.payouts.send_due()
+    assert paying.payout_rail.sent == []
+    await paying.people.change_payout_phone(JANE, PHONES[JANE])
+    after = await paying.payouts.payout(waiting.id)
+    assert (after.state, after.note) == (PayoutState.FAILED, "number_changed")
 
 
 async def test_what_is_on_its_way_to_the_old_number_goes_on(paying: World) -> None:

@@ -8,11 +8,13 @@ import pytest
 from escrow.domain.errors import CannotDo, LimitReached, NotAllowed, NotFound
 from escrow.domain.model import Escrow, Evidence
 from escrow.domain.payouts import Payout, PayoutState
+from escrow.services.actions import Actions
 from escrow.services.claims import Claimed
 from escrow.services.intake import PAYOUT_ASKED, PAYOUT_TIMEOUT, REVERSAL
 from escrow.services.ports import Blame, PayoutAnswer, Verdict
+from escrow.services.reversals import receipt_effects
 from tests.reversal_rail import SentReversal, asked_reversal_body, reversed_body
-from tests.world import ADMIN, BRIAN, JANE, SECOND_ADMIN, World, kes, new_reference
+from tests.world import ADMIN, BRIAN, JANE, SECOND_ADMIN, SECRET, World, kes, new_reference
 
 LOST = PayoutAnswer(Verdict.UNKNOWN, "lost", "unknown")
 SHORT = PayoutAnswer(Verdict.DECLINED, "1", "float", Blame.OURS)
@@ -464,3 +466,34 @@ async def test_what_is_reversed_is_not_reversed_again(desk: World) -> None:
     await post(desk, one, reversed_body(one))
     with pytest.raises(NotAllowed, match="goes_back"):
         await desk.rules("reverse", number, ADMIN)
+
+
+async def test_what_went_to_the_wallet_when_nobody_chose_ends_no_deal(desk: World) -> None:
+    deal = await desk.deal(10_000, buyer=BRIAN)
+    number = new_reference()
+    await desk.pay(deal, 9_800, reference=number)
+    desk.clock.tick(minutes=11)
+    await desk.choices.expire()
+    await desk.pay(deal, 10_500)
+    done = await desk.rules("reverse", number, ADMIN, reason="Not his")
+    assert (done.facts["ends"], done.facts["left"]) == (False, "KES 0")
+    assert await desk.status_of(deal) == "HELD"
+    assert await desk.wallet() == 0
+    one = await sent(desk)
+    assert (one.reference, one.amount) == (number, kes(9_800))
+
+
+async def test_what_somebody_asked_for_who_is_no_admin_any_more_is_not_done(desk: World) -> None:
+    number = await stray(desk, 60_000)
+    asked = await desk.actions.ask("send_back", number, {}, ADMIN, "update:1")
+    await desk.actions.confirm(asked.id, ADMIN, "update:2")
+    effects = receipt_effects(
+        desk.db, desk.clock, desk.terms, (SECOND_ADMIN,), desk.booking, desk.funds
+    )
+    without = Actions(
+        desk.db, desk.clock, (SECOND_ADMIN,), SECRET, effects, second_above=kes(50_000)
+    )
+    for act in (without.confirm(asked.id, SECOND_ADMIN, "x"), without.approve_on_host(asked.id)):
+        with pytest.raises(NotAllowed, match="action_gone"):
+            await act
+    assert await desk.value("SELECT count(*) FROM payouts") == 0

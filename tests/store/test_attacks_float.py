@@ -7,7 +7,7 @@ import pytest
 
 from tests.store import attacks
 from tests.store.attacks import Attack, attack, bad
-from tests.store.books import APP, NOW, OWNER, insert
+from tests.store.books import APP, NOW, OWNER, insert, posted
 
 BOTH = (OWNER, APP)
 BOOKED = insert("bookings", receipt="SGBOOKED01")
@@ -40,6 +40,16 @@ FLOAT: tuple[Attack, ...] = (
         insert("bookings", receipt="SGBOOKED01", kind="charge", booked_at=NOW),
         by="booking_receipt_once",
         roles=BOTH,
+    ),
+    *(
+        attack(
+            f"what is booked as ours is nobody's payment: {state}",
+            BOOKED,
+            *posted("SGBOOKED01", state),
+            by="receipt_is_booked",
+            guard="receipts.receipt_is_not_booked",
+        )
+        for state in ("SUSPENSE", "CREDITED")
     ),
     *(
         attack(

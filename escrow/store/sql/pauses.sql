@@ -72,6 +72,12 @@ INSERT INTO escrow_timeline (escrow_id, version, event, from_status, to_status, 
 SELECT e.id, NULL, 'deadline_moved', e.status, e.status, 'system', $2, $3
   FROM escrow_transactions e WHERE e.id = ANY ($1::text[])
 
+-- move_rests --
+-- Payouts to a number that is new: its owner could not take them back meanwhile.
+UPDATE payouts p SET not_before = p.not_before + ($2::timestamptz - $1::timestamptz)
+ WHERE p.state IN ('READY', 'MANUAL') AND p.not_before > $1
+   AND NOT EXISTS (SELECT FROM payout_attempts a WHERE a.payout_id = p.id)
+
 -- open_choices --
 SELECT id FROM underpayment_choices
  WHERE escrow_id = ANY ($1::text[]) AND used_at IS NULL AND voided_at IS NULL

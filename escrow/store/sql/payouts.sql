@@ -139,10 +139,12 @@ SELECT p.id, array_remove(ARRAY[p.telegram_id, e.seller_telegram_id, e.buyer_tel
  WHERE p.id = ANY ($1::bigint[])
 
 -- lock_resting --
--- Never asked for, and not before that number's day is over.
+-- Never asked for, and not before that number's day is over, which a pause does not use up.
 SELECT p.* FROM payouts p
  WHERE p.telegram_id = $1 AND p.destination = $2 AND p.state IN ('READY', 'MANUAL')
-   AND p.not_before > $3 AND p.named_reference IS NULL
+   AND p.not_before > coalesce((SELECT least(z.paused_at, $3) FROM pauses z
+                                 WHERE z.ended_at IS NULL), $3)
+   AND p.named_reference IS NULL
    AND NOT EXISTS (SELECT FROM payout_attempts a WHERE a.payout_id = p.id)
  ORDER BY p.id
    FOR UPDATE OF p

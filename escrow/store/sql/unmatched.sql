@@ -60,3 +60,18 @@ SELECT * FROM receipts WHERE reference = $1 ORDER BY id LIMIT 1
 -- used_wallet --
 -- Whether (a part of) this deal was paid from a wallet.
 SELECT EXISTS (SELECT FROM ledger_journals WHERE escrow_id = $1 AND kind = 'wallet_payment')
+
+-- went_to_wallet --
+-- Whether undecided money of its deal went to the wallet after this receipt had come in.
+SELECT EXISTS (
+    SELECT FROM receipts r
+      JOIN ledger_journals j ON j.escrow_id = r.escrow_id
+      JOIN ledger_entries e ON e.journal_id = j.id AND e.amount_minor < 0
+      JOIN ledger_accounts a ON a.id = e.account_id AND a.kind = 'received'
+     WHERE r.id = $1 AND j.kind NOT IN ('fund', 'overpayment')
+       AND j.id > (SELECT max(c.id) FROM ledger_journals c
+                    WHERE c.idempotency_key = ANY (ARRAY[
+                              'receipt:' || r.provider || ':' || r.reference,
+                              'claim:' || r.provider || ':' || r.reference,
+                              'receipt:' || r.provider || ':attempt-' || r.attempt_id,
+                              'claim:' || r.provider || ':attempt-' || r.attempt_id])))
