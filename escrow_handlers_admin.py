@@ -99,7 +99,7 @@ async def freeze_transaction(update: Update, context: Context) -> None:
     escrow = await desk.office(context).escrows.freeze(
         deal, desk.user(update).id, reason, desk.cause(update)
     )
-    await desk.answer(update, context, ruling_texts.frozen(escrow, desk.page(context)))
+    await cases.say_frozen(update, context, escrow)
 
 
 @admin_only
@@ -109,7 +109,7 @@ async def unfreeze_transaction(update: Update, context: Context) -> None:
     escrow = await desk.office(context).escrows.unfreeze(
         deal, desk.user(update).id, reason, desk.cause(update)
     )
-    await desk.answer(update, context, ruling_texts.unfrozen(escrow, desk.page(context)))
+    await cases.say_unfrozen(update, context, escrow)
 
 
 @admin_only

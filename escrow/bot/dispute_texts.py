@@ -23,6 +23,7 @@ from escrow.bot.page import (
     retold,
     say,
     speaking,
+    when,
     words,
 )
 from escrow.bot.payout_texts import way
@@ -361,8 +362,10 @@ def withdrawn_before(v: Values, page: Page) -> Markup:
 
 def dispute_taken(v: Values, page: Page) -> Markup:
     return say(
-        "Admin {by} took this dispute and decides it. /manual_release and /manual_refund work.",
+        "Admin {by} took this dispute {when} and decides it. "
+        "/manual_release and /manual_refund work.",
         by=str(v["by"]),
+        when=when(page, v["at"]),
     )
 
 

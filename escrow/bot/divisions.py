@@ -78,12 +78,12 @@ class Decision:
 def read_decision(args: Sequence[str]) -> Decision:
     """`<CODE> <buyer|seller|split|split:NN> <notes>`; the notes are needed. `InvalidInput`."""
     if len(args) < 3:
-        raise InvalidInput("usage", command="resolve_dispute")
+        raise InvalidInput("decision", command="resolve_dispute")
     word = args[1].lower()
     split = _SPLIT.fullmatch(word)
-    if split is None and word not in ("buyer", "seller"):
-        raise InvalidInput("usage", command="resolve_dispute")
     percent = int(split[1]) if split and split[1] else None
+    if (split is None and word not in ("buyer", "seller")) or percent == 0:
+        raise InvalidInput("decision", command="resolve_dispute")
     decision = "split" if split else word
     return Decision(args[0], decision, percent, " ".join(args[2:]))
 

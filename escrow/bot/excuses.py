@@ -25,6 +25,7 @@ from escrow.domain.errors import (
     OutcomeUnknown,
     TimedOut,
 )
+from escrow.services.action_tokens import is_action
 
 Context = CallbackContext[Any, Any, Any, Any]
 
@@ -64,11 +65,21 @@ async def _refuse(update: Update, context: Context, error: CannotDo) -> None:
     )
     values = _values(update, context, error)
     text = refusals.refusal(error.reason, values, desk.page(context))
-    await _say(update, context, text, keyboards.for_refusal(error.reason, values))
+    keyboard = keyboards.for_refusal(error.reason, values)
+    if error.reason in _SPENT and _is_preview(update):  # it would go on saying: nothing is done yet
+        assert not isinstance(keyboard, ReplyKeyboardMarkup)  # noqa: S101 those ask for numbers
+        await desk.here(update, context, text, keyboard)
+        return
+    await _say(update, context, text, keyboard)
     if error.reason in _SPENT:
         await desk.strip_buttons(update, context)
     if isinstance(context, Desk) and context.step is not None and _is_over(error):
         await asking.end(update, context, context.step)
+
+
+def _is_preview(update: Update) -> bool:
+    query = update.callback_query
+    return query is not None and is_action(query.data)
 
 
 def _values(update: Update, context: Context, error: CannotDo) -> Mapping[str, Any]:

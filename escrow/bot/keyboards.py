@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from telegram import (
@@ -232,6 +232,10 @@ def new_number(msisdn: str) -> InlineKeyboardMarkup:
     )
 
 
+_TO_THE_CASE: Final = frozenset({"decided_before", "dispute_taken", "no_open_dispute"})
+"""After these an admin looks at the deal."""
+
+
 def for_refusal(
     reason: str, values: Mapping[str, Any]
 ) -> InlineKeyboardMarkup | ReplyKeyboardMarkup | None:
@@ -248,6 +252,8 @@ def for_refusal(
         )
     if reason == "too_many_prompts" and deal:
         return paybill_only(deal)
+    if reason in _TO_THE_CASE and values.get("admin") and values.get("code"):
+        return _rows(_button(words("Case {deal}", deal=values["code"]), Verb.CASE, values["code"]))
     if reason in _BACK_TO_THE_DEAL and deal:
         return _rows(_button(labels.show_deal(), Verb.SHOW, deal))
     return None
@@ -295,6 +301,8 @@ def for_notice(
         return seller_waits(values["id"], values["shop"])
     if kind == "confirm_receipt":
         return confirm_receipt(values["receipt"])
+    if kind == "suspense":
+        return digest_texts.to_unmatched()
     on_its_way = deal_buttons.for_notice(kind, values)
     if on_its_way is not None:
         return on_its_way

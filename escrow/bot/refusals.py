@@ -51,6 +51,16 @@ def usage(v: Values, page: Page) -> Markup:
     return _usage(v) or say("Please send /help to see how this works.")
 
 
+def decision(v: Values, page: Page) -> Markup:
+    return lines(
+        say(
+            "Who gets the money, and why? buyer, seller, split (half and half), or split:70 "
+            "(70 % for the buyer, 1 to 99); then your reason, which both sides read."
+        ),
+        _usage(v),
+    )
+
+
 def amount(v: Values, page: Page) -> Markup:
     return lines(
         say(
@@ -326,6 +336,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
         words.__name__: words
         for words in (
             usage,
+            decision,
             amount,
             description,
             shop_name,

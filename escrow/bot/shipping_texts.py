@@ -264,6 +264,8 @@ NOTICES: Final[Mapping[str, Render]] = {
 
 
 def illegal_move(v: Values, page: Page) -> Markup:
+    if v.get("status") == Status.FROZEN:
+        return say("An admin has stopped this deal: nothing can be done until he lets it go on.")
     return lines(say("The deal is past that point. /deal shows where it stands."), _why(v))
 
 
@@ -273,7 +275,6 @@ def _why(v: Values) -> Markup | None:
         Status.SHIPPED: say("It is on its way."),
         Status.DELIVERED: say("The buyer has it already."),
         Status.DISPUTED: say("It is in dispute."),
-        Status.FROZEN: say("An admin has stopped it."),
         Status.COMPLETED: say("It is done."),
         Status.REFUNDED: say("It is over: the buyer has the money back."),
         Status.CANCELLED: say("It was cancelled."),

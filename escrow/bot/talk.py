@@ -117,14 +117,16 @@ async def see_evidence(update: Update, context: Desk) -> None:
         await desk.answer(update, context, talk_texts.nothing_to_see(found.escrow.id))
     page = desk.page(context)
     end = min(pressed.number + AT_ONCE, len(found.records))
+    admin = desk.user(update).id in desk.office(context).admins
     for number, one in enumerate(found.records[pressed.number : end], pressed.number + 1):
         more = number == end and end < len(found.records)
+        way_back = talk_texts.to_case(found.escrow.id) if admin and number == end else None
         await desk.show(
             update,
             context,
             talk_texts.record(one, found, number, page),
             one.media,
-            talk_texts.more_evidence(found.escrow.id, end) if more else None,
+            talk_texts.more_evidence(found.escrow.id, end) if more else way_back,
             talk_texts.file_missing(),
         )
     desk.done(update, context, for_good=False)

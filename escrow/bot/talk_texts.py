@@ -291,6 +291,11 @@ def more_evidence(deal: str, shown: int) -> InlineKeyboardMarkup:
     return InlineKeyboardMarkup([[_button(words("More"), Verb.MORE_EVIDENCE, deal, shown)]])
 
 
+def to_case(deal: str) -> InlineKeyboardMarkup:
+    """Admins: where they decide."""
+    return InlineKeyboardMarkup([[_button(words("Case {deal}", deal=deal), Verb.CASE, deal)]])
+
+
 def for_stray(deals: Sequence[tuple[Escrow, str]]) -> InlineKeyboardMarkup | None:
     """What a file may be for, when exactly one deal comes into question."""
     disputed = [escrow for escrow, _ in deals if escrow.status is Status.DISPUTED]

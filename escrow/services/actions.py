@@ -179,7 +179,7 @@ class Actions:
                 before = await actions.last_with(conn, kind, target, number)
                 if before is None or before.state is not ActionState.DONE:
                     _must_be_no_party(meant.parties, admin)
-                    return await self._wrong_number(conn, meant, cause)
+                    return await self._wrong_number(conn, meant, admin, cause)
                 meant = before
             meant = meant or await actions.last_with(conn, kind, target, number)
             if meant is None:
@@ -275,6 +275,8 @@ class Actions:
         now = self._clock.now()
         shown = await self._preview_again(conn, action, now)
         if shown.amount != action.amount or _plain(shown.facts) != _plain(action.facts):
+            if admin != action.asked_by:
+                await self._tell("action_stale", conn, action, [action.asked_by])
             return EscrowMoved("action_moved")
         await actions.approve(conn, action.id, admin, now)
         if action.needs_second and action.state is ActionState.ASKED:
@@ -364,11 +366,15 @@ class Actions:
         if action.state is ActionState.CONFIRMED:
             await self._tell("action_over", conn, action, [action.asked_by])
 
-    async def _wrong_number(self, conn: Connection, action: Action, cause: str) -> CannotDo:
+    async def _wrong_number(
+        self, conn: Connection, action: Action, admin: int, cause: str
+    ) -> CannotDo:
         await actions.wrong(conn, action.id, cause)
         after = await actions.get(conn, action.id)
         if after is not None and after.is_open:
             return NotAllowed("action_wrong_number")
+        if admin != action.asked_by:
+            await self._tell("action_left_by", conn, action, [action.asked_by], by=None)
         return NotAllowed("action_left", by=None)
 
     async def _tell(

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from escrow.domain import flow
+from escrow.domain.actions import Action
 from escrow.domain.errors import NotAllowed
 from escrow.domain.flow import Actor, Event, Status
 from escrow.domain.model import (
@@ -28,7 +29,7 @@ from escrow.domain.terms import Shares
 from escrow.services.ports import Clock, FetchLater, FileGone, Files, FileTooLarge
 from escrow.services.ratings import Ratings, SellerPage
 from escrow.services.work import locked, read_code
-from escrow.store import cases, disputes, escrows, people, records
+from escrow.store import actions, cases, disputes, escrows, people, records
 from escrow.store.cases import BuyerRecord, Entry
 from escrow.store.database import Connection, Database
 
@@ -57,7 +58,8 @@ class Side:
 @dataclass(frozen=True, slots=True)
 class Case:
     """A deal as an admin judges it. `dispute` is the newest, open or closed; `taken_by` the name of
-    whoever has it; `mine`: this admin does; `moves` what an admin may do now.
+    whoever has it; `mine`: this admin does; `moves` what an admin may do now; `waiting`: what was
+    asked for and waits for a second confirmation, with the name of whoever asked.
     """
 
     escrow: Escrow
@@ -72,6 +74,13 @@ class Case:
     timeline: Sequence[Entry]
     records: Sequence[DealRecord]
     moves: frozenset[Event]
+    waiting: Sequence[tuple[Action, str]] = ()
+
+    @property
+    def overpaid(self) -> Money:
+        """What came in above the due, and went to the buyer's wallet."""
+        excess = sum(int(one.outcome.get("excess_minor", 0)) for one in self.receipts)
+        return Money(excess, self.escrow.currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +204,10 @@ class Cases:
                 sides=(),
                 timeline=await cases.timeline(conn, code),
                 records=await records.of_deal(conn, code),
+                waiting=[
+                    (one, await actions.name_of(conn, one.asked_by))
+                    for one in await actions.waiting_for(conn, code)
+                ],
                 moves=frozenset(
                     event for event in Event if flow.allows(escrow.status, event, Actor.ADMIN)
                 ),

@@ -175,7 +175,8 @@ class Verdict(Dividing):
 async def not_anothers(conn: Connection, dispute: Dispute, admin: int) -> None:
     """`NotAllowed` when another admin took it."""
     if dispute.taken_by is not None and dispute.taken_by != admin:
-        raise NotAllowed("dispute_taken", by=await actions.name_of(conn, dispute.taken_by))
+        by = await actions.name_of(conn, dispute.taken_by)
+        raise NotAllowed("dispute_taken", by=by, at=dispute.taken_at, code=dispute.escrow_id)
 
 
 async def _names(conn: Connection, escrow: Escrow) -> dict[str, str]:

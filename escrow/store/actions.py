@@ -133,6 +133,12 @@ async def over(conn: Connection, now: datetime, limit: int) -> list[int]:
     return [row["id"] for row in await conn.fetch(_SQL["over"], now, limit)]
 
 
+async def waiting_for(conn: Connection, escrow_id: str) -> list[Action]:
+    """What waits for a second confirmation about a deal, oldest first."""
+    found = [row["id"] for row in await conn.fetch(_SQL["waiting_for"], escrow_id)]
+    return [one for one in [await get(conn, number) for number in found] if one is not None]
+
+
 async def last_move(conn: Connection, escrow_id: str) -> tuple[str, str, datetime, str]:
     """(event, role, when, name or id of whoever did it) of the last event that moved a deal."""
     row = await conn.fetchrow(_SQL["last_move"], escrow_id)

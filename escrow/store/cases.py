@@ -19,7 +19,9 @@ _SQL: Final = queries.load("cases")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a timeline; `name` is what whoever did it is called, '' where nobody did."""
+    """One line of a timeline. `name`: what whoever did it is called; `second`: the admin who
+    confirmed it besides him; '' where there is none.
+    """
 
     event: str
     from_status: str | None
@@ -28,6 +30,7 @@ class Entry:
     at: datetime
     data: Mapping[str, Any]
     name: str
+    second: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ async def open_flags(conn: Connection, telegram_id: int) -> list[tuple[str, str]
 async def timeline(conn: Connection, escrow_id: str) -> list[Entry]:
     """Everything that happened to a deal, oldest first."""
     return [
-        Entry(**{**dict(row), "name": row["name"] or ""})
+        Entry(**{**dict(row), "name": row["name"] or "", "second": row["second"] or ""})
         for row in await conn.fetch(_SQL["timeline"], escrow_id)
     ]
 

@@ -73,6 +73,7 @@ _REFUSALS: Final[tuple[tuple[str, Changes], ...]] = (
     ("not_payable", {"status": "CANCELLED"}),
     ("not_payable", {"status": ""}),
     ("reserved", {"until": None}),
+    ("illegal_move", {"status": "FROZEN"}),
     ("receipt_decided", {"by": None}),
     ("deal_too_large", {"price": None}),
     ("prompt_open", {"phone": _PHONE, "rings": True}),

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from escrow.bot.admin import audit_texts, receipt_texts, verdict_texts
+from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.page import Page, Plain, card, code, lines, say, when, words
 from escrow.domain.actions import HOST, Action, ActionState
 
@@ -50,6 +51,15 @@ def keyboard(yes: str, no: str) -> InlineKeyboardMarkup:
             ]
         ]
     )
+
+
+def way_on(action: Action) -> InlineKeyboardMarkup | None:
+    """To the deal it was about."""
+    if action.escrow_id is None or action.state is ActionState.ASKED:
+        return None
+    data = pack(Button(Verb.CASE, action.escrow_id))
+    label = words("Case {deal}", deal=action.escrow_id)
+    return InlineKeyboardMarkup([[InlineKeyboardButton(label, callback_data=data)]])
 
 
 def typed_form(action: Action) -> Markup:
@@ -146,7 +156,9 @@ def action_left_by(v: Values, page: Page) -> Markup:
     action = Action.of(v["action"])
     return card(
         page,
-        say("<b>Admin {by} said no: nothing was done.</b>", by=v["by"]),
+        say("<b>Admin {by} said no: nothing was done.</b>", by=v["by"])
+        if v["by"]
+        else say("<b>Three wrong numbers were typed for it: nothing was done.</b>"),
         _asked_for(action),
     )
 
@@ -160,9 +172,23 @@ def action_over(v: Values, page: Page) -> Markup:
     )
 
 
+def action_stale(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>Something changed since you asked: it can't be confirmed as it was shown.</b>"),
+        _asked_for(Action.of(v["action"])),
+        say("Nothing was done. Please send the command again."),
+    )
+
+
 def _asked_for(action: Action) -> Markup:
+    return say("You had asked: {form}", form=asked(action))
+
+
+def asked(action: Action) -> Markup:
+    """The command that asked for it, and its amount."""
     return say(
-        "You had asked: <code>/{command} {target}</code>, {amount}",
+        "<code>/{command} {target}</code>, {amount}",
         command=Plain(COMMANDS.get(action.kind, action.kind)),
         target=Plain(action.target),
         amount=action.amount,
@@ -174,6 +200,7 @@ NOTICES: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
     "action_done": action_done,
     "action_left_by": action_left_by,
     "action_over": action_over,
+    "action_stale": action_stale,
 }
 
 

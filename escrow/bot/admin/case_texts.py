@@ -8,9 +8,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
-from telegram import InlineKeyboardButton
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from escrow.bot.admin import paging
+from escrow.bot.admin.action_texts import asked
 from escrow.bot.admin.paging import TRANSACTIONS, Rows
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.deal_texts import status_words
@@ -33,6 +34,7 @@ from escrow.bot.page import (
 from escrow.bot.ruling_texts import age, template
 from escrow.bot.selling_texts import level_words, one_digit
 from escrow.domain import phone
+from escrow.domain.actions import Action
 from escrow.domain.flow import Event, Status
 from escrow.domain.model import Dispute, DisputeStatus, Escrow, ReceiptState, StoredReceipt
 from escrow.domain.money import Money
@@ -60,18 +62,19 @@ def disputes(found: Sequence[tuple[Dispute, Escrow, str]], count: int, page: Pag
     return card(
         page,
         say("<b>Open disputes: {count}</b>", count=count),
-        *(_disputed(*one, page) for one in found),
+        *(_disputed(place, *one, page) for place, one in enumerate(found, 1)),
         Markup(""),
-        say("Open a case below, or type: {form}", form=template("CODE")),
+        say("Decide by a button, or type: {form}", form=template("CODE")),
     )
 
 
-def _disputed(dispute: Dispute, escrow: Escrow, taken: str, page: Page) -> Markup:
+def _disputed(place: int, dispute: Dispute, escrow: Escrow, taken: str, page: Page) -> Markup:
     who = say("the seller") if dispute.raised_role == "seller" else say("the buyer")
     return lines(
         Markup(""),
         say(
-            "{code} <b>{held}</b> · {age} · by {who}",
+            "{place}. {code} <b>{held}</b> · {age} · by {who}",
+            place=place,
             code=code(escrow.id),
             held=held(escrow),
             age=age(page.now - dispute.opened_at),
@@ -84,7 +87,16 @@ def _disputed(dispute: Dispute, escrow: Escrow, taken: str, page: Page) -> Marku
 
 
 def dispute_rows(found: Sequence[tuple[Dispute, Escrow, str]]) -> Rows:
-    return [[case_button(escrow.id)] for _, escrow, _ in found]
+    """Each one's case, and the quick ways to end it."""
+    return [
+        [
+            _button(words("{place}: case", place=place), Verb.CASE, escrow.id),
+            _button(words("{place}: buyer", place=place), Verb.RESOLVE, escrow.id, 1),
+            _button(words("{place}: seller", place=place), Verb.RESOLVE, escrow.id, 2),
+            _button(words("{place}: half", place=place), Verb.RESOLVE, escrow.id, 3),
+        ]
+        for place, (_, escrow, _) in enumerate(found, 1)
+    ]
 
 
 def held(escrow: Escrow) -> Money:
@@ -121,6 +133,11 @@ def counts(found: Mapping[Status, int], page: Page) -> Markup:
 _OVER: Final = (Status.COMPLETED, Status.REFUNDED, Status.CANCELLED)
 
 
+def counts_back() -> InlineKeyboardButton:
+    """The way from a list of deals to all of them."""
+    return InlineKeyboardButton(words("All statuses"), callback_data=paging.data(TRANSACTIONS, 1))
+
+
 def count_rows() -> Rows:
     """A button per status."""
     return [
@@ -155,7 +172,7 @@ def _listed(one: Listed, page: Page) -> Markup:
 
 
 def transaction_rows(found: Sequence[Listed]) -> Rows:
-    return [[case_button(one.escrow.id)] for one in found]
+    return [*([case_button(one.escrow.id)] for one in found), [counts_back()]]
 
 
 # -- /case ---------------------------------------------------------------------------------------
@@ -172,6 +189,7 @@ def case(found: Case, page: Page) -> Markup:
         page,
         *deal(found, page),
         *dispute(found, page),
+        *(waiting(one, by, page) for one, by in found.waiting),
         Markup(""),
         *money(short, page),
         *(line for side in found.sides for line in (Markup(""), *party(side, _FLAGS_SHOWN))),
@@ -219,6 +237,19 @@ def _clock(escrow: Escrow, page: Page) -> Markup | None:
             deadline=deadline(page, escrow.release_at),
         )
     return None
+
+
+def waiting(action: Action, by: str, page: Page) -> Markup:
+    """What somebody asked for and a second one has to confirm."""
+    return lines(
+        Markup(""),
+        say(
+            "<b>{admin} confirmed {form}.</b> It waits for a second admin, or for the host:",
+            admin=clean(by, _NAME_SHOWN),
+            form=asked(action),
+        ),
+        say("<code>python main.py approve {id}</code>", id=action.id),
+    )
 
 
 def dispute(found: Case, page: Page) -> list[Markup | None]:
@@ -274,9 +305,11 @@ def money(found: Case, page: Page) -> list[Markup | None]:
         if amount
     ]
     shares = found.shares
+    over = found.overpaid
     return [
         say("<b>Money</b>"),
         *(_receipt(one, page) for one in found.receipts),
+        say("{amount} of it too much: into the buyer's wallet", amount=over) if over else None,
         *kept,
         division(
             {
@@ -329,7 +362,7 @@ def _state(state: PayoutState) -> Markup:
         PayoutState.READY: say("to be sent"),
         PayoutState.SENDING: say("on its way"),
         PayoutState.PAID: say("paid"),
-        PayoutState.FAILED: say("not paid, back in the wallet"),
+        PayoutState.FAILED: say("not paid, back in the payee's wallet"),
         PayoutState.UNKNOWN: say("nobody can say yet whether it was paid"),
         PayoutState.MANUAL: say("waits for an admin"),
     }[state]
@@ -396,7 +429,7 @@ def _stars(average: Fraction | None, count: int) -> Plain:
 def entry(one: Entry, page: Page, words_max: int) -> Markup:
     """A line of the timeline: when, what, who, and the reason where one was given."""
     reason = one.data.get("reason") or one.data.get("notes")
-    second = one.data.get("second")
+    second = one.second or one.data.get("second")
     return say(
         "{when} · {event} · {who}{second}{reason}",
         when=when(page, one.at),
@@ -462,6 +495,15 @@ def event_words(event: str) -> Plain:
 
 def case_button(deal: str) -> InlineKeyboardButton:
     return _button(words("Case {deal}", deal=deal), Verb.CASE, deal)
+
+
+def to_case(deal: str) -> InlineKeyboardMarkup:
+    return InlineKeyboardMarkup([[case_button(deal)]])
+
+
+def after_freezing(deal: str) -> InlineKeyboardMarkup:
+    thaw = _button(words("Let it go on"), Verb.RULE, deal, 4)
+    return InlineKeyboardMarkup([[thaw], [case_button(deal)]])
 
 
 def list_data(status: Status) -> str:

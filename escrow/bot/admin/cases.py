@@ -18,6 +18,7 @@ from escrow.bot.desk import Desk
 from escrow.bot.page import Page
 from escrow.domain.errors import InvalidInput, NotFound
 from escrow.domain.flow import Status
+from escrow.domain.model import Escrow
 from escrow.services.verdicts import REFUND, RELEASE, RESOLVE
 
 DISPUTES: Final = "disputed_transactions"
@@ -41,7 +42,7 @@ _RULES: Final = {1: REFUND, 2: RELEASE}
 async def disputed_transactions(update: Update, context: Context) -> None:
     """/disputed_transactions"""
     text, rows, pages = await disputes_page(desk.office(context), desk.page(context), 1)
-    await _list(update, context, text, paging.keyboard(DISPUTES, 1, pages, rows))
+    await desk.answer(update, context, text, paging.keyboard(DISPUTES, 1, pages, rows))
 
 
 async def disputes_page(office: Office, page: Page, number: int) -> tuple[Markup, Rows, int]:
@@ -55,13 +56,18 @@ async def transactions(update: Update, context: Desk) -> None:
     """/transactions [STATUS]: how many deals stand where, or those in one status."""
     office, page = desk.office(context), desk.page(context)
     if not context.args:
-        text = case_texts.counts(await office.cases.counts(), page)
-        await _list(update, context, text, InlineKeyboardMarkup(case_texts.count_rows()))
+        text, rows, _ = await counts_page(office, page, 1)
+        await desk.answer(update, context, text, InlineKeyboardMarkup(rows))
         return
     status = _status(context.args)
     text, rows, pages = await deals_page(office, page, status, 1)
     name = f"{TRANSACTIONS} {status}"
-    await _list(update, context, text, paging.keyboard(name, 1, pages, rows))
+    await desk.answer(update, context, text, paging.keyboard(name, 1, pages, rows))
+
+
+async def counts_page(office: Office, page: Page, number: int) -> tuple[Markup, Rows, int]:
+    """One page: how many deals stand where."""
+    return case_texts.counts(await office.cases.counts(), page), case_texts.count_rows(), 1
 
 
 def _status(args: list[str]) -> Status:
@@ -79,14 +85,6 @@ async def deals_page(
     text = case_texts.transactions(status, found, page)
     pages = number + more if found else 1
     return text, case_texts.transaction_rows(found), pages
-
-
-async def _list(
-    update: Update, context: Context, text: Markup, keyboard: InlineKeyboardMarkup | None
-) -> None:
-    """Buttons only where presses are handled."""
-    bare = desk.office(context).bare
-    await desk.answer(update, context, text, None if bare else keyboard)
 
 
 # -- one case ------------------------------------------------------------------------------------
@@ -109,7 +107,7 @@ async def _open(update: Update, context: Desk, typed: str) -> None:
     page = desk.page(context)
     found = await desk.office(context).cases.open(typed, desk.user(update).id)
     keyboard = InlineKeyboardMarkup(case_texts.case_rows(found, page))
-    await _list(update, context, case_texts.case(found, page), keyboard)
+    await desk.answer(update, context, case_texts.case(found, page), keyboard)
 
 
 async def file_pressed(update: Update, context: Desk) -> None:
@@ -150,15 +148,24 @@ async def resolve_pressed(update: Update, context: Desk) -> None:
 async def rule_pressed(update: Update, context: Desk) -> None:
     """[Refund the buyer], [Pay the seller]: the preview; [Freeze it], [Let it go on]: at once."""
     button, escrows = desk.button(update), desk.office(context).escrows
-    me, page, cause = desk.user(update).id, desk.page(context), desk.cause(update)
+    me, cause = desk.user(update).id, desk.cause(update)
     if button.number in _RULES:
         await confirming.ask(update, context, _RULES[button.number], button.deal, {"reason": ""})
     elif button.number == 3:
-        frozen = await escrows.freeze(button.deal, me, "", cause)
-        await desk.answer(update, context, ruling_texts.frozen(frozen, page))
+        await say_frozen(update, context, await escrows.freeze(button.deal, me, "", cause))
     elif button.number == 4:
-        thawed = await escrows.unfreeze(button.deal, me, "", cause)
-        await desk.answer(update, context, ruling_texts.unfrozen(thawed, page))
+        await say_unfrozen(update, context, await escrows.unfreeze(button.deal, me, "", cause))
     else:
         raise NotFound("button_gone")
     desk.done(update, context, for_good=False)
+
+
+async def say_frozen(update: Update, context: Context, escrow: Escrow) -> None:
+    """What /freeze_transaction did, and the way on from there."""
+    text = ruling_texts.frozen(escrow, desk.page(context))
+    await desk.answer(update, context, text, case_texts.after_freezing(escrow.id))
+
+
+async def say_unfrozen(update: Update, context: Context, escrow: Escrow) -> None:
+    text = ruling_texts.unfrozen(escrow, desk.page(context))
+    await desk.answer(update, context, text, case_texts.to_case(escrow.id))

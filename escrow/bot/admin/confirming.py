@@ -56,7 +56,7 @@ async def typed(update: Update, context: Context, kind: str, target: str, number
     office, me = desk.office(context), desk.user(update).id
     done = await office.actions.confirm_typed(kind, target, number, me, desk.cause(update))
     text = action_texts.answer(done, office.actions.others(done), desk.page(context))
-    await desk.answer(update, context, text)
+    await desk.answer(update, context, text, action_texts.way_on(done))
 
 
 @admin_only
@@ -67,5 +67,5 @@ async def pressed(update: Update, context: Context) -> None:
     me = desk.user(update).id
     done = await office.actions.press(query.data or "", me, desk.cause(update))
     text = action_texts.answer(done, office.actions.others(done), desk.page(context))
-    await desk.replace_pressed(update, context, text)
+    await desk.replace_pressed(update, context, text, action_texts.way_on(done))
     desk.done(update, context)

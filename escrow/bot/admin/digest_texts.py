@@ -80,3 +80,9 @@ def keyboard(v: Values) -> InlineKeyboardMarkup | None:
         if labels[name][0]
     ]
     return InlineKeyboardMarkup(rows) if rows else None
+
+
+def to_unmatched() -> InlineKeyboardMarkup:
+    """From one payment that nobody is credited with to the list of them."""
+    place = LISTS.index("unmatched") + 1
+    return InlineKeyboardMarkup([[press(words("Unmatched payments"), Verb.WAITING, place)]])

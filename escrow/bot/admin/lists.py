@@ -26,6 +26,7 @@ LISTS: Final[Mapping[str, Listed]] = {
     "unmatched": unmatched.listed,
     "payouts": payouts.listed,
     **{f"{TRANSACTIONS} {status}": _deals(status) for status in Status},
+    TRANSACTIONS: cases.counts_page,
 }
 """Name → a page of it."""
 

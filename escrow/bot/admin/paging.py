@@ -24,6 +24,7 @@ NAMES: Final = (
     "unmatched",
     "payouts",
     *(f"{TRANSACTIONS} {status}" for status in Status),
+    TRANSACTIONS,
 )
 """What a list is called; its place is in its buttons, so new ones stand at the end."""
 PAGES_MAX: Final = 500

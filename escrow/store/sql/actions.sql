@@ -55,6 +55,10 @@ UPDATE admin_actions
        state = CASE WHEN cardinality(wrong) + 1 >= $3::integer THEN 'LEFT' ELSE state END
  WHERE id = $1 AND NOT $2::text = ANY (wrong)
 
+-- waiting_for --
+-- What was asked for about a deal and waits for a second confirmation, oldest first.
+SELECT id FROM admin_actions WHERE state = 'CONFIRMED' AND escrow_id = $1 ORDER BY id
+
 -- over --
 -- Open actions whose time is over.
 SELECT id FROM admin_actions

@@ -54,8 +54,10 @@ SELECT flag_type, severity FROM fraud_flags
 
 -- timeline --
 -- Everything that happened to a deal, oldest first, each with the name of whoever did it.
-SELECT t.event, t.from_status, t.to_status, t.actor, t.at, t.data, p.first_name AS name
+SELECT t.event, t.from_status, t.to_status, t.actor, t.at, t.data, p.first_name AS name,
+       s.first_name AS second
   FROM escrow_timeline t
+  LEFT JOIN people s ON s.telegram_id = (substring(t.data ->> 'second' FROM '^[0-9]{1,18}$'))::bigint
   LEFT JOIN people p ON p.telegram_id = (substring(t.actor FROM ':([0-9]{1,18})$'))::bigint
  WHERE t.escrow_id = $1 ORDER BY t.id
 

@@ -82,6 +82,7 @@ def notices(said: str) -> dict[str, dict[str, Any]]:
         "action_done": {"action": done.to_values(), "by": said},
         "action_left_by": {"action": waits.to_values(), "by": said},
         "action_over": {"action": waits.to_values()},
+        "action_stale": {"action": waits.to_values()},
     }
 
 
@@ -95,6 +96,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "waiting": t.waiting(large, [1002], on),
         "waiting:host": t.waiting(large, [], on),
         "left": t.left(on),
+        "left by nobody": t.action_left_by({**notices(said)["action_left_by"], "by": None}, on),
         "done on the host": t.action_done({**notices(said)["action_done"], "by": "host"}, on),
     }
     shapes: dict[str, dict[str, Any]] = {

@@ -33,6 +33,7 @@ from escrow.domain.terms import Level, Shares
 from escrow.services.cases import Case, Listed, Side
 from escrow.services.ratings import SellerPage
 from escrow.store.cases import BuyerRecord, Entry
+from tests.bot.admin import action_samples
 from tests.world import NOW, kes
 
 EVENTS = (
@@ -94,7 +95,7 @@ def case(said: str, deal: Escrow, **changes: Any) -> Case:
         "balances": {kind: kes(1) for kind in ("received", "holding", "pending_fee", "receivable")},
         "receipts": [
             *(replace(receipt, state=state) for state in ReceiptState),
-            replace(receipt, reference=None, payer_shown=""),
+            replace(receipt, reference=None, payer_shown="", outcome={"excess_minor": 500}),
         ],
         "payouts": [replace(payout, state=state) for state in PayoutState],
         "sides": (
@@ -102,7 +103,16 @@ def case(said: str, deal: Escrow, **changes: Any) -> Case:
             Side("buyer", person, None, BuyerRecord(9, 5, 3, 4), [("multiple_disputes", "HIGH")]),
         ),
         "timeline": [
-            Entry(event, "HELD", "HELD", ACTORS[place % len(ACTORS)], NOW, _data(said, place), said)
+            Entry(
+                event,
+                "HELD",
+                "HELD",
+                ACTORS[place % len(ACTORS)],
+                NOW,
+                _data(said, place),
+                said,
+                said,
+            )
             for place, event in enumerate(EVENTS)
         ],
         "records": [
@@ -112,8 +122,13 @@ def case(said: str, deal: Escrow, **changes: Any) -> Case:
             replace(record, id=4, purpose=Purpose.MESSAGE, words=""),
         ],
         "moves": frozenset(Event),
+        "waiting": [(action_samples.action(said), said)],
     }
     return Case(**{**values, **changes})
+
+
+def _actor(place: int) -> str:
+    return ACTORS[place % len(ACTORS)]
 
 
 def _data(said: str, place: int) -> dict[str, Any]:

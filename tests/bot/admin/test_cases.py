@@ -7,6 +7,8 @@ import pytest
 from escrow.bot.admin import cases
 from escrow.bot.files import TelegramFiles
 from escrow.domain.flow import Status
+from escrow.domain.money import Currency, Money
+from sandbox import persona
 from tests.bot.conftest import ADMIN, BUYER, SECOND_ADMIN, SELLER, Town
 from tests.bot.test_disputes import STATUS, held
 
@@ -18,12 +20,12 @@ async def _disputed(town: Town) -> str:
 
 
 async def test_from_the_list_to_the_decision_by_buttons_alone(town: Town) -> None:
-    code = await _disputed(town)
+    await _disputed(town)
     listed = (await town.says(ADMIN, "/disputed_transactions"))[-1]
     assert "Open disputes: 1" in listed.text
     assert "It never came" in listed.text
     assert "Nobody has it" in listed.text
-    case = (await town.taps(ADMIN, listed, f"Case {code}"))[-1]
+    case = (await town.taps(ADMIN, listed, "1: case"))[-1]
     assert case.text.startswith("KES 10,100 · in dispute")
     assert "You decide it" in case.text
     preview = (await town.taps(ADMIN, case, "All to the buyer"))[-1]
@@ -143,3 +145,61 @@ async def test_a_page_that_is_gone_is_the_last_one(town: Town) -> None:
     assert "no longer" in answer or "not" in answer
     refused = (await town.says(SELLER, "/transactions"))[-1].text
     assert "admins" in refused
+
+
+async def test_a_dispute_is_decided_from_the_list(town: Town) -> None:
+    code = await _disputed(town)
+    listed = (await town.says(ADMIN, "/disputed_transactions"))[-1]
+    assert listed.labels == ["1: case", "1: buyer", "1: seller", "1: half"]
+    preview = (await town.taps(ADMIN, listed, "1: half"))[-1]
+    assert f"Resolve deal {code}: 50 % for the buyer" in preview.text
+    await town.taps(ADMIN, preview, "Confirm")
+    assert await town.value(STATUS) == "COMPLETED"
+    assert town.telegram.messages[preview.id].labels == [f"Case {code}"]
+
+
+async def test_a_case_says_what_waits_for_a_second_admin(town_of_two: Town) -> None:
+    town = town_of_two
+    town.actions._second_above = Money(100_00, Currency.KES)
+    code = await _disputed(town)
+    preview = (await town.says(ADMIN, f"/resolve_dispute {code} buyer it never came"))[-1]
+    await town.taps(ADMIN, preview, "Confirm")
+    case = (await town.says(ADMIN, f"/case {code}"))[-1].text
+    assert f"confirmed /resolve_dispute {code}, KES 10,100." in case
+    assert "It waits for a second admin, or for the host:" in case
+    assert "python main.py approve" in case
+
+
+async def test_freezing_leads_on_without_typing_the_code_again(town: Town) -> None:
+    code = await held(town)
+    frozen = (await town.says(ADMIN, f"/freeze_transaction {code} a look"))[-1]
+    assert frozen.labels == ["Let it go on", f"Case {code}"]
+    thawed = (await town.taps(ADMIN, frozen, "Let it go on"))[-1]
+    assert thawed.labels == [f"Case {code}"]
+    assert await town.value(STATUS) == "HELD"
+
+
+async def test_what_was_paid_too_much_stands_among_the_money(town: Town) -> None:
+    await town.shop()
+    code = await town.deal()
+    await town.says(BUYER, f"/start {code}")
+    await town.says(BUYER, f"/pay {code}")
+    await town.shares(BUYER, persona.BUYER.phone)
+    await town.pays_by_hand(12_100, code)
+    case = (await town.says(ADMIN, f"/case {code}"))[-1].text
+    assert "KES 2,000 of it too much: into the buyer's wallet" in case
+
+
+@pytest.mark.parametrize("said", ["split:0 why", "split:200 why", "half fair", "buyer"])
+async def test_a_decision_that_cannot_be_read_says_what_can(town: Town, said: str) -> None:
+    code = await _disputed(town)
+    answer = (await town.says(ADMIN, f"/resolve_dispute {code} {said}"))[-1].text
+    assert "split:70 (70 % for the buyer, 1 to 99)" in answer
+    assert "Like this: /resolve_dispute" in answer
+
+
+async def test_from_the_lists_of_deals_back_to_all_of_them(town: Town) -> None:
+    await town.shop()
+    listed = (await town.says(ADMIN, "/transactions HELD"))[-1]
+    await town.taps(ADMIN, listed, "All statuses")
+    assert "Deals under way" in town.telegram.messages[listed.id].text
