@@ -32,7 +32,7 @@ class Persona:
 
 
 ADMIN: Final = Persona(1001, "Asha", "Mwangi", "asha_amana", "admin", "254711001001")
-SELLER: Final = Persona(2001, "Jane", "Wanjiru", "jane_shop", "seller", "254711002001")
+SELLER: Final = Persona(2001, "Jane", "Wanjiru", "jane_shop", "seller", "254722002001")
 BUYER: Final = Persona(3001, "Brian", "Kiprop", None, "buyer", "254711003001")
 STRANGER: Final = Persona(
     3002, "Otieno", "Ouma", "otieno_ke", "second buyer", "254711003002", hidden=True, started=False

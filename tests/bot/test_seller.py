@@ -35,7 +35,7 @@ async def test_a_seller_who_sells_again_reads_where_he_stands(town: Town) -> Non
     await town.says(ADMIN, f"/verify_seller {SELLER}")
     status = (await town.says(SELLER, "/sell"))[-1].text
     assert "You are verified" in status
-    assert "0711***001" in status
+    assert "0722***001" in status
 
 
 async def test_a_shop_that_waits_is_renamed_and_a_verified_one_is_not(town: Town) -> None:
@@ -57,7 +57,7 @@ async def test_the_payout_number_changes_by_a_contact_and_what_he_pays_with_stay
     assert "shall get your money" in question.text
     told = await town.shares(SELLER, "254799888777")
     assert len(told) == 1
-    assert "Your money goes to 0799***777 from now on, not to 0711***001." in told[0].text
+    assert "Your money goes to 0799***777 from now on, not to 0722***001." in told[0].text
     assert "If that wasn't you" in told[0].text
     assert await town.value(_PAYOUT) == "254799888777"
     assert await town.value(_PHONE, SELLER) == persona.SELLER.phone

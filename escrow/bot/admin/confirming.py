@@ -68,4 +68,4 @@ async def pressed(update: Update, context: Context) -> None:
     done = await office.actions.press(query.data or "", me, desk.cause(update))
     text = action_texts.answer(done, office.actions.others(done), desk.page(context))
     await desk.replace_pressed(update, context, text, action_texts.way_on(done))
-    desk.done(update, context)
+    desk.done(update, context, for_good=False)

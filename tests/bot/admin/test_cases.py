@@ -155,7 +155,9 @@ async def test_a_dispute_is_decided_from_the_list(town: Town) -> None:
     assert f"Resolve deal {code}: 50 % for the buyer" in preview.text
     await town.taps(ADMIN, preview, "Confirm")
     assert await town.value(STATUS) == "COMPLETED"
-    assert town.telegram.messages[preview.id].labels == [f"Case {code}"]
+    over = town.telegram.messages[preview.id]
+    assert over.labels == [f"Case {code}"]
+    assert "completed" in (await town.taps(ADMIN, over, f"Case {code}"))[-1].text
 
 
 async def test_a_case_says_what_waits_for_a_second_admin(town_of_two: Town) -> None:
