@@ -10,7 +10,7 @@ from typing import Any, Final
 from telegram import Update
 from telegram.ext import CallbackContext
 
-from escrow.bot import admin_texts, desk, paid, payouts, ruling_texts
+from escrow.bot import admin_texts, desk, paid, payouts
 from escrow.bot.admin import (
     cases,
     confirming,
@@ -237,7 +237,7 @@ ADMIN_COMMANDS: Final[tuple[Command, ...]] = (
     Command("audit", "prove the whole of the books", "/audit", admin_only(safe.audit)),
     Command(
         "book",
-        "float put in, fees taken out, M-Pesa's charges",
+        "money of ours: float, withdraw or charge",
         "/book float 50,000 SGL51H2K3M",
         admin_only(safe.book),
     ),

@@ -28,9 +28,11 @@ CREATE TABLE bookings (
 CREATE TRIGGER bookings_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON bookings
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
--- What was booked as ours is no customer's payment any more: it would be counted twice.
+-- What was booked as ours is no customer's payment any more: it would be counted twice. The lock is
+-- the one that a booking takes: whichever comes second sees the first.
 CREATE FUNCTION receipt_is_not_booked() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(NEW.provider || ':' || NEW.reference, 0));
     IF NEW.provider = 'mpesa' AND EXISTS (
         SELECT FROM bookings WHERE receipt = NEW.reference AND kind <> 'charge')
     THEN

@@ -61,6 +61,16 @@ def decision(v: Values, page: Page) -> Markup:
     )
 
 
+def booking(v: Values, page: Page) -> Markup:
+    return lines(
+        say(
+            "What is it? float (you put it in), withdraw (you took it out) or charge (M-Pesa took "
+            "it); then the amount and M-Pesa's receipt."
+        ),
+        _usage(v),
+    )
+
+
 def amount(v: Values, page: Page) -> Markup:
     return lines(
         say(
@@ -337,6 +347,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
         for words in (
             usage,
             decision,
+            booking,
             amount,
             description,
             shop_name,

@@ -122,7 +122,6 @@ class JudgedBy:
     suspended_at: datetime | None
     suspended_by: int | None
     suspended_name: str | None
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +180,12 @@ class FraudFlag:
     reviewed_by: int | None = None
     review_notes: str | None = None
     review_cause: str | None = None
+
+    @property
+    def suspendable(self) -> int | None:
+        """The row of the seller whom it is about, where he may sell."""
+        verified = self.seller_status is SellerStatus.VERIFIED
+        return self.seller_id if self.user_type == "seller" and verified else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,9 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What the provider says and what the books had then; `read_at` is the oldest reading."""
+    """What the provider says of his accounts, the oldest of it at `read_at`, and what the books had
+    when the last of it was read here: what moves later is no difference.
+    """
 
     says: Money
     books: Money

@@ -15,7 +15,7 @@ from escrow.domain.model import Entry, Journal
 from escrow.domain.money import Currency, Money
 from escrow.services.floating import UTILITY, books_of
 from escrow.services.payout_guards import not_ours
-from escrow.store import floating, ledger, payouts
+from escrow.store import floating, ledger, payouts, receipts
 from escrow.store.database import Connection
 from escrow.store.floating import Booking
 
@@ -51,9 +51,10 @@ class Book:
         """
         what, receipt = params["what"], params["receipt"]
         if what not in _OURS or not _RECEIPT.fullmatch(receipt):
-            raise InvalidInput("usage", command=self.kind)
+            raise InvalidInput("booking", command=self.kind)
         amount = Money(params["minor"], _KES)
         await floating.lock_bookings(conn)
+        await receipts.lock_key(conn, f"mpesa:{receipt}")  # as whoever takes it for a payment
         await _unused(conn, what, receipt)
         books = await books_of(conn)
         if what == WITHDRAW and amount > (most := books.to_take(books.at_provider)):
@@ -100,10 +101,10 @@ def read(words: list[str]) -> Mapping[str, Any]:
     everywhere, in shillings. `InvalidInput`.
     """
     if len(words) != 3 or words[0].lower() not in _OURS:
-        raise InvalidInput("usage", command=Book.kind)
+        raise InvalidInput("booking", command=Book.kind)
     receipt = words[2].upper()
     if not _RECEIPT.fullmatch(receipt):
-        raise InvalidInput("usage", command=Book.kind)
+        raise InvalidInput("booking", command=Book.kind)
     try:
         amount = Money.parse(words[1], _KES)
     except ValueError:

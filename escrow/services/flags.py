@@ -99,12 +99,11 @@ def _for_others(told: Sequence[Notice]) -> list[Notice]:
 
 
 def _person(flag: FraudFlag) -> dict[str, Any]:
-    may_suspend = flag.user_type == "seller" and flag.seller_status is SellerStatus.VERIFIED
     return {
         "telegram_id": flag.telegram_id,
         "name": flag.first_name,
         "shop": flag.shop_name,
-        "seller": flag.seller_id if may_suspend else None,
+        "seller": flag.suspendable,
     }
 
 

@@ -93,7 +93,7 @@ class Pauses:
         """
         word = await self._db.run(partial(self._resume, by=by, cause=cause))
         if word.changed:
-            await self._begin_to_carry_on()
+            await self._begin_to_carry_on(by)
             async with self._db.reading() as conn:
                 word = Word(await pauses.caused(conn, cause), True, word.by)
         return word
@@ -108,29 +108,30 @@ class Pauses:
         pause = await pauses.resume(conn, pause.id, by, cause, at)
         return Word(pause, True, await _name(conn, by))
 
-    async def carry_on(self) -> int:
+    async def carry_on(self, answered: int | None = None) -> int:
         """What an open pause still owes: its people told, and once it is to end, its deals moved
-        and the end itself. Returns how many it told or moved.
+        and the end itself, of which every admin is told but the one who is `answered` with it.
+        Returns how many it told or moved.
         """
         done = 0
-        while (count := await self._db.run(self._step)) is not None:
+        while (count := await self._db.run(partial(self._step, answered=answered))) is not None:
             done += count
         return done
 
-    async def _begin_to_carry_on(self) -> None:
+    async def _begin_to_carry_on(self, answered: int | None = None) -> None:
         """It is written down already: what it owes may be cut now and be done by the job."""
         try:
-            await self.carry_on()
+            await self.carry_on(answered)
         except TimedOut:
             _LOG.warning("the pause is carried on later", extra={"action": "pause_later"})
 
-    async def _step(self, conn: Connection) -> int | None:
+    async def _step(self, conn: Connection, answered: int | None) -> int | None:
         """One batch of what the open pause owes; None when that is nothing."""
         pause = await pauses.open_one(conn, lock=True)
         if pause is None:
             return None
         if pause.resumed_at is not None:
-            return await self._move(conn, pause, pause.resumed_at)
+            return await self._move(conn, pause, pause.resumed_at, answered)
         return None if pause.told else await self._tell(conn, pause)
 
     async def _tell(self, conn: Connection, pause: Pause) -> int:
@@ -143,10 +144,12 @@ class Pauses:
         await pauses.told(conn, pause.id, up_to, everybody=everybody)
         return len(found)
 
-    async def _move(self, conn: Connection, pause: Pause, resumed_at: datetime) -> int:
+    async def _move(
+        self, conn: Connection, pause: Pause, resumed_at: datetime, answered: int | None
+    ) -> int:
         codes = await pauses.next_deals(conn, pause.moved_to, DEALS)
         if not codes:
-            await self._end(conn, pause)
+            await self._end(conn, pause, resumed_at, answered)
             return 0
         now = self._clock.now()
         moved = await pauses.move_deadlines(conn, codes, pause.paused_at, resumed_at, pause.id)
@@ -178,17 +181,19 @@ class Pauses:
             notice = underpaid(cause, deal, buyer, total, again, expires)
             await outbox.queue(conn, [notice], now)
 
-    async def _end(self, conn: Connection, pause: Pause) -> None:
+    async def _end(
+        self, conn: Connection, pause: Pause, resumed_at: datetime, answered: int | None
+    ) -> None:
         now = self._clock.now()
-        assert pause.resumed_at is not None  # noqa: S101 only then it ends
-        await pauses.move_rests(conn, pause.paused_at, pause.resumed_at)
-        ended = await pauses.end(conn, pause.id, max(now, pause.resumed_at))
+        await pauses.move_rests(conn, pause.paused_at, resumed_at)
+        ended = await pauses.end(conn, pause.id, max(now, resumed_at))
         values = {
             "by": await _name(conn, pause.resumed_by),
             "seconds": int(pause.length(now).total_seconds()),
             "moved": ended.moved,
         }
-        await outbox.queue(conn, _to_admins(pause, "pause_ended", values, self._admins), now)
+        others = [one for one in self._admins if one != answered]
+        await outbox.queue(conn, _to_admins(pause, "pause_ended", values, others), now)
         _LOG.warning(
             "everything goes on",
             extra={"action": "resumed", "by": pause.resumed_by or "host", **values},

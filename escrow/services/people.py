@@ -48,6 +48,12 @@ class Standing:
     def suspended(self) -> bool:
         return self.seller.status is SellerStatus.SUSPENDED
 
+    @property
+    def first_verified(self) -> SellerChange | None:
+        """What let him in."""
+        verified = (one for one in reversed(self.history) if one.status is SellerStatus.VERIFIED)
+        return next(verified, None)
+
     def by_cause(self, cause: str) -> SellerChange | None:
         """What that cause made of him."""
         return next((one for one in self.history if one.cause == cause), None)

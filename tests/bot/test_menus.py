@@ -119,6 +119,13 @@ def test_an_admins_help_has_every_command_once_with_its_example(language: str) -
             assert one.usage in lines, one.name
 
 
+def test_what_acts_at_once_is_no_link_in_the_help() -> None:
+    shown = str(help_texts.admin_help(ADMIN_COMMANDS))
+    for name in ("pause", "resume"):
+        assert f"<code>/{name}</code> – " in shown
+        assert shown.count(f"/{name}") == shown.count(f"<code>/{name}")
+
+
 def test_no_command_stands_in_two_groups_of_the_help() -> None:
     placed = [name for names in help_texts.GROUPS.values() for name in names]
     assert len(placed) == len(set(placed))

@@ -25,7 +25,9 @@ Act = Callable[[], Awaitable[Any]]
 
 
 @pytest.mark.slow
-async def test_a_thousand_disputes_with_ten_racing_actors_end_once_each(dsn: str) -> None:
+async def test_a_thousand_disputes_with_ten_racing_actors_end_once_each(
+    dsn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     chance = random.Random(20261123)  # noqa: S311 a shuffled order, no secret
     winners: Counter[str] = Counter()
     losers: Counter[str] = Counter()
@@ -48,9 +50,10 @@ async def test_a_thousand_disputes_with_ten_racing_actors_end_once_each(dsn: str
         )
         assert done == ends, "every end by an admin is an action that was confirmed"
         await world.books()
-    print(f"\n{DISPUTES} disputes, {sum(losers.values())} answers to losers")
-    print("ended by", dict(winners.most_common()))
-    print("told", dict(losers.most_common()))
+    with capsys.disabled():
+        print(f"\n{DISPUTES} disputes, {sum(losers.values())} answers to losers")
+        print("ended by", dict(winners.most_common()))
+        print("told", dict(losers.most_common()))
     assert set(losers) <= set(REFUSALS)
     assert len(winners) >= 6, winners
 

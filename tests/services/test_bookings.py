@@ -12,6 +12,7 @@ from escrow.domain.model import Evidence
 from escrow.services import bookings
 from escrow.services.actions import Action, ActionState
 from escrow.services.floating import Books, books_of
+from escrow.store import floating, receipts
 from tests.world import ADMIN, BRIAN, SECOND_ADMIN, World, kes
 
 FLOAT, FEES, COST = "SGFLOAT001", "SGTAKEN001", "SGCHARGE01"
@@ -200,14 +201,55 @@ async def test_ten_withdrawals_at_once_take_no_more_than_there_is(world: World) 
     assert (await _books(world)).own == kes(500 - 200 * won)
 
 
+@pytest.mark.parametrize("first", ["booking", "payment"])
+async def test_a_receipt_that_is_booked_and_paid_in_the_same_instant_is_counted_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Whichever is under way, the other one waits for its end and hears of it."""
+    deal = await world.deal(buyer=BRIAN)
+    inside, go_on = asyncio.Event(), asyncio.Event()
+    module, name = (floating, "add_booking") if first == "booking" else (receipts, "insert")
+    writes = getattr(module, name)
+
+    async def stops(*args: Any, **values: Any) -> Any:
+        written = await writes(*args, **values)
+        inside.set()
+        await go_on.wait()
+        return written
+
+    def booking() -> asyncio.Task[Any]:
+        return asyncio.create_task(_book(world, f"float 10,500 {FLOAT}"))
+
+    def payment() -> asyncio.Task[Any]:
+        paid = world.by_hand(deal, deal.due, reference=FLOAT)
+        return asyncio.create_task(world.funds.process_escrow_payment(paid, Evidence.STATUS))
+
+    monkeypatch.setattr(module, name, stops)
+    one = booking() if first == "booking" else payment()
+    await inside.wait()
+    other = payment() if first == "booking" else booking()
+    waits = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    while not other.done() and not await world.sql(waits):
+        pass
+    go_on.set()
+    await one
+    with pytest.raises(NotAllowed, match=r"receipt_decided|booking_of_customer"):
+        await other
+    (row,) = await world.sql(
+        "SELECT (SELECT count(*) FROM bookings)"
+        " + (SELECT count(*) FROM receipts WHERE state = 'CREDITED') AS counted"
+    )
+    assert row["counted"] == 1
+
+
 @pytest.mark.parametrize(
     "typed",
     ["", "float", "float 500", "gift 500 SGFLOAT001", "float 500 SHORT", "float 5 SGFLOAT001 x"],
 )
-def test_what_cannot_be_read_gets_the_usage_line(typed: str) -> None:
+def test_what_cannot_be_read_is_asked_for_with_the_usage_line(typed: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         bookings.read(typed.split())
-    assert (refused.value.reason, refused.value.values) == ("usage", {"command": "book"})
+    assert (refused.value.reason, refused.value.values) == ("booking", {"command": "book"})
 
 
 @pytest.mark.parametrize("amount", ["0", "-5", "5.005", "1e3", "٥٠٠", "10,00"])

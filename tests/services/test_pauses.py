@@ -375,6 +375,10 @@ async def test_a_resume_that_waits_for_a_deal_is_promised_and_done_later(
     assert word.pause.ended_at is None
     await world.pauses.carry_on()
     assert await world.pauses.current() is None
+    told = await _told(world, "pause_ended")
+    assert told == [(one, None) for one in sorted((ADMIN, SECOND_ADMIN))], (
+        "his answer could not say it"
+    )
 
 
 async def test_a_resume_that_is_killed_in_the_middle_is_finished_by_the_next_start(

@@ -186,16 +186,19 @@ def _provider(found: Difference | None, page: Page) -> Markup:
         "off": max(found.off, -found.off),
     }
     if not found.off:
-        return say("M-Pesa said {says} {when}, and so did the books.", **values)
+        return say(
+            "M-Pesa said {says} {when}, and so did the books when Amana read that.", **values
+        )
     if found.off.minor > 0:
         return say(
-            "M-Pesa said {says} {when}, the books {books}: {off} more at M-Pesa. Is a payment "
-            "missing (/unmatched), or float that was put in (/book float)?",
+            "M-Pesa said {says} {when}. When Amana read that, the books had {books}: {off} more at "
+            "M-Pesa. Is a payment missing (/unmatched), or float that was put in (/book float)?",
             **values,
         )
     return say(
-        "M-Pesa said {says} {when}, the books {books}: {off} less at M-Pesa. Is a charge "
-        "(/book charge) or a withdrawal (/book withdraw) missing, or a payout under way?",
+        "M-Pesa said {says} {when}. When Amana read that, the books had {books}: {off} less at "
+        "M-Pesa. Is a charge (/book charge) or a withdrawal (/book withdraw) missing, or a payout "
+        "under way?",
         **values,
     )
 

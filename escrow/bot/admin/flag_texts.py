@@ -11,7 +11,7 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 from escrow.bot.admin.seller_texts import by_and_when, case_buttons, press, suspend_button
 from escrow.bot.buttons import Verb
 from escrow.bot.page import Page, card, code, lines, say, when, words
-from escrow.domain.model import FraudFlag, SellerStatus
+from escrow.domain.model import FraudFlag
 
 Values = Mapping[str, Any]
 SEVERITIES: Final = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
@@ -103,9 +103,7 @@ def _flag(one: FraudFlag, page: Page) -> Markup:
 def flag_rows(found: Sequence[FraudFlag]) -> list[list[InlineKeyboardButton]]:
     rows = []
     for one in found:
-        may_suspend = one.user_type == "seller" and one.seller_status is SellerStatus.VERIFIED
-        seller = one.seller_id if may_suspend else None
-        rows += _rows(one.id, one.deals, seller, one.shop_name)
+        rows += _rows(one.id, one.deals, one.suspendable, one.shop_name)
     return rows
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -181,7 +181,7 @@ def job_failed(v: Values, page: Page) -> Markup:
     job: JobHealth = v["job"]
     return say(
         "Job {job} failed: {error}. {next}",
-        job=Plain(job.name),
+        job=_name(job),
         error=job.error,
         next=_next(job, page),
     )
@@ -190,10 +190,10 @@ def job_failed(v: Values, page: Page) -> Markup:
 def job_late(v: Values, page: Page) -> Markup:
     job: JobHealth = v["job"]
     if job.started_at is None:
-        return say("Job {job} has not run yet. Restart Amana.", job=Plain(job.name))
+        return say("Job {job} has not run yet. Restart Amana.", job=_name(job))
     return say(
         "Job {job} has not run since {when}. Restart Amana.",
-        job=Plain(job.name),
+        job=_name(job),
         when=when(page, job.started_at),
     )
 
@@ -354,13 +354,18 @@ def jobs(look: Health, page: Page) -> Markup:
     return card(page, say("<b>Jobs</b>"), *(_job(job, page) for job in ordered))
 
 
+def _name(job: JobHealth) -> Plain:
+    """`look at prompts`: as people read it."""
+    return Plain(job.name.replace("_", " "))
+
+
 def _job(job: JobHealth, page: Page) -> Markup:
     ran = (
         say("never ran")
         if job.started_at is None
-        else say("ran {when}", when=when(page, job.started_at))
+        else say("ran {when}", when=_at(job.started_at, page))
     )
-    line = say("{job}: {ran}. {next}", job=Plain(job.name), ran=ran, next=_next(job, page))
+    line = say("{job}: {ran}. {next}", job=_name(job), ran=ran, next=_next(job, page))
     if job.error:
         return say("✘ {line} Failed: {error}", line=line, error=job.error[:80])
     return say("✘ {line} Late.", line=line) if job.late else say("✔ {line}", line=line)
@@ -369,6 +374,10 @@ def _job(job: JobHealth, page: Page) -> Markup:
 def _next(job: JobHealth, page: Page) -> Markup:
     if job.next_at is None:
         return say("No next run is planned.")
-    soon = job.next_at - page.now < _SOON
-    shown = clock_time(page, job.next_at) if soon else when(page, job.next_at)
-    return say("Next: {when}.", when=shown)
+    return say("Next: {when}.", when=_at(job.next_at, page))
+
+
+def _at(moment: datetime, page: Page) -> Plain:
+    """Short where the day is clear."""
+    near = abs(moment - page.now) < _SOON
+    return clock_time(page, moment) if near else when(page, moment)

@@ -40,6 +40,8 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "system": (),
 }
 """Group → its commands, in the order they are shown. What stands nowhere is the system's."""
+_AT_ONCE: Final = frozenset({"pause", "resume"})
+"""These act without a question: a name that can be pressed by mistake would be too easy."""
 
 
 def admin_help(commands: Sequence[Command]) -> Markup:
@@ -62,10 +64,13 @@ def admin_help(commands: Sequence[Command]) -> Markup:
 
 
 def _line(one: Command) -> Markup:
-    """Its name to press; an example to copy where it takes words."""
+    """Its name to press, or to copy where it acts at once; an example where it takes words."""
     name, menu = Plain(one.name), Plain(spoken(one.menu))
-    if one.usage == f"/{one.name}":
-        return say("/{name} – {menu}", name=name, menu=menu)
-    return say(
-        "/{name} – {menu}\n<code>{usage}</code>", name=name, menu=menu, usage=Plain(one.usage)
+    return lines(
+        say("<code>/{name}</code> – {menu}", name=name, menu=menu)
+        if one.name in _AT_ONCE
+        else say("/{name} – {menu}", name=name, menu=menu),
+        say("<code>{usage}</code>", usage=Plain(one.usage))
+        if one.usage != f"/{one.name}"
+        else None,
     )

@@ -17,7 +17,7 @@ Values = Mapping[str, Any]
 
 
 def lasted(span: timedelta) -> Plain:
-    """`13 minutes`, `5 hours`."""
+    """`13 min`, `5 hours`, `2 days`."""
     minutes = round(span.total_seconds() / 60)
     if minutes < 1:
         return Plain(words("less than a minute"))
@@ -103,7 +103,7 @@ def _moved(deals: int) -> Markup:
 
 
 def pause_began(v: Values, page: Page) -> Markup:
-    """To every admin."""
+    """To every admin but the one who reads the answer."""
     return card(
         page,
         say("<b>Amana is paused</b>, by {by}. To go on: /resume", by=_by(v["by"])),
@@ -113,7 +113,7 @@ def pause_began(v: Values, page: Page) -> Markup:
 
 
 def pause_ended(v: Values, page: Page) -> Markup:
-    """To every admin."""
+    """To every admin but the one who reads the answer."""
     return card(
         page,
         say("<b>Amana goes on</b>, by {by}.", by=_by(v["by"])),

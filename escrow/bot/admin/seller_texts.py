@@ -12,7 +12,7 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.page import Page, Plain, card, clean, code, lines, moment, say, when, words
 from escrow.bot.ruling_texts import age
-from escrow.domain.model import PendingSeller, SellerChange, SellerStatus
+from escrow.domain.model import PendingSeller, Seller, SellerChange, SellerStatus
 from escrow.domain.payouts import PayoutState
 from escrow.domain.phone import mask
 from escrow.services.people import Standing
@@ -103,21 +103,23 @@ def _change(one: SellerChange, page: Page) -> Markup:
         }.get(one.reason) or say("{reason}", reason=clean(one.reason, 80))
     if not by_admin:
         return say("• {when}: {what}", when=when(page, one.at), what=what)
+    return say("• {when}: {what}, by {who}", when=when(page, one.at), what=what, who=_admin(one))
+
+
+def _admin(one: SellerChange) -> Markup:
+    """Who of the admins changed it."""
     number = one.actor.partition(":")[2]
-    by = who(int(number), one.name) if number.isdigit() else say("an admin")
-    return say("• {when}: {what}, by {who}", when=when(page, one.at), what=what, who=by)
+    return who(int(number) if number.isdigit() else None, one.name)
 
 
-def card_verified(standing: Standing, page: Page) -> Markup:
-    """In place of the card that said that he waits."""
-    seller, judged = standing.seller, standing.judged
-    at = judged.verified_at or page.now
+def card_verified(seller: Seller, first: SellerChange, page: Page) -> Markup:
+    """In place of the card that said that he waits: who let him in, whatever came later."""
     return card(
         page,
         say(
             "<b>Verified by {who}, {when}: {shop}</b>",
-            who=who(judged.verified_by, judged.verified_name),
-            when=when(page, at),
+            who=_admin(first),
+            when=when(page, first.at),
             shop=seller.shop_name,
         ),
         say("Row {row}, Telegram id {person}", row=seller.id, person=seller.telegram_id),

@@ -48,12 +48,12 @@ async def _verify(update: Update, context: Context, number: int, *, lift: bool) 
     people, me, cause = desk.office(context).people, desk.user(update).id, desk.cause(update)
     _, changed = await people.verify_seller(number, me, cause, lift=lift)
     standing = await people.judged_by(number, me)
-    change = standing.by_cause(cause)
-    if change is None or change.reason != "lifted":  # a card says who let him in first
+    first = standing.first_verified
+    if first is not None:
         await cards.rewrite(
             context,
             await people.cards_of(standing),
-            lambda page: seller_texts.card_verified(standing, page),
+            lambda page: seller_texts.card_verified(standing.seller, first, page),
         )
     text = seller_texts.verified(standing, desk.page(context), cause, changed=changed)
     await desk.answer(update, context, text)

@@ -155,11 +155,12 @@ SELECT c.currency,
 -- zero, so nobody reads the wallets to know their sum.
 WITH parts AS (
     SELECT e.currency, k.kind, k.minor
-      FROM escrow_transactions e,
-           LATERAL (VALUES ('holding', e.held_price_minor), ('pending_fee', e.held_fee_minor))
-               AS k (kind, minor)
-     WHERE e.status IN ('HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
-       AND e.archived_at IS NULL
+      FROM (SELECT currency, sum(held_price_minor) AS price, sum(held_fee_minor) AS fee
+              FROM escrow_transactions
+             WHERE status IN ('HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
+               AND archived_at IS NULL
+             GROUP BY currency) AS e,
+           LATERAL (VALUES ('holding', e.price), ('pending_fee', e.fee)) AS k (kind, minor)
     UNION ALL
     SELECT e.currency, 'received',
            (SELECT a.balance_minor FROM ledger_accounts a WHERE a.kind = 'received'

@@ -1,7 +1,7 @@
 -- judged --
 -- Who verified or suspended a seller, and when, with their first names where they are known.
 SELECT s.verified_at, s.verified_by, v.first_name AS verified_name,
-       s.suspended_at, s.suspended_by, u.first_name AS suspended_name, s.created_at
+       s.suspended_at, s.suspended_by, u.first_name AS suspended_name
   FROM escrow_sellers s
   LEFT JOIN people v ON v.telegram_id = s.verified_by
   LEFT JOIN people u ON u.telegram_id = s.suspended_by

@@ -95,7 +95,7 @@ def standing(
     values: dict[str, Any] = {"deals": (), "payouts": (), **changes}
     return Standing(
         seller,
-        JudgedBy(when, by, said, when, by, said, NOW),
+        JudgedBy(when, by, said, when, by, said),
         tuple(history),
         **values,
     )
@@ -165,9 +165,9 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "listed history": s.verified(
             standing(said, SellerStatus.VERIFIED, history), on, "update:9", changed=False
         ),
-        "card_verified": s.card_verified(good, on),
+        "card_verified": s.card_verified(good.seller, history[-1], on),
         "card_verified:nobody": s.card_verified(
-            standing("", SellerStatus.VERIFIED, by=None, at=False), on
+            good.seller, _change("", "verified", actor="admin"), on
         ),
         "suspended": s.suspended(bad, on, changed=True),
         "suspended:one": s.suspended(one, on, changed=True),

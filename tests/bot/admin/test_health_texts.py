@@ -75,7 +75,7 @@ def test_the_float_is_said_in_one_line() -> None:
 def test_of_many_jobs_in_trouble_the_first_are_named_and_the_rest_counted() -> None:
     bad = [JobHealth(f"job_{n}", NOW, NOW, "no money", NOW, late=False) for n in range(9)]
     text = _text(_look(jobs=bad))
-    assert "Job job_0 failed: \u2068no money\u2069. Next: 12:00." in text
+    assert "Job job 0 failed: \u2068no money\u2069. Next: 12:00." in text
     assert "Jobs in trouble besides: 5" in text
     assert "Jobs: 9 of 9 in trouble" in text
     listed = str(health_texts.jobs(_look(jobs=bad), samples.page()))
@@ -92,7 +92,20 @@ async def test_an_admin_asks_and_gets_it_with_the_list_of_jobs(town: Town) -> No
     assert message.text.startswith("OK – Everything is in order.")
     assert "Jobs: 1, all well" in message.text
     jobs = await town.taps(ADMIN, message, "Jobs")
-    assert "send_payouts: never ran. Next: 12:00." in jobs[-1].text
+    assert "✔ send payouts: never ran. Next: 12:00." in jobs[-1].text
+
+
+def test_a_job_is_one_readable_line_with_the_day_only_where_it_is_another() -> None:
+    old = NOW - timedelta(days=1)
+    ran = [
+        JobHealth("look_at_prompts", NOW, NOW, "", NOW, late=False),
+        JobHealth("prove_all_books", old, old, "", old + timedelta(days=2), late=False),
+    ]
+    listed = parse_html(str(health_texts.jobs(_look(jobs=ran), samples.page())))[0].splitlines()
+    assert listed[1:3] == [
+        "✔ look at prompts: ran 12:00. Next: 12:00.",
+        "✔ prove all books: ran Sun 22 Nov, 12:00. Next: Tue 24 Nov, 12:00.",
+    ]
 
 
 async def test_stuck_deals_are_named_oldest_first_with_buttons(town: Town) -> None:

@@ -369,17 +369,20 @@ async def test_where_no_deal_is_named(dsn: str, sandbox: Sandbox) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_every_command_has_its_expectation_and_every_cell_is_one() -> None:
+def test_every_command_has_its_expectation_and_every_cell_is_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert {one.name for one in ADMIN_COMMANDS} == EXPECTED.keys()
     of_deals = sum(expect.of_a_deal for expect in EXPECTED.values())
     others = len(EXPECTED) - of_deals
     count = len(cells())
     assert count == len(set(cells())) == len(ROLES) * (of_deals * len(Status) + others)
     confirmed = len(ROLES) * len(WORDS) * len(PRICES) * len(WAYS)
-    print(
-        f"\n{count} cells: {len(ROLES)} roles × ({of_deals} commands on a deal × {len(Status)} "
-        f"statuses + {others} others); {confirmed} confirmations"
-    )
+    with capsys.disabled():
+        print(
+            f"\n{count} cells: {len(ROLES)} roles × ({of_deals} commands on a deal × "
+            f"{len(Status)} statuses + {others} others); {confirmed} confirmations"
+        )
 
 
 # -- the confirmation ------------------------------------------------------------------------------

@@ -40,6 +40,15 @@ async def test_every_admin_is_told_of_both(town_of_two: Town) -> None:
     assert told[1].startswith("Amana goes on, by Asha.")
 
 
+async def test_whoever_resumed_reads_it_once(town_of_two: Town) -> None:
+    town = town_of_two
+    await town.says(ADMIN, "/pause")
+    since = town.telegram.mark()
+    await town.says(ADMIN, "/resume")
+    (told,) = [read(one.text) for one in town.telegram.from_bot(ADMIN, since=since)]
+    assert told.startswith("Amana goes on.\nThe pause took")
+
+
 async def test_parties_are_told_of_both_with_their_new_deadline(town: Town) -> None:
     code = await held(town)
     since = town.telegram.mark()

@@ -40,8 +40,12 @@ async def test_a_receipt_that_was_booked_names_when_and_by_whom(town: Town) -> N
 
 
 @pytest.mark.parametrize("text", ["/book", "/book gift 5 SGL51H2K3M", "/book float 5 SG1"])
-async def test_what_cannot_be_read_gets_the_usage(town: Town, text: str) -> None:
-    assert "Like this: /book float" in (await town.says(ADMIN, text))[-1].text
+async def test_what_cannot_be_read_gets_the_three_words_and_the_usage(
+    town: Town, text: str
+) -> None:
+    answer = (await town.says(ADMIN, text))[-1].text
+    assert "Like this: /book float" in answer
+    assert all(word in answer for word in ("float (", "withdraw (", "charge ("))
 
 
 async def test_an_amount_that_cannot_be_read_is_named(town: Town) -> None:
