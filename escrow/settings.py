@@ -219,6 +219,33 @@ class Settings(BaseSettings):
         Decimal(10000), description="KES, believed while M-Pesa can't be asked"
     )
 
+    # Crypto
+    blockbee_base_url: Url = Field("https://api.blockbee.io", description="BlockBee's address")
+    blockbee_api_key: SecretStr = Field(
+        SecretStr(""), description="empty: deals are not paid through BlockBee"
+    )
+    blockbee_public_key: str = Field(
+        "", description="PEM of the key it signs with, \\n for line ends; empty: the published one"
+    )
+    dynopay_base_url: Url = Field(
+        "https://api.dynopay.com/api", description="DynoPay's base address"
+    )
+    dynopay_api_key: SecretStr = Field(
+        SecretStr(""), description="empty: deals are not paid through DynoPay"
+    )
+    dynopay_webhook_secret: SecretStr = Field(
+        SecretStr(""), description="whsec_…, needed beside DYNOPAY_API_KEY"
+    )
+    crypto_quote_minutes: Annotated[Decimal, Field(ge=5, le=24 * 60, allow_inf_nan=False)] = Field(
+        Decimal(30), description="minutes for which a quoted coin amount stands, 5 or more"
+    )
+    fx_kes_per_usd: Annotated[Decimal, Field(ge=0, le=10_000, decimal_places=4)] = Field(
+        Decimal(0), description="shillings for a dollar; 0: KES deals are not paid in coins"
+    )
+    fx_max_age_hours: Hours = Field(
+        Decimal(24), description="hours for which that price counts once it was set"
+    )
+
     # Jobs
     sweep_seconds: int = Field(15, ge=1, le=300, description="seconds between the quick sweeps")
     proof_seconds: int = Field(30, ge=1, le=120, description="seconds between proofs of the books")
@@ -317,6 +344,10 @@ class Settings(BaseSettings):
             )
         if not self.mpesa_base_url:
             raise ValueError("MPESA_BASE_URL is empty")
+        if bool(self.dynopay_api_key.get_secret_value()) != bool(
+            self.dynopay_webhook_secret.get_secret_value()
+        ):
+            raise ValueError("DYNOPAY_API_KEY and DYNOPAY_WEBHOOK_SECRET go together")
         if bool(self.mpesa_b2c_consumer_key.get_secret_value()) != bool(
             self.mpesa_b2c_consumer_secret.get_secret_value()
         ):
@@ -402,6 +433,7 @@ def example() -> str:
         "database_url": "Program",
         "default_currency": "Terms",
         "mpesa_base_url": "M-Pesa",
+        "blockbee_base_url": "Crypto",
         "sweep_seconds": "Jobs",
     }
     for name, field in Settings.model_fields.items():

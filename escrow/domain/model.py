@@ -48,6 +48,7 @@ class Channel(StrEnum):
 
     STK = "stk"  # a prompt on the phone
     C2B = "c2b"  # the paybill, typed by hand
+    CRYPTO = "crypto"  # coins at an address of our own
 
 
 class Evidence(StrEnum):
@@ -58,6 +59,7 @@ class Evidence(StrEnum):
     LIMIT = "limit"  # the provider could not be asked; below the unconfirmed limit
     UNCHECKED = "unchecked"  # MPESA_CONFIRM_BEFORE_CREDIT=0
     ADMIN = "admin"  # an admin said so
+    SIGNED = "signed"  # the provider signed it
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +268,24 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class CoinPart:
+    """What arrived in coins, of which a receipt's amount is the value: for which crypto attempt,
+    which coin (our code; `other` when it is not the one that was asked for), how much, and the
+    network's and the provider's cost in the deal's currency.
+    """
+
+    attempt_id: int
+    coin: str
+    amount: Decimal
+    cost: Money
+    other: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """Money that a provider says arrived. `reference` is the provider's receipt number, None
     when only a query told of it; `escrow_code` what was typed by hand, already read as a code.
+    `payer` is who asked for the coins' address; prompts know theirs by `attempt_id`.
     """
 
     provider: str
@@ -282,6 +299,8 @@ class Receipt:
     payer_shown: str = ""
     payer_name: str = ""
     inbox_id: int | None = None
+    payer: int | None = None
+    coins: CoinPart | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
+from escrow.domain.coins import Coin
 from escrow.domain.money import Money
 
 
@@ -278,3 +280,93 @@ class Files(Protocol):
 
     async def fetch(self, file_id: str) -> bytes:
         """The bytes. `FileTooLarge`, `FileGone`, `FetchLater`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRequest:
+    """A provider's request as it came over the wire: `target` is path and query, byte for byte as
+    received, `query` its raw part behind the `?`; header names are in lower case.
+    """
+
+    method: str
+    target: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """Coins that a provider saw at the address of one of our attempts. `pending`: on their way,
+    nothing is credited yet. `txid` names the payment on its chain, `coin` is our own code or, for
+    one that we do not know, the provider's word. `cost`: what the network and the provider kept,
+    in the coin. `usd`: one coin's price at that time where the provider says so.
+    """
+
+    txid: str
+    coin: str
+    amount: Decimal
+    pending: bool
+    address: str = ""
+    tag: str = ""
+    cost: Decimal = Decimal(0)
+    usd: Decimal | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CoinQuote:
+    """What the payer is asked for: `amount` of the coin to `address`, with `tag` where the coin
+    needs one. `reference` is the provider's own id of it.
+    """
+
+    amount: Decimal
+    address: str
+    tag: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CoinAsked:
+    """The attempt that a rail is asked about: everything it needs to name it to its provider."""
+
+    token: str
+    coin: Coin
+    amount: Decimal
+    address: str
+    callback_url: str
+    tag: str = ""
+    reference: str = ""
+
+
+class CoinRail(Protocol):
+    """A provider of coin addresses (`rails/blockbee.py`, `rails/dynopay.py`)."""
+
+    @property
+    def name(self) -> str:
+        """`blockbee` or `dynopay`: the provider of attempts and receipts."""
+
+    @property
+    def coins(self) -> Sequence[Coin]:
+        """What it takes."""
+
+    async def open(
+        self, *, token: str, coin: Coin, usd: Money, callback_url: str
+    ) -> CoinQuote | Answer:
+        """Price and address for that many dollars. The same token again gives the same address.
+        DECLINED (`too_small`, `misconfigured`, …) or UNKNOWN otherwise.
+        """
+
+    async def worth(self, coin: Coin, amount: Decimal) -> Decimal | None:
+        """What that much of the coin is worth in dollars now; None: nobody can say now."""
+
+    async def authentic(self, request: RawRequest) -> bool | None:
+        """Whether the provider signed exactly this request; None: that can't be told now."""
+
+    def read(self, request: RawRequest) -> Sequence[Deposit]:
+        """What an authentic request says; none where it says nothing of money.
+        `UnreadableError`.
+        """
+
+    async def deposits(self, asked: CoinAsked) -> Sequence[Deposit] | Answer:
+        """What the provider saw for this attempt, asked by ourselves."""

@@ -1,0 +1,164 @@
+-- Deals paid in coins: what was asked for, what is on its way, what arrived. The ledger books the
+-- value in shillings or dollars; coin amounts stay here and on the receipt.
+
+-- The operator's price of a dollar. The newest one counts, while it is fresh.
+CREATE TABLE fx_rates (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kes_per_usd numeric(12, 4) NOT NULL CHECK (kes_per_usd > 0),
+    source      text NOT NULL CHECK (source IN ('env', 'host')),
+    set_at      timestamptz NOT NULL
+);
+CREATE INDEX fx_rates_newest ON fx_rates (set_at, id);
+CREATE TRIGGER fx_rates_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON fx_rates
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- One address that a payer was given. The row and its path token are committed before the provider
+-- hears of it; whatever comes to the address, however late, names it by the token.
+CREATE TABLE crypto_attempts (
+    id                 bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- what started it, e.g. update:17: a repeated update opens no second address
+    cause              text NOT NULL UNIQUE CHECK (cause <> ''),
+    token              text NOT NULL UNIQUE CHECK (token ~ '^[0-9a-f]{32,}$'),
+    provider           text NOT NULL CHECK (provider IN ('blockbee', 'dynopay')),
+    escrow_id          text NOT NULL REFERENCES escrow_transactions,
+    telegram_id        bigint NOT NULL REFERENCES people,
+    coin               text NOT NULL CHECK (coin <> ''),
+    -- what the deal needs, in its own currency, and the same in dollars
+    currency           text NOT NULL CHECK (currency IN ('KES', 'USD')),
+    amount_minor       bigint NOT NULL CHECK (amount_minor > 0),
+    usd_minor          bigint NOT NULL CHECK (usd_minor > 0),
+    kes_per_usd        numeric(12, 4) CHECK (kes_per_usd > 0),
+    choice_id          bigint REFERENCES underpayment_choices,
+    state              text NOT NULL DEFAULT 'CREATED'
+                       CHECK (state IN ('CREATED', 'OPEN', 'REFUSED')),
+    -- the provider's answer: how much of the coin, where to
+    coin_amount        numeric(38, 18) CHECK (coin_amount > 0),
+    address            text NOT NULL DEFAULT '',
+    tag                text NOT NULL DEFAULT '',
+    provider_reference text NOT NULL DEFAULT '',
+    refusal            text NOT NULL DEFAULT '',
+    created_at         timestamptz NOT NULL,
+    opened_at          timestamptz,
+    -- the quote's end: what is seen later is valued at its own time's price
+    expires_at         timestamptz,
+    -- when the provider is asked what it saw, and how often it was
+    next_look_at       timestamptz,
+    looks              integer NOT NULL DEFAULT 0,
+    CONSTRAINT crypto_attempt_shillings_have_a_rate CHECK ((currency = 'KES') = (kes_per_usd IS NOT NULL)),
+    CONSTRAINT crypto_attempt_open_is_whole CHECK (state <> 'OPEN' OR (
+        coin_amount IS NOT NULL AND address <> '' AND opened_at IS NOT NULL
+        AND expires_at IS NOT NULL AND expires_at > opened_at))
+);
+CREATE INDEX crypto_attempts_deal ON crypto_attempts (escrow_id, created_at);
+CREATE INDEX crypto_attempts_person ON crypto_attempts (telegram_id, created_at);
+CREATE INDEX crypto_attempts_due ON crypto_attempts (next_look_at) WHERE next_look_at IS NOT NULL;
+
+-- What was asked for stays; an answer is written once.
+CREATE FUNCTION crypto_attempt_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.id, NEW.cause, NEW.token, NEW.provider, NEW.escrow_id, NEW.telegram_id, NEW.coin,
+        NEW.currency, NEW.amount_minor, NEW.usd_minor, NEW.kes_per_usd, NEW.choice_id,
+        NEW.created_at)
+       IS DISTINCT FROM
+       (OLD.id, OLD.cause, OLD.token, OLD.provider, OLD.escrow_id, OLD.telegram_id, OLD.coin,
+        OLD.currency, OLD.amount_minor, OLD.usd_minor, OLD.kes_per_usd, OLD.choice_id,
+        OLD.created_at)
+       OR (OLD.state <> 'CREATED'
+           AND (NEW.state, NEW.coin_amount, NEW.address, NEW.tag, NEW.provider_reference,
+                NEW.refusal, NEW.opened_at, NEW.expires_at)
+               IS DISTINCT FROM
+               (OLD.state, OLD.coin_amount, OLD.address, OLD.tag, OLD.provider_reference,
+                OLD.refusal, OLD.opened_at, OLD.expires_at))
+    THEN
+        RAISE EXCEPTION 'what crypto attempt % asked for does not change', OLD.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'crypto_attempt_frozen';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER crypto_attempt_unchanged BEFORE UPDATE ON crypto_attempts
+    FOR EACH ROW EXECUTE FUNCTION crypto_attempt_unchanged();
+CREATE TRIGGER crypto_attempts_kept BEFORE DELETE OR TRUNCATE ON crypto_attempts
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Coins seen at an address, before and after they are confirmed.
+CREATE TABLE crypto_deposits (
+    attempt_id   bigint NOT NULL REFERENCES crypto_attempts,
+    txid         text NOT NULL CHECK (txid <> ''),
+    coin         text NOT NULL CHECK (coin <> ''),
+    amount       numeric(38, 18) NOT NULL CHECK (amount > 0),
+    seen_at      timestamptz NOT NULL,
+    confirmed_at timestamptz,
+    PRIMARY KEY (attempt_id, txid, coin)
+);
+CREATE INDEX crypto_deposits_pending ON crypto_deposits (seen_at) WHERE confirmed_at IS NULL;
+CREATE FUNCTION crypto_deposit_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.attempt_id, NEW.txid, NEW.coin, NEW.seen_at)
+       IS DISTINCT FROM (OLD.attempt_id, OLD.txid, OLD.coin, OLD.seen_at)
+       OR (OLD.confirmed_at IS NOT NULL AND NEW IS DISTINCT FROM OLD)
+    THEN
+        RAISE EXCEPTION 'deposit % does not change that way', OLD.txid
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'crypto_deposit_frozen';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER crypto_deposit_unchanged BEFORE UPDATE ON crypto_deposits
+    FOR EACH ROW EXECUTE FUNCTION crypto_deposit_unchanged();
+CREATE TRIGGER crypto_deposits_kept BEFORE DELETE OR TRUNCATE ON crypto_deposits
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Receipts in coins.
+ALTER TABLE receipts DROP CONSTRAINT receipts_channel_check;
+ALTER TABLE receipts ADD CONSTRAINT receipts_channel_check
+    CHECK (channel IN ('stk', 'c2b', 'crypto'));
+ALTER TABLE receipts DROP CONSTRAINT receipts_evidence_check;
+ALTER TABLE receipts ADD CONSTRAINT receipts_evidence_check
+    CHECK (evidence IN ('query', 'status', 'limit', 'unchecked', 'admin', 'signed'));
+ALTER TABLE receipts ADD COLUMN crypto_attempt_id bigint REFERENCES crypto_attempts;
+ALTER TABLE receipts ADD COLUMN coin text;
+ALTER TABLE receipts ADD COLUMN coin_amount numeric(38, 18) CHECK (coin_amount > 0);
+ALTER TABLE receipts ADD COLUMN cost_minor bigint NOT NULL DEFAULT 0 CHECK (cost_minor >= 0);
+ALTER TABLE receipts ADD CONSTRAINT receipt_in_coins_is_whole CHECK (
+    (channel = 'crypto') = (crypto_attempt_id IS NOT NULL)
+    AND (channel = 'crypto') = (coin IS NOT NULL)
+    AND (channel = 'crypto') = (coin_amount IS NOT NULL)
+    AND (channel <> 'crypto' OR (reference IS NOT NULL AND attempt_id IS NULL)));
+CREATE INDEX receipts_crypto_attempt ON receipts (crypto_attempt_id)
+    WHERE crypto_attempt_id IS NOT NULL;
+CREATE FUNCTION receipt_coins_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.crypto_attempt_id, NEW.coin, NEW.coin_amount, NEW.cost_minor)
+       IS DISTINCT FROM (OLD.crypto_attempt_id, OLD.coin, OLD.coin_amount, OLD.cost_minor)
+    THEN
+        RAISE EXCEPTION 'the coins of receipt % do not change', OLD.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_coins_frozen';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER receipt_coins_unchanged BEFORE UPDATE ON receipts
+    FOR EACH ROW EXECUTE FUNCTION receipt_coins_unchanged();
+
+DO $$
+DECLARE
+    ours regprocedure;
+BEGIN
+    FOR ours IN
+        SELECT p.oid FROM pg_proc p
+         WHERE p.pronamespace = current_schema()::regnamespace
+           AND p.proowner = current_user::regrole
+           AND p.proname IN ('crypto_attempt_unchanged', 'crypto_deposit_unchanged',
+                             'receipt_coins_unchanged')
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', ours, current_schema());
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', ours);
+    END LOOP;
+END $$;
+
+DO $$
+BEGIN
+    GRANT SELECT, INSERT ON fx_rates TO escrow_app;
+    GRANT SELECT, INSERT, UPDATE ON crypto_attempts, crypto_deposits TO escrow_app;
+EXCEPTION
+    WHEN undefined_object OR insufficient_privilege THEN
+        RAISE NOTICE 'role escrow_app was not set up: %', SQLERRM;
+END $$;
