@@ -343,6 +343,43 @@ class Choice:
         return self.due - self.received
 
 
+class CryptoState(StrEnum):
+    """`crypto_attempts.state`."""
+
+    CREATED = "CREATED"  # committed; the provider may or may not have been asked
+    OPEN = "OPEN"  # the payer has an address; money to it is taken for ever
+    REFUSED = "REFUSED"  # the provider gives no address for it
+
+
+@dataclass(frozen=True, slots=True)
+class CryptoAttempt:
+    """What somebody was asked for in coins: `amount` is what the deal needs, in its currency,
+    `usd` the same in dollars at `kes_per_usd`. `coin_amount` of `coin` to `address` (with `tag`)
+    is the provider's quote, which stands until `expires_at`; `reference` is his id of it.
+    """
+
+    id: int
+    token: str
+    provider: str
+    escrow_id: str
+    telegram_id: int
+    coin: str
+    amount: Money
+    usd: Money
+    kes_per_usd: Decimal | None
+    choice_id: int | None
+    state: CryptoState
+    coin_amount: Decimal | None
+    address: str
+    tag: str
+    reference: str
+    refusal: str
+    created_at: datetime
+    opened_at: datetime | None
+    expires_at: datetime | None
+    looks: int
+
+
 class MediaKind(StrEnum):
     """What a person can send besides words (`deal_records.kind`)."""
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from escrow.domain import codes, flow, terms
-from escrow.domain.errors import ChoiceRefused, EscrowMoved, LimitReached, NotAllowed, NotFound
+from escrow.domain.errors import ChoiceRefused, EscrowMoved, LimitReached, NotFound
 from escrow.domain.flow import Actor, Event
 from escrow.domain.model import Attempt, AttemptState, By, Escrow, Person
 from escrow.domain.money import Currency, Money
@@ -22,6 +22,7 @@ from escrow.domain.terms import Terms
 from escrow.services import postings
 from escrow.services.booking import fund_move, funded_notices
 from escrow.services.fund_manager import EscrowHoldingVerifier
+from escrow.services.paying import payable, reserve
 from escrow.services.ports import Answer, Clock, Rail, Verdict
 from escrow.store import escrows, ledger, outbox, payments, people
 from escrow.store.database import Connection, Database
@@ -120,7 +121,7 @@ class Prompts:
         known = await payments.attempt_by_cause(conn, cause)
         if known is not None:
             return known, False
-        escrow = await self._payable(conn, typed, telegram_id)
+        escrow = await payable(conn, typed, telegram_id)
         known = await payments.attempt_by_cause(conn, cause)
         if known is not None:
             return known, False  # the same cause, a moment earlier
@@ -145,7 +146,7 @@ class Prompts:
         if not asked:
             raise LimitReached("wallet_is_enough", deal=escrow.id)
         if escrow.buyer_telegram_id is None:
-            await self._reserve(conn, escrow.id, telegram_id, now)
+            await reserve(conn, self._terms, escrow.id, telegram_id, now)
         asking = await payments.open_attempt(conn, escrow.id)
         if asking is not None:
             raise LimitReached(
@@ -174,28 +175,12 @@ class Prompts:
         """Reserves a deal without a buyer for somebody who pays by hand (flow.md 26)."""
 
         async def work(conn: Connection) -> Escrow:
-            escrow = await self._payable(conn, typed, telegram_id)
+            escrow = await payable(conn, typed, telegram_id)
             if escrow.buyer_telegram_id is None:
-                await self._reserve(conn, escrow.id, telegram_id, self._clock.now())
+                await reserve(conn, self._terms, escrow.id, telegram_id, self._clock.now())
             return escrow
 
         return await self._db.run(work)
-
-    async def _payable(self, conn: Connection, typed: str, telegram_id: int) -> Escrow:
-        """The locked deal, if this person may pay it."""
-        code = codes.read_code(typed)
-        if code is None:
-            raise NotFound("no_deal", code=typed[:20])
-        escrow = await escrows.lock(conn, code)
-        if escrow.seller_telegram_id == telegram_id or await people.owns_number_of(
-            conn, telegram_id, escrow.seller_id
-        ):
-            raise NotAllowed("own_deal")
-        if escrow.buyer_telegram_id not in (None, telegram_id):
-            raise NotFound("no_deal", code=code)
-        if not escrow.can_be_paid:
-            raise NotAllowed("not_payable", status=str(escrow.status), deal=code)
-        return escrow
 
     async def _caps(
         self, conn: Connection, person: Person, deal: str, asked: Money, now: datetime
@@ -217,22 +202,6 @@ class Prompts:
                 "same_amount_too_soon", seconds=int(wait.total_seconds()) + 1, deal=deal
             )
 
-    async def _reserve(
-        self, conn: Connection, escrow_id: str, telegram_id: int, now: datetime
-    ) -> None:
-        held = await payments.reservation(conn, escrow_id, now)
-        if held is not None and held[0] != telegram_id:
-            raise NotAllowed("reserved", until=held[1], deal=escrow_id)
-        if held is not None:
-            return  # paying again prolongs nothing, or it could be held for ever
-        made = await payments.count_reservation(conn, escrow_id, telegram_id)
-        if made > self._terms.reservations_per_user:
-            raise LimitReached("too_many_reservations", deal=escrow_id)
-        if not await payments.reserve(
-            conn, escrow_id, telegram_id, now + self._terms.reservation, now
-        ):
-            raise EscrowMoved
-
     async def pay_from_wallet(
         self,
         typed: str,
@@ -253,7 +222,7 @@ class Prompts:
             known = await escrows.lock(conn, code)
             if known.funded_at is not None and known.buyer_telegram_id == telegram_id:
                 return known
-            escrow = await self._payable(conn, typed, telegram_id)
+            escrow = await payable(conn, typed, telegram_id)
             now = self._clock.now()
             choice = await payments.open_choice(conn, escrow.id)
             if choice_id is not None and (
@@ -267,7 +236,7 @@ class Prompts:
             if wallet < missing:
                 raise LimitReached("wallet_short", missing=missing - wallet, wallet=wallet)
             if escrow.buyer_telegram_id is None:
-                await self._reserve(conn, escrow.id, telegram_id, now)
+                await reserve(conn, self._terms, escrow.id, telegram_id, now)
                 await escrows.move(
                     conn,
                     [
