@@ -86,6 +86,11 @@ async def _look_at_claims(services: Services) -> tuple[int, int, int]:
     return looked, looked - failed, failed
 
 
+async def _look_for_coins(services: Services) -> tuple[int, int, int]:
+    looked, failed = await services.coins.look_due()
+    return looked, looked - failed, failed
+
+
 async def _send_payouts(services: Services) -> tuple[int, int, int]:
     looked, failed = await services.payouts.send_due()
     return looked, looked - failed, failed
@@ -193,6 +198,13 @@ JOBS: Final[tuple[Job, ...]] = (
         "asks M-Pesa about receipts that people claim",
         lambda services: services.settings.sweep_seconds,
         _look_at_claims,
+        timer=False,
+    ),
+    Job(
+        "look_for_coins",
+        "asks the crypto providers about coins whose callback did not come",
+        lambda services: services.settings.sweep_seconds,
+        _look_for_coins,
         timer=False,
     ),
     Job(

@@ -7,7 +7,7 @@ import hmac
 import logging
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -32,19 +32,21 @@ from escrow.services.cases import Cases
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
+from escrow.services.crypto import CoinPayments
 from escrow.services.digest import Digest
 from escrow.services.figures import Figures
 from escrow.services.flags import Flags
 from escrow.services.floating import Floating
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.help import HelpDesk
-from escrow.services.intake import Intake
+from escrow.services.intake import COIN_ROUTES, Intake
 from escrow.services.oversight import Oversight
 from escrow.services.pauses import Pauses
 from escrow.services.payout_booking import PayoutBooking
 from escrow.services.payout_funding import FundingChecks
 from escrow.services.payouts import Payouts
 from escrow.services.people import People
+from escrow.services.ports import CoinRail
 from escrow.services.prompts import Prompts
 from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
@@ -97,6 +99,8 @@ class Services:
     oversight: Oversight
     audits: Audits
     pauses: Pauses
+    coins: CoinPayments
+    coin_secrets: Mapping[str, str]
     rail: Mpesa
     payout_rail: MpesaPayouts
     http: httpx.AsyncClient
@@ -129,12 +133,14 @@ def office_of(services: Services, *, sandbox: bool = False, bare: bool = False) 
         oversight=services.oversight,
         audits=services.audits,
         pauses=services.pauses,
+        coins=services.coins,
         rail=services.rail,
         clock=services.clock,
         admins=services.settings.admin_chat_id,
         zone=services.settings.zone,
         sandbox=sandbox,
         bare=bare,
+        currency=Currency.of(services.settings.default_currency),
     )
 
 
@@ -221,6 +227,10 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
     async with database.reading() as conn:
         await clock.read(conn)
         path_secret = await inbox.path_secret(conn, "mpesa", secrets.token_hex(16))
+        coin_secrets = {
+            route: await inbox.path_secret(conn, route, secrets.token_hex(16))
+            for route in COIN_ROUTES
+        }
     http = httpx.AsyncClient(follow_redirects=False)
     tokens = TokenStore(database, clock)
     rail = Mpesa(_mpesa(settings), http, tokens, clock)
@@ -244,6 +254,20 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         callback_base=base,
         confirm=settings.mpesa_confirm_before_credit,
     )
+    coins = CoinPayments(
+        database,
+        clock,
+        terms,
+        _coin_rails(settings, http, clock),
+        funds,
+        admins,
+        callback_base=lambda route: (
+            f"{settings.public_url or NOWHERE}/hooks/{route[0]}/{coin_secrets[route]}"
+        ),
+    )
+    if settings.fx_kes_per_usd:
+        await coins.set_rate(settings.fx_kes_per_usd, "env")
+    await coins.read_rate()
     claims = Claims(database, clock, rail, funds, admins, callback_base=base)
     paying = settings.mpesa_b2c_shortcode or rail.shortcode
     floating = Floating(
@@ -283,7 +307,14 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         settings=settings,
         database=database,
         clock=clock,
-        escrows=EscrowService(database, clock, terms, admins, booking),
+        escrows=EscrowService(
+            database,
+            clock,
+            terms,
+            admins,
+            booking,
+            in_coins=lambda currency: bool(coins.offers(currency)),
+        ),
         actions=Actions(
             database,
             clock,
@@ -318,6 +349,7 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
             claims=claims,
             payouts=payouts,
             floating=floating,
+            coins=coins,
         ),
         records=Records(database, clock, admins),
         help=HelpDesk(database, clock, admins),
@@ -326,11 +358,20 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         oversight=oversight,
         audits=Audits(database, clock, oversight),
         pauses=Pauses(database, clock, admins),
+        coins=coins,
+        coin_secrets=coin_secrets,
         rail=rail,
         payout_rail=payout_rail,
         http=http,
         callback_base=base,
     )
+
+
+def _coin_rails(
+    settings: Settings, http: httpx.AsyncClient, clock: DatabaseClock
+) -> list[CoinRail]:
+    """The crypto providers whose keys are set. Without PUBLIC_URL none could say what came."""
+    return []
 
 
 def _payout_rail(

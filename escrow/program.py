@@ -31,6 +31,7 @@ from escrow.services.ports import Verdict
 from escrow.settings import Settings
 from escrow.store import inbox, migrate
 from escrow.store.database import acts_as_app_role
+from escrow.web.coin_hooks import CoinHooks
 from escrow.web.health import Health
 from escrow.web.server import PortTakenError, Server
 from escrow.web.telegram import TelegramHook
@@ -183,7 +184,15 @@ class Program:
             settings.metrics_token.get_secret_value(),
         )
         webhooks = Webhooks(services.intake, settings.trusted_proxies, settings.mpesa_allowed_ips)
-        server = Server([*health.routes(), *webhooks.routes(), *telegram.routes()])
+        coin_hooks = CoinHooks(services.intake, services.coin_secrets, settings.trusted_proxies)
+        server = Server(
+            [
+                *health.routes(),
+                *webhooks.routes(),
+                *coin_hooks.routes(),
+                *telegram.routes(),
+            ]
+        )
         await server.start(settings.http_host, settings.http_port)
         self._closers.append(("http", server.stop))
 

@@ -399,6 +399,8 @@ class Settings(BaseSettings):
             new_seller_deal_max_minor=kes(self.new_seller_deal_max),
             new_seller_until=self.new_seller_until,
             unconfirmed_limit_minor=kes(self.mpesa_unconfirmed_limit),
+            coin_quote=timedelta(seconds=int(self.crypto_quote_minutes * 60)),
+            rate_life=span(self.fx_max_age_hours),
         )
 
 

@@ -80,6 +80,10 @@ CREATE TRIGGER crypto_attempt_unchanged BEFORE UPDATE ON crypto_attempts
 CREATE TRIGGER crypto_attempts_kept BEFORE DELETE OR TRUNCATE ON crypto_attempts
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+-- Nobody is asked for coins while everything stands still.
+CREATE TRIGGER paused BEFORE INSERT ON crypto_attempts
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_while_paused();
+
 -- Coins seen at an address, before and after they are confirmed.
 CREATE TABLE crypto_deposits (
     attempt_id   bigint NOT NULL REFERENCES crypto_attempts,
@@ -118,6 +122,10 @@ ALTER TABLE receipts ADD COLUMN crypto_attempt_id bigint REFERENCES crypto_attem
 ALTER TABLE receipts ADD COLUMN coin text;
 ALTER TABLE receipts ADD COLUMN coin_amount numeric(38, 18) CHECK (coin_amount > 0);
 ALTER TABLE receipts ADD COLUMN cost_minor bigint NOT NULL DEFAULT 0 CHECK (cost_minor >= 0);
+-- coins are believed by their provider's signature, or because he says so when we ask
+ALTER TABLE receipts ADD CONSTRAINT receipt_in_coins_is_confirmed CHECK (
+    CASE channel WHEN 'crypto' THEN evidence IN ('signed', 'query')
+                 ELSE evidence IS DISTINCT FROM 'signed' END);
 ALTER TABLE receipts ADD CONSTRAINT receipt_in_coins_is_whole CHECK (
     (channel = 'crypto') = (crypto_attempt_id IS NOT NULL)
     AND (channel = 'crypto') = (coin IS NOT NULL)

@@ -8,6 +8,7 @@ Amounts in these tests are whole shillings or dollars; the fee is 5 %, so that a
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from escrow.services.choice_tokens import Action
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
+from escrow.services.crypto import CoinPayments, CoinsAsked
 from escrow.services.figures import Figures
 from escrow.services.flags import Flags
 from escrow.services.floating import Floating
@@ -49,6 +51,7 @@ from escrow.services.wallets import Wallets
 from escrow.store import ledger, payments
 from escrow.store.database import Database
 from escrow_service import EscrowService
+from tests.coin_rail import FakeCoinRail
 from tests.payout_rail import FakePayoutRail
 from tests.rail import FakeRail, paybill_body, status_body, stk_body
 from tests.reversal_rail import FakeReversalRail
@@ -132,6 +135,7 @@ class World:
     payout_rail: FakePayoutRail = field(default_factory=FakePayoutRail)
     auto_payout: bool = False
     reversals: FakeReversalRail = field(default_factory=FakeReversalRail)
+    coin_rails: list[FakeCoinRail] = field(default_factory=lambda: [FakeCoinRail()])
 
     def __post_init__(self) -> None:
         base = "https://amana.example/hooks/m/" + "0" * 32
@@ -159,8 +163,24 @@ class World:
             ),
             reversals=self.reversals,
         )
-        self.escrows = EscrowService(db, clock, self.terms, ADMINS, self.booking)
         self.funds = EscrowFundManager(db, clock, self.terms, ADMINS)
+        self.coins = CoinPayments(
+            db,
+            clock,
+            self.terms,
+            self.coin_rails,
+            self.funds,
+            ADMINS,
+            callback_base=lambda provider: f"https://amana.example/hooks/{provider[0]}/{'1' * 32}",
+        )
+        self.escrows = EscrowService(
+            db,
+            clock,
+            self.terms,
+            ADMINS,
+            self.booking,
+            in_coins=lambda currency: bool(self.coins.offers(currency)),
+        )
         self.incoming = Receipts(db, clock)
         self.actions = Actions(
             db,
@@ -206,6 +226,7 @@ class World:
             claims=self.claims,
             payouts=self.payouts,
             floating=self.floating,
+            coins=self.coins,
         )
 
     @classmethod
@@ -222,6 +243,7 @@ class World:
         auto_payout: bool = False,
         payout_rail: FakePayoutRail | None = None,
         reversals: FakeReversalRail | None = None,
+        coin_rails: list[FakeCoinRail] | None = None,
         **changes: Any,
     ) -> AsyncIterator[Self]:
         """A world on this database; `changes` go into the terms. Closes its connections."""
@@ -237,6 +259,7 @@ class World:
                 payout_rail or FakePayoutRail(),
                 auto_payout,
                 reversals or FakeReversalRail(),
+                [FakeCoinRail()] if coin_rails is None else coin_rails,
             )
             if people:
                 await world._people()
@@ -259,6 +282,7 @@ class World:
                 self.payout_rail,
                 self.auto_payout,
                 self.reversals,
+                self.coin_rails,
             )
         finally:
             await db.close()
@@ -276,6 +300,7 @@ class World:
             self.payout_rail,
             self.auto_payout,
             self.reversals,
+            self.coin_rails,
         )
 
     async def _people(self) -> None:
@@ -450,6 +475,31 @@ class World:
     async def claim_status(self, token: str, body: bytes) -> str:
         """M-Pesa's answer about a claimed receipt arrives and is processed; the word on its row."""
         await self.intake.store(CLAIM, token, "POST", "", body, "127.0.0.1")
+        return await self.settle_inbox()
+
+    async def ask_coins(
+        self, deal: Escrow, buyer: int = BRIAN, coin: str = "USDT-TRC20", cause: str = ""
+    ) -> CoinsAsked:
+        """The buyer asks for an address."""
+        return await self.coins.start(deal.id, buyer, coin, cause or f"test:{next(_numbers)}")
+
+    async def send_coins(
+        self, asked: CoinsAsked, amount: Decimal | str, txid: str | None = None, **said: Any
+    ) -> str:
+        """The provider tells of coins at that address (`pending`, `coin`, `cost`, `usd`, `address`,
+        `token`), and it is processed; the word on its row.
+        """
+        attempt = asked.attempt
+        token = said.pop("token", attempt.token)
+        body = {
+            "txid": txid or f"tx{next(_numbers)}",
+            "coin": attempt.coin,
+            "amount": str(amount),
+            "address": attempt.address,
+            **said,
+        }
+        raw = json.dumps(body).encode()
+        await self.intake.store(attempt.provider, token, "POST", "", raw, "127.0.0.1")
         return await self.settle_inbox()
 
     async def settle_inbox(self) -> str:

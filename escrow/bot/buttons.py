@@ -26,6 +26,8 @@ class Verb(StrEnum):
     SHOW = "show"  # a deal's card
     PAY = "pay"  # a prompt for what the deal needs
     PAYBILL = "paybill"  # how to pay by hand
+    COINS = "coins"  # in which coins it can be paid
+    COIN = "coin"  # an address for the coin of that number
     WALLET = "wallet"  # pay from the wallet, the rest by a prompt
     TOP_UP = "top_up"  # complete a short payment by a prompt
     TOP_UP_WALLET = "top_wallet"  # complete it from the wallet, the rest by a prompt
@@ -116,6 +118,8 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.SHOW: (True, False),
     Verb.PAY: (True, False),
     Verb.PAYBILL: (True, False),
+    Verb.COINS: (True, False),
+    Verb.COIN: (True, True),
     Verb.WALLET: (True, False),
     Verb.TOP_UP: (True, True),
     Verb.TOP_UP_WALLET: (True, True),

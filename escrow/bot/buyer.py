@@ -14,14 +14,14 @@ from telegram import (
 )
 from telegram.constants import ChatType
 
-from escrow.bot import asking, deal_texts, desk, keyboards, texts
+from escrow.bot import asking, coins, deal_texts, desk, keyboards, texts
 from escrow.bot.buttons import Verb
 from escrow.bot.deals import show, with_code
 from escrow.bot.desk import Desk
 from escrow.bot.page import Page
 from escrow.domain.errors import NotAllowed
 from escrow.domain.model import Escrow
-from escrow.domain.money import Money
+from escrow.domain.money import Currency, Money
 from escrow.services.choice_tokens import Action
 from escrow.services.ports import Verdict
 from escrow.services.prompts import Started
@@ -53,6 +53,9 @@ async def prompt(
     """
     office, page, me = desk.office(context), desk.page(context), desk.user(update).id
     view = await office.escrows.deal(typed, me)
+    if view.in_coins and view.escrow.currency is not Currency.KES:  # M-Pesa can't carry it
+        await coins.offer(update, context, typed)
+        return
     phone = desk.person(context).phone
     if phone is None:
         _open_to_me(view)
@@ -204,6 +207,8 @@ async def choose(update: Update, context: Desk) -> None:
     if pressed.action is not Action.COMPLETE:
         await desk.replace_pressed(update, context, deal_texts.decided(pressed, page))
         desk.done(update, context)
+    elif await office.coins.pays(choice.escrow_id, choice.telegram_id):
+        await coins.complete(update, context, choice, pressed.wallet)
     elif pressed.wallet:
         text = deal_texts.how_to_complete(choice.missing, pressed.wallet, page)
         await desk.answer(update, context, text, keyboards.complete(choice, pressed.wallet))

@@ -7,6 +7,7 @@ from typing import Final
 
 from escrow.bot import (
     buyer,
+    coins,
     common,
     deals,
     disputes,
@@ -78,6 +79,8 @@ USER_BUTTONS: Final[Mapping[Verb, Handler]] = {
     Verb.SHOW: deals.show_pressed,
     Verb.PAY: buyer.pay_pressed,
     Verb.PAYBILL: buyer.by_hand,
+    Verb.COINS: coins.choose,
+    Verb.COIN: coins.picked,
     Verb.WALLET: buyer.from_wallet,
     Verb.TOP_UP: buyer.top_up,
     Verb.TOP_UP_WALLET: buyer.top_up_from_wallet,

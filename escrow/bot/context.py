@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from escrow.domain.money import Currency
 from escrow.services.actions import Actions
 from escrow.services.auditing import Audits
 from escrow.services.cases import Cases
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
+from escrow.services.crypto import CoinPayments
 from escrow.services.figures import Figures
 from escrow.services.flags import Flags
 from escrow.services.help import HelpDesk
@@ -46,7 +48,8 @@ class Command:
 @dataclass(frozen=True, slots=True)
 class Office:
     """Everything a handler works with; lives in `application.bot_data["office"]`. `bare`: nothing
-    but the ten admin commands is heard there, so buttons would be dead.
+    but the ten admin commands is heard there, so buttons would be dead. `currency`: of amounts
+    that name none.
     """
 
     escrows: EscrowService
@@ -68,10 +71,12 @@ class Office:
     oversight: Oversight
     audits: Audits
     pauses: Pauses
+    coins: CoinPayments
     rail: Rail
     clock: Clock
     admins: Sequence[int]
     zone: ZoneInfo
     sandbox: bool
     bot_username: str = ""
+    currency: Currency = Currency.KES
     bare: bool = False

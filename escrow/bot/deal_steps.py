@@ -52,7 +52,7 @@ def _to_be_paid(view: DealView, page: Page) -> Markup:
         say("Pay by {until}.", until=until),
         say("Amana holds your money; it does not go to the seller when you pay."),
         say("Dollar deals can only be paid from the wallet for now.")
-        if escrow.currency is Currency.USD
+        if escrow.currency is Currency.USD and not view.in_coins
         else None,
     )
 

@@ -15,6 +15,7 @@ from telegram import (
 )
 
 from escrow.bot import (
+    coin_texts,
     deal_buttons,
     dispute_texts,
     labels,
@@ -105,6 +106,8 @@ def _paying(
     if escrow.currency is Currency.KES:
         buttons.append(_button(labels.pay_mpesa(missing, view.phone), Verb.PAY, escrow.id))
         buttons.append(_button(labels.pay_paybill(), Verb.PAYBILL, escrow.id))
+    if view.in_coins:
+        buttons.append(coin_texts.button(escrow.id))
     if view.wallet >= missing:
         buttons.append(_button(labels.use_wallet(missing), Verb.WALLET, escrow.id, wallet=missing))
     elif view.wallet and escrow.currency is Currency.KES:
@@ -147,16 +150,23 @@ def underpaid(
 
 def complete(choice: Choice, wallet: Money) -> InlineKeyboardMarkup:
     """From where the missing amount shall come."""
-    missing = choice.missing
-    taken = min(wallet, missing)
+    return _rows(*ways_to_complete(choice, wallet))
+
+
+def ways_to_complete(choice: Choice, wallet: Money) -> list[InlineKeyboardButton]:
+    """What a missing amount can come from besides coins: M-Pesa, the wallet, both."""
+    missing, deal = choice.missing, choice.escrow_id
+    by_mpesa = missing.currency is Currency.KES
+    ways = []
+    if by_mpesa:
+        ways.append(_button(labels.from_mpesa(missing), Verb.TOP_UP, deal, choice.id))
     if wallet >= missing:
-        second = labels.from_wallet(missing)
-    else:
-        second = labels.mpesa_and_wallet((missing - wallet).up_to_step(), wallet)
-    return _rows(
-        _button(labels.from_mpesa(missing), Verb.TOP_UP, choice.escrow_id, choice.id),
-        _button(second, Verb.TOP_UP_WALLET, choice.escrow_id, choice.id, taken),
-    )
+        label = labels.from_wallet(missing)
+        ways.append(_button(label, Verb.TOP_UP_WALLET, deal, choice.id, missing))
+    elif wallet and by_mpesa:
+        label = labels.mpesa_and_wallet((missing - wallet).up_to_step(), wallet)
+        ways.append(_button(label, Verb.TOP_UP_WALLET, deal, choice.id, wallet))
+    return ways
 
 
 def retry(code: str, choice_id: int | None, *, wait: bool) -> InlineKeyboardMarkup:
@@ -316,6 +326,8 @@ def for_notice(
         return talk_texts.keyboard(kind, values)
     if kind in selling_keyboards.NOTICES:
         return selling_keyboards.for_notice(kind, values)
+    if kind in coin_texts.NOTICES:
+        return coin_texts.notice_keyboard(kind, values)
     if kind in payout_texts.NOTICES:
         return payout_texts.keyboard(kind, values)
     if kind in paid_texts.NOTICES:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from telegram import InlineKeyboardMarkup, Update
 
 from escrow.bot import asking, deal_texts, desk, keyboards, selling_keyboards, selling_texts
+from escrow.bot.context import Office
 from escrow.bot.desk import Desk
 from escrow.bot.typed import (
     quoted,
@@ -21,7 +22,7 @@ from escrow.bot.typed import (
     read_price,
     shop_name_of,
 )
-from escrow.domain.errors import InvalidInput, NotFound
+from escrow.domain.errors import InvalidInput, LimitReached, NotFound
 from escrow.domain.model import Media, MediaKind
 from escrow.domain.money import Currency, Money
 from escrow.domain.terms import FeePayer, Quote
@@ -49,7 +50,8 @@ async def newdeal(update: Update, context: Desk) -> None:
     if not context.args:
         await begin(update, context)
         return
-    offer = read_offer(context.args)
+    offer = read_offer(context.args, desk.office(context).currency)
+    _can_be_paid(desk.office(context), offer.price)
     said = _priced({"description": offer.description}, offer.price)
     quoted(desk.office(context).escrows.quote, offer.price)
     await _to(update, context, DRAFT, said)
@@ -80,12 +82,20 @@ async def again(update: Update, context: Desk) -> None:
     await _to(update, context, DRAFT, said, new=True)
 
 
+def _can_be_paid(office: Office, price: Money) -> None:
+    """Dollars are paid in coins. `LimitReached` where no rail takes them."""
+    if price.currency is Currency.USD and not office.coins.offers(price.currency):
+        raise LimitReached("dollars_later")
+
+
 # -- the steps -----------------------------------------------------------------------------------
 
 
 async def _amount(update: Update, context: Desk, text: str, said: Said) -> None:
-    price = read_price(text)
-    escrows = desk.office(context).escrows
+    office = desk.office(context)
+    price = read_price(text, office.currency)
+    _can_be_paid(office, price)
+    escrows = office.escrows
     quoted(escrows.quote, price)
     if said.get("seller"):
         await escrows.may_propose(desk.user(update).id, said["seller"], price)

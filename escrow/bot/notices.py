@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from escrow.bot import (
     admin_notices,
+    coin_texts,
     dispute_texts,
     paid_texts,
     payout_texts,
@@ -329,6 +330,7 @@ NOTICES: Final[Mapping[str, Render]] = {
     **settle_texts.NOTICES,
     **ruling_texts.NOTICES,
     **paid_texts.NOTICES,
+    **coin_texts.NOTICES,
     **payout_texts.NOTICES,
     **receipt_texts.NOTICES,
     **selling_texts.NOTICES,

@@ -9,6 +9,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from escrow.bot import (
+    coin_texts,
     dispute_texts,
     paid_texts,
     payout_texts,
@@ -267,16 +268,10 @@ def new_seller_amount(v: Values, page: Page) -> Markup:
     )
 
 
-def dollars_later(v: Values, page: Page) -> Markup:
-    return say(
-        "Dollar deals come with the crypto rails, which are not there yet. Use shillings, "
-        "please: <code>/newdeal 1500 Blue phone case</code>"
-    )
-
-
 def no_mpesa_for_currency(v: Values, page: Page) -> Markup:
     return say(
-        "M-Pesa pays in shillings only. This deal in {currency} can be paid from the wallet.",
+        "M-Pesa pays in shillings only. This deal is in {currency}: please choose another way "
+        "on its card.",
         currency=Plain(v["currency"]),
     )
 
@@ -380,7 +375,6 @@ REFUSALS: Final[Mapping[str, Words]] = {
             not_whole,
             new_seller_deals,
             new_seller_amount,
-            dollars_later,
             no_mpesa_for_currency,
             prompt_open,
             same_amount_too_soon,
@@ -397,6 +391,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
     **shipping_texts.REFUSALS,
     **dispute_texts.REFUSALS,
     **settle_texts.REFUSALS,
+    **coin_texts.REFUSALS,
     **payout_texts.REFUSALS,
     **receipt_texts.REFUSALS,
     **payout_list_texts.REFUSALS,

@@ -8,10 +8,11 @@ from urllib.parse import urlencode
 
 from telegram import CopyTextButton, InlineKeyboardButton, InlineKeyboardMarkup
 
-from escrow.bot import labels
+from escrow.bot import coin_texts, labels
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.page import Plain, clean, words
 from escrow.domain.model import Seller, SellerStatus
+from escrow.domain.money import Currency
 from escrow.domain.terms import FeePayer
 from escrow.services.ratings import SellerPage
 
@@ -193,6 +194,8 @@ def for_notice(kind: str, values: Mapping[str, Any]) -> InlineKeyboardMarkup | N
         )
     if kind == "proposal_accepted":
         deal = values["code"]
+        if not str(values["due"]).startswith(Currency.KES.code):
+            return InlineKeyboardMarkup([[coin_texts.button(deal)]])
         return InlineKeyboardMarkup(
             [
                 [_button(labels.pay_mpesa(values["due"]), Verb.PAY, deal)],

@@ -29,40 +29,36 @@ class Offer:
     description: str
 
 
-def read_offer(words: Sequence[str]) -> Offer:
-    """`1500 Blue phone case`, also `KSh 1,500/- Blue phone case`."""
+def read_offer(words: Sequence[str], currency: Currency = Currency.KES) -> Offer:
+    """`1500 Blue phone case`, also `KSh 1,500/- Blue phone case`, `USD 100 Logo`. `currency` where
+    none is named.
+    """
     rest = list(words)
-    if rest and _DOLLARS.match(rest[0]):
-        raise LimitReached("dollars_later")
-    if rest and rest[0].upper().rstrip(".") in _SHILLINGS:
-        rest.pop(0)
+    named = rest.pop(0) if rest and _is_currency(rest[0]) else ""
     if len(rest) < 2:
         raise InvalidInput("usage", command="newdeal")
-    try:
-        price = Money.parse(_bare_amount(rest[0]), Currency.KES)
-    except ValueError as error:
-        raise InvalidInput("amount", typed=rest[0], command="newdeal") from error
+    price = read_amount(f"{named} {rest[0]}".strip(), "newdeal", currency)
     description = " ".join(rest[1:])
     if len(description) > DESCRIPTION_CHARS:
         raise InvalidInput("description", maximum=DESCRIPTION_CHARS, length=len(description))
     return Offer(price, description)
 
 
-def read_amount(typed: str, command: str) -> Money:
-    """An amount of shillings: `500`, `KES 1,500`; dollars only where they are named."""
+def _is_currency(word: str) -> bool:
+    return word.upper().rstrip(".") in _SHILLINGS or bool(_DOLLARS.fullmatch(word))
+
+
+def read_amount(typed: str, command: str, currency: Currency = Currency.KES) -> Money:
+    """An amount: `500` in that currency, `KES 1,500`, `USD 100`."""
     text = typed.strip()
-    currency = Currency.KES
     if _DOLLARS.match(text):
         currency, text = Currency.USD, _DOLLARS.sub("", text, count=1).strip()
+    elif _BEFORE.match(text):
+        currency, text = Currency.KES, _BEFORE.sub("", text, count=1).strip()
     try:
-        return Money.parse(_bare_amount(text).strip(), currency)
+        return Money.parse(_AFTER.sub("", text).strip(), currency)
     except ValueError as error:
         raise InvalidInput("amount", typed=typed, command=command) from error
-
-
-def _bare_amount(word: str) -> str:
-    """`KES1500`, `Ksh.1,500/-` → the digits; what is left is read strictly."""
-    return _AFTER.sub("", _BEFORE.sub("", word))
 
 
 def quoted(quote: Callable[[Money], Quote], price: Money) -> Quote:
@@ -137,12 +133,9 @@ def read_shop_name(text: str) -> str:
     return name
 
 
-def read_price(text: str) -> Money:
-    """A price alone, in shillings."""
-    price = read_amount(text, "newdeal")
-    if price.currency is Currency.USD:
-        raise LimitReached("dollars_later")
-    return price
+def read_price(text: str, currency: Currency = Currency.KES) -> Money:
+    """A price alone; `currency` where none is named."""
+    return read_amount(text, "newdeal", currency)
 
 
 def read_description(text: str) -> str:

@@ -15,6 +15,7 @@
         ├── BooksBroken         an invariant of the ledger would break
         ├── TimedOut            not finished in time; the outcome is known to be: not done
         ├── OutcomeUnknown      not finished in time and not readable either: ask again
+        ├── PriceUnknown        nobody says what coins are worth now: ask again
         └── DatabaseDown        PostgreSQL can't be reached
 
 An error without words of its own says its class docstring. `CannotDo.reason` is the key under
@@ -111,6 +112,10 @@ class TimedOut(Fault):
 
 class OutcomeUnknown(Fault):
     """The work did not finish in time and whether it was done can't be read."""
+
+
+class PriceUnknown(Fault):
+    """Nobody can say what coins are worth now."""
 
 
 class DatabaseDown(Fault):

@@ -191,6 +191,9 @@ class Terms:
     unreachable_after: timedelta = timedelta(minutes=2)  # then the unconfirmed limit decides
     prompts_per_user_hour: int = 10
     prompts_per_foreign_number_hour: int = 3
+    coin_quote: timedelta = timedelta(minutes=30)  # a quoted coin amount stands for so long
+    rate_life: timedelta = timedelta(hours=24)  # a price of the dollar counts for so long
+    addresses_per_user_hour: int = 10
     shortages_before_flag: int = 3
     shortage_days: int = 30
     unshipped_before_proposal: int = 3

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from escrow.domain import flow, terms
+from escrow.domain.crypto import HOLD
 from escrow.domain.errors import ChoiceRefused, DatabaseDown, EscrowMoved, NotFound, Paused
 from escrow.domain.flow import Actor, Event, Status
 from escrow.domain.model import By, Choice, Escrow, Notice
@@ -187,7 +188,7 @@ class UnderpaymentChoices:
         """
         async with self._db.reading() as conn:
             due = await payments.expired_choices(
-                conn, self._clock.now(), _BATCH, self._terms.prompt_grace
+                conn, self._clock.now(), _BATCH, self._terms.prompt_grace, HOLD
             )
         done = 0
         for choice_id, escrow_id in due:

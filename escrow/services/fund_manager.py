@@ -337,12 +337,13 @@ class EscrowFundManager:
                     trace,
                     target=own,
                 )
-        if attempt is None and escrow is not None and row is None and context.has_slot:
+        by_hand = attempt is None and receipt.channel is Channel.C2B
+        if by_hand and escrow is not None and row is None and context.has_slot:
             filled = await fitting.fill_slot(conn, escrow.id, receipt)
             if filled is not None:
                 trace("duplicate")
                 return answer_again(filled)
-        if attempt is None and escrow is not None and context.has_prompt:
+        if by_hand and escrow is not None and context.has_prompt:
             attempt = await fitting.fitting_prompt(conn, escrow.id, receipt)
             if attempt is not None:  # a prompt's own C2B row: its payer, its part of the wallet
                 fitted = True
@@ -419,6 +420,10 @@ class EscrowFundManager:
             trace("unmatched")
         if evidence is Evidence.LIMIT:
             booking.unconfirmed(escrow, self._admins)
+        if receipt.coins is not None and receipt.coins.cost:
+            code = escrow.id if escrow else None
+            cost = postings.coin_cost(receipt.provider, key, code, receipt.coins.cost, now)
+            booking.journals.append(cost)
 
         posting = Posting(
             ReceiptState.SUSPENSE

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from escrow.domain.errors import DatabaseDown, OutcomeUnknown, Paused, TimedOut
+from escrow.domain.errors import DatabaseDown, OutcomeUnknown, Paused, PriceUnknown, TimedOut
 from escrow.domain.model import Notice
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
+from escrow.services.crypto import ODD, CoinPayments
 from escrow.services.floating import Floating
 from escrow.services.payouts import Payouts
-from escrow.services.ports import Clock, Rail, UnreadableError
+from escrow.services.ports import Clock, Rail, RawRequest, UnreadableError
 from escrow.store import inbox, outbox, payments
 from escrow.store.database import Database
 from escrow.store.inbox import StoredRequest
@@ -39,10 +40,12 @@ PAYOUT, PAYOUT_TIMEOUT = "payout", "payout_timeout"
 PAYOUT_ASKED, ASKED_TIMEOUT = "payout_asked", "payout_asked_timeout"
 PAYOUT_WORD = "payout_word"
 REVERSAL = "reversal"
+BLOCKBEE, DYNOPAY = COIN_ROUTES = ("blockbee", "dynopay")
+"""Named like the providers whose signed requests come by them."""
 
 
 class Intake:
-    """Stores, then processes what M-Pesa sends."""
+    """Stores, then processes what providers send."""
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Intake:
         claims: Claims | None = None,
         payouts: Payouts | None = None,
         floating: Floating | None = None,
+        coins: CoinPayments | None = None,
     ) -> None:
         self._db = database
         self._clock = clock
@@ -66,6 +70,7 @@ class Intake:
         self._claims = claims
         self._payouts = payouts
         self._floating = floating
+        self._coins = coins
         self._wake = asyncio.Event()
 
     def knows(self, secret: str) -> bool:
@@ -73,9 +78,11 @@ class Intake:
         given = secret.encode("utf-8", "surrogateescape")
         return hmac.compare_digest(given, self._path_secret.encode())
 
-    def check(self, route: str, body: bytes) -> None:
-        """`UnreadableError` when the body is not what the provider documents."""
-        if route == STK:
+    def check(self, route: str, body: bytes, *, method: str = "POST", query: str = "") -> None:
+        """`UnreadableError` when the request is not what the provider documents."""
+        if self._coins is not None and route in COIN_ROUTES:
+            self._coins.read(route, _raw(method, query, body))
+        elif route == STK:
             self._rail.read_stk_callback(body)
         elif route == PAYBILL:
             self._rail.read_paybill(body)
@@ -97,7 +104,7 @@ class Intake:
         """
         unreadable: UnreadableError | None = None
         try:
-            self.check(route, body)
+            self.check(route, body, method=method, query=query)
         except UnreadableError as error:
             unreadable = error
         now = self._clock.now()
@@ -125,6 +132,10 @@ class Intake:
             _LOG.info("callback %s", action, extra={"action": action, "route": route, "row": row})
         self._wake.set()
         return new
+
+    async def authentic(self, route: str, request: RawRequest) -> bool | None:
+        """Whether a coin provider signed exactly this request; None: nobody can say now."""
+        return None if self._coins is None else await self._coins.authentic(route, request)
 
     async def validate(self, body: bytes) -> str | None:
         """The answer to a C2B validation: None accepts, else the refusal's code."""
@@ -171,7 +182,7 @@ class Intake:
     async def _process_safely(self, request: StoredRequest) -> None:
         try:
             note = await self._process(request)
-        except (DatabaseDown, TimedOut, OutcomeUnknown, Paused) as error:
+        except (DatabaseDown, TimedOut, OutcomeUnknown, Paused, PriceUnknown) as error:
             await self._retry(request, str(error), park=False)
         except Exception as error:  # noqa: BLE001 one bad row must not stop the others
             _LOG.exception(
@@ -189,6 +200,11 @@ class Intake:
 
     async def _process(self, request: StoredRequest) -> str:
         """One stored request; returns a word on what became of it."""
+        if self._coins is not None and request.route in COIN_ROUTES:
+            raw = _raw(request.method, request.query, request.body)
+            return await self._coins.on_request(
+                request.route, request.token, raw, request.received_at, request.id
+            )
         if request.route == STK:
             async with self._db.reading() as conn:
                 attempt = await payments.attempt_by_token(conn, request.token)
@@ -245,4 +261,9 @@ class Intake:
 
 _TELL_BALANCES: Final = {(PAYBILL, "DONE"), (PAYOUT, "DONE")}
 """What also says how much our own accounts hold."""
-_PARKED: Final = {"wrong_shortcode", "other_request_id"}
+_PARKED: Final = {"wrong_shortcode", "other_request_id", *ODD}
+
+
+def _raw(method: str, query: str, body: bytes) -> RawRequest:
+    """A request as it was kept: what it was signed over and by whom was looked at before."""
+    return RawRequest(method, "", query, {}, body)

@@ -71,11 +71,12 @@ def target_of(
     if attempt is not None and attempt.amount != receipt.amount:
         return Target(suspense="other_amount")
     if receipt.amount.currency is not escrow.currency:
-        return Target(suspense="other_currency")
-    payer = attempt.telegram_id if attempt is not None else escrow.buyer_telegram_id
-    if not escrow.can_be_paid:
+        return Target(buyer=receipt.payer, suspense="other_currency")
+    asked = attempt.telegram_id if attempt is not None else receipt.payer
+    payer = asked or escrow.buyer_telegram_id
+    if not escrow.can_be_paid or asked == escrow.seller_telegram_id:
         return Target(buyer=payer, suspense="deal_closed")
-    if attempt is None and _is_sellers(context, receipt):
+    if asked is None and _is_sellers(context, receipt):
         return Target(suspense="own_deal")
     if escrow.buyer_telegram_id is not None:
         return Target(decide=payer == escrow.buyer_telegram_id, buyer=payer)

@@ -303,6 +303,7 @@ class Opening(DealWork):
             may_rate=rated is None or now <= rated.first_at + CHANGEABLE,
             photo=photos[-1].media if photos else None,
             shares=shares.get(escrow.id),
+            in_coins=self._in_coins(escrow.currency),
         )
 
     async def deals(self, telegram_id: int) -> list[tuple[Escrow, str]]:

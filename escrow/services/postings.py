@@ -48,6 +48,23 @@ def received(source: Source, key: str, escrow_id: str, amount: Money, at: dateti
     )
 
 
+def coin_cost(provider: str, key: str, escrow_id: str | None, cost: Money, at: datetime) -> Journal:
+    """What the network and the provider kept of coins that were credited whole: costs → external,
+    for that much less is there.
+    """
+    return Journal(
+        "coin_cost",
+        f"coin_cost:{key}",
+        cost.currency,
+        (
+            Entry("costs", provider, -cost.minor),
+            Entry("external", EXTERNAL.get(provider, provider), cost.minor),
+        ),
+        at,
+        escrow_id,
+    )
+
+
 def wallet_part(key: str, telegram_id: int, escrow_id: str, part: Money, at: datetime) -> Journal:
     """The buyer's wallet pays (a part of) his deal: wallet → received."""
     return Journal(

@@ -4,7 +4,7 @@ the tools of a unit of work.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from escrow.domain import codes
 from escrow.domain.errors import NotFound
 from escrow.domain.flow import Actor
 from escrow.domain.model import By, Dispute, Escrow, Media
-from escrow.domain.money import Money
+from escrow.domain.money import Currency, Money
 from escrow.domain.terms import Shares, Terms
 from escrow.services.payout_booking import PayoutBooking
 from escrow.services.ports import Clock
@@ -25,7 +25,7 @@ class DealView:
     """A deal as one person sees it: `role` is buyer, seller or guest, `phone` his own number,
     `dispute` the open one, `withdrawn` whether one was withdrawn before, `photo` what is sold,
     `stars` what its buyer gave; he `may_rate` until a rating is final;
-    `shares`: who got what at the end.
+    `shares`: who got what at the end; `in_coins` whether it can be paid in coins now.
     """
 
     escrow: Escrow
@@ -41,6 +41,7 @@ class DealView:
     stars: int | None = None
     may_rate: bool = True
     shares: Shares | None = None
+    in_coins: bool = False
 
 
 class DealWork:
@@ -53,12 +54,14 @@ class DealWork:
         platform: Terms,
         admins: Sequence[int],
         payouts: PayoutBooking,
+        in_coins: Callable[[Currency], bool] = lambda currency: False,
     ) -> None:
         self._db = database
         self._clock = clock
         self._terms = platform
         self._admins = tuple(admins)
         self._payouts = payouts
+        self._in_coins = in_coins
 
 
 def role_of(escrow: Escrow, telegram_id: int) -> str:

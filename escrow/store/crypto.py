@@ -139,6 +139,11 @@ async def asked_since(conn: Connection, telegram_id: int, since: datetime) -> in
     return int(await conn.fetchval(_SQL["asked_since"], telegram_id, since))
 
 
+async def asked_for(conn: Connection, escrow_id: str, telegram_id: int) -> bool:
+    """Whether this person was given an address for that deal."""
+    return bool(await conn.fetchval(_SQL["asked_for"], escrow_id, telegram_id))
+
+
 async def opened(
     conn: Connection,
     attempt_id: int,
@@ -191,19 +196,13 @@ async def look_again(
 
 async def saw(
     conn: Connection, attempt_id: int, txid: str, coin: str, amount: Decimal, seen_at: datetime
-) -> datetime | None:
-    """Keeps coins that were seen; returns when they first were, None when they are confirmed
-    already.
+) -> StoredDeposit:
+    """Keeps coins that were seen, and returns how they are known: since when, how much at least,
+    and since when they are confirmed.
     """
-    found: datetime | None = await conn.fetchval(
-        _SQL["saw"], attempt_id, txid, coin, amount, seen_at
-    )
-    return found
-
-
-async def deposit(conn: Connection, attempt_id: int, txid: str, coin: str) -> StoredDeposit | None:
-    row = await conn.fetchrow(_SQL["deposit"], attempt_id, txid, coin)
-    return StoredDeposit(**dict(row)) if row else None
+    row = await conn.fetchrow(_SQL["saw"], attempt_id, txid, coin, amount, seen_at)
+    assert row is not None  # noqa: S101 an upsert always answers
+    return StoredDeposit(**dict(row))
 
 
 async def confirmed(conn: Connection, attempt_id: int, txid: str, coin: str, now: datetime) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from escrow.domain.crypto import HOLD
 from escrow.domain.errors import EscrowMoved, NotFound
 from escrow.domain.flow import Edge, Event, Status
 from escrow.domain.model import By, Escrow, SellerStatus
@@ -240,7 +241,7 @@ async def due_to_cancel(
     conn: Connection, now: datetime, limit: int, only: Sequence[str] | None = None
 ) -> list[str]:
     """Locks and returns deals whose time to pay is over and that wait for nothing."""
-    rows = await conn.fetch(_SQL["due_to_cancel"], now, limit, only)
+    rows = await conn.fetch(_SQL["due_to_cancel"], now, limit, only, HOLD)
     return [row["id"] for row in rows]
 
 

@@ -247,8 +247,10 @@ async def open_choice(conn: Connection, escrow_id: str) -> Choice | None:
 
 
 async def expired_choices(
-    conn: Connection, now: datetime, limit: int, grace: timedelta
+    conn: Connection, now: datetime, limit: int, grace: timedelta, coins: timedelta
 ) -> list[tuple[int, str]]:
-    """(choice, deal) of choices whose time is over."""
-    rows = await conn.fetch(_SQL["expired_choices"], now, limit, grace)
+    """(choice, deal) of choices whose time is over. `coins`: how long coins that were seen in time
+    may be on their way.
+    """
+    rows = await conn.fetch(_SQL["expired_choices"], now, limit, grace, coins)
     return [(row["id"], row["escrow_id"]) for row in rows]

@@ -119,6 +119,7 @@ async def insert(
     fitted: bool = False,
 ) -> int | None:
     """Stores a receipt, waiting or posted; None when its number or attempt is taken."""
+    coins = receipt.coins
     found = await conn.fetchval(
         _SQL["insert"],
         receipt.provider,
@@ -141,6 +142,10 @@ async def insert(
         dict(posting.outcome) if posting else {},
         next_check_at,
         fitted,
+        coins.attempt_id if coins else None,
+        coins.coin if coins else None,
+        coins.amount if coins else None,
+        coins.cost.minor if coins else 0,
     )
     return None if found is None else int(found)
 

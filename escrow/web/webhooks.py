@@ -48,8 +48,8 @@ class Webhooks:
 
     def __init__(self, door: Intake, proxies: str = "", allowed: str = "") -> None:
         self._door = door
-        self._proxies = _networks(proxies)
-        self._allowed = _networks(allowed)
+        self._proxies = networks(proxies)
+        self._allowed = networks(allowed)
 
     def routes(self) -> list[web.RouteDef]:
         return [web.route("*", "/hooks/m/{secret}/{rest:.*}", self._receive)]
@@ -112,7 +112,7 @@ def _fits(letter: str, token: str) -> bool:
     return bool(_TOKEN.fullmatch(token)) if _ROUTES[letter][1] else not token
 
 
-def _networks(text: str) -> tuple[object, ...]:
+def networks(text: str) -> tuple[object, ...]:
     pieces = (piece.strip() for piece in text.split(","))
     return tuple(ip_network(piece, strict=False) for piece in pieces if piece)
 

@@ -26,6 +26,10 @@ SELECT * FROM crypto_attempts
 -- asked_since --
 SELECT count(*) FROM crypto_attempts WHERE telegram_id = $1 AND created_at > $2
 
+-- asked_for --
+SELECT EXISTS (SELECT FROM crypto_attempts
+                WHERE escrow_id = $1 AND telegram_id = $2 AND state = 'OPEN')
+
 -- opened --
 -- The provider's quote, written once.
 UPDATE crypto_attempts
@@ -56,15 +60,14 @@ UPDATE crypto_attempts
  WHERE id = $1
 
 -- saw --
--- Coins at an address; what was seen first stays the time, what is confirmed stays as it is.
-INSERT INTO crypto_deposits (attempt_id, txid, coin, amount, seen_at)
+-- Coins at an address. The earliest time at which they were seen stays, and the least amount that
+-- was ever named: what contradicts itself is never credited in full. What is confirmed stays.
+INSERT INTO crypto_deposits AS d (attempt_id, txid, coin, amount, seen_at)
 VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (attempt_id, txid, coin) DO UPDATE SET amount = excluded.amount
- WHERE crypto_deposits.confirmed_at IS NULL
-RETURNING seen_at
-
--- deposit --
-SELECT * FROM crypto_deposits WHERE attempt_id = $1 AND txid = $2 AND coin = $3
+ON CONFLICT (attempt_id, txid, coin) DO UPDATE
+   SET amount = CASE WHEN d.confirmed_at IS NULL THEN least(d.amount, excluded.amount)
+                     ELSE d.amount END
+RETURNING *
 
 -- confirmed --
 UPDATE crypto_deposits SET confirmed_at = $4

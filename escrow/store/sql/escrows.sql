@@ -108,8 +108,8 @@ SELECT s.id, s.event, s.seller, s.buyer, s.fee, s.at
        at timestamptz)
 
 -- due_to_cancel --
--- Deals whose time to pay is over and that wait for nothing: no open prompt, no undecided money.
--- $3: only these, NULL for all.
+-- Deals whose time to pay is over and that wait for nothing: no open prompt, no undecided money, no
+-- coins on their way that were seen in time, for $4 at most. $3: only these, NULL for all.
 SELECT e.id
   FROM escrow_transactions e
  WHERE e.status = 'PENDING' AND e.pay_by <= $1 AND ($3::text[] IS NULL OR e.id = ANY ($3))
@@ -118,6 +118,9 @@ SELECT e.id
    AND NOT EXISTS (SELECT FROM receipts r WHERE r.escrow_id = e.id AND r.state = 'WAITING')
    AND NOT EXISTS (SELECT FROM underpayment_choices c
                     WHERE c.escrow_id = e.id AND c.used_at IS NULL AND c.voided_at IS NULL)
+   AND NOT EXISTS (SELECT FROM crypto_attempts q JOIN crypto_deposits d ON d.attempt_id = q.id
+                    WHERE q.escrow_id = e.id AND d.confirmed_at IS NULL AND d.seen_at <= e.pay_by
+                      AND d.seen_at > $1::timestamptz - $4::interval)
  ORDER BY e.pay_by
  LIMIT $2
    FOR UPDATE OF e SKIP LOCKED

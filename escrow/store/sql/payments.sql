@@ -118,7 +118,8 @@ SELECT c.*, e.currency FROM underpayment_choices c
 
 -- expired_choices --
 -- Open choices whose time is over. While a prompt for the missing amount is open, or money that
--- came in time waits for its confirmation, they wait, at most $3 past the end.
+-- came in time waits for its confirmation, they wait, at most $3 past the end; while coins that were
+-- seen in time are on their way, at most $4 after they were seen (flow.md 8).
 SELECT c.id, c.escrow_id FROM underpayment_choices c
  WHERE c.used_at IS NULL AND c.voided_at IS NULL AND c.expires_at <= $1
    AND (c.expires_at <= $1::timestamptz - $3::interval
@@ -126,4 +127,8 @@ SELECT c.id, c.escrow_id FROM underpayment_choices c
                         AND a.state IN ('CREATED', 'PROMPTED'))
            AND NOT EXISTS (SELECT FROM receipts r WHERE r.escrow_id = c.escrow_id
                             AND r.state = 'WAITING' AND r.happened_at <= c.expires_at))
+   AND NOT EXISTS (SELECT FROM crypto_attempts q JOIN crypto_deposits d ON d.attempt_id = q.id
+                    WHERE q.escrow_id = c.escrow_id AND d.confirmed_at IS NULL
+                      AND d.seen_at <= c.expires_at
+                      AND d.seen_at > $1::timestamptz - $4::interval)
  ORDER BY c.expires_at LIMIT $2

@@ -29,8 +29,10 @@ SELECT e.*, s.shop_name, s.status AS seller_status, coalesce(r.balance_minor, 0)
 -- Stores a receipt; no row when its number or its attempt is known already.
 INSERT INTO receipts (provider, channel, reference, attempt_id, escrow_id, telegram_id, currency,
     amount_minor, state, evidence, happened_at, received_at, posted_at, payer_shown, payer_name,
-    typed_reference, inbox_id, outcome, next_check_at, reference_fitted)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+    typed_reference, inbox_id, outcome, next_check_at, reference_fitted, crypto_attempt_id, coin,
+    coin_amount, cost_minor)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+    $21, $22, $23, $24)
 ON CONFLICT DO NOTHING
 RETURNING id
 

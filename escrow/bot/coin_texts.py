@@ -1,0 +1,264 @@
+"""Paying in coins: what is said, and the buttons below it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from markupsafe import Markup
+from telegram import CopyTextButton, InlineKeyboardButton, InlineKeyboardMarkup
+
+from escrow.bot.buttons import Button, Verb, pack
+from escrow.bot.page import Page, Plain, card, clock_time, code, countdown, lines, say, words
+from escrow.domain.coins import COINS, Coin
+from escrow.domain.model import Escrow
+from escrow.domain.money import Money
+from escrow.services.crypto import CoinsAsked, plain
+from escrow.services.ports import Answer, Verdict
+
+Values = Mapping[str, Any]
+COPY_CHARS: Final = 256
+"""The most that a button can copy."""
+
+
+def numbered(number: int) -> Coin | None:
+    """The coin that a button's number means."""
+    return COINS[number - 1] if 1 <= number <= len(COINS) else None
+
+
+def pay_in_coins() -> str:
+    return words("Pay in crypto")
+
+
+def button(deal: str) -> InlineKeyboardButton:
+    """[Pay in crypto], on a deal's card."""
+    return InlineKeyboardButton(pay_in_coins(), callback_data=pack(Button(Verb.COINS, deal)))
+
+
+def which_coin(escrow: Escrow, missing: Money, page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>{missing} in crypto, deal {code}</b>", missing=missing, code=code(escrow.id)),
+        say("Which coin do you pay with?"),
+        say("Pick the same coin and network as in your wallet app."),
+    )
+
+
+def coins(
+    deal: str, offered: Sequence[Coin], others: Sequence[InlineKeyboardButton] = ()
+) -> InlineKeyboardMarkup:
+    """One button per coin that can be had; `others`: ways that are not coins, first."""
+    rows = [
+        [
+            InlineKeyboardButton(
+                words("{coin}, {network}", coin=Plain(coin.name), network=Plain(coin.network))
+                if coin.name != coin.network
+                else coin.name,
+                callback_data=pack(Button(Verb.COIN, deal, COINS.index(coin) + 1)),
+            )
+        ]
+        for coin in offered
+    ]
+    return InlineKeyboardMarkup([*([one] for one in others), *rows, [_back(deal)]])
+
+
+def _back(deal: str) -> InlineKeyboardButton:
+    return InlineKeyboardButton(words("Back to the deal"), callback_data=pack(_show(deal)))
+
+
+def _show(deal: str) -> Button:
+    return Button(Verb.SHOW, deal)
+
+
+def one_moment(coin: Coin) -> Markup:
+    return say("One moment, I get a {coin} address for you …", coin=Plain(coin.name))
+
+
+def quote(asked: CoinsAsked, page: Page) -> Markup:
+    """What to send, where to, until when, and what goes wrong otherwise."""
+    attempt, coin = asked.attempt, asked.coin
+    assert attempt.coin_amount is not None  # noqa: S101 an open attempt has its quote
+    assert attempt.expires_at is not None  # noqa: S101
+    return card(
+        page,
+        say(
+            "<b>Send {amount} {coin}</b>",
+            amount=_copied(plain(attempt.coin_amount)),
+            coin=Plain(coin.name),
+        ),
+        say("Network: <b>{network}</b>", network=Plain(coin.network)),
+        say("To: {address}", address=_copied(attempt.address)),
+        say("With the tag (memo) {tag}, or it is lost.", tag=_copied(attempt.tag))
+        if attempt.tag
+        else None,
+        say("That is {usd} for deal {code}.", usd=attempt.usd, code=code(attempt.escrow_id))
+        if attempt.usd == attempt.amount
+        else say(
+            "That is {amount} ({usd}) for deal {code}.",
+            amount=attempt.amount,
+            usd=attempt.usd,
+            code=code(attempt.escrow_id),
+        ),
+        say(
+            "The price stands until {time} ({countdown}). Coins sent later count at the price of "
+            "that time.",
+            time=clock_time(page, attempt.expires_at),
+            countdown=countdown(attempt.expires_at - page.now),
+        ),
+        say("Another coin or network may be lost for good. Your wallet's fee comes on top."),
+        say("I write as soon as I see the coins. Amana holds the money, not the seller."),
+    )
+
+
+def copies(asked: CoinsAsked) -> InlineKeyboardMarkup:
+    """What has to be put into the wallet app, each copied by a tap."""
+    attempt = asked.attempt
+    rows = [
+        [_copy(words("Copy the address"), attempt.address)],
+        [_copy(words("Copy the amount"), plain(attempt.coin_amount or Decimal(0)))],
+    ]
+    if attempt.tag:
+        rows.append([_copy(words("Copy the tag"), attempt.tag)])
+    return InlineKeyboardMarkup([*rows, [_back(attempt.escrow_id)]])
+
+
+def _copy(label: str, text: str) -> InlineKeyboardButton:
+    return InlineKeyboardButton(label, copy_text=CopyTextButton(text[:COPY_CHARS]))
+
+
+def _copied(text: str) -> Markup:
+    """A word for machines, whole, to be copied by a tap."""
+    return say("<code>{text}</code>", text=Plain(text))
+
+
+def refused(answer: Answer, coin: Coin, page: Page) -> Markup:
+    """Why there is no address, and what helps."""
+    if answer.verdict is Verdict.DECLINED and answer.reason == "too_small":
+        why = say(
+            "The deal is too small for {coin}: so little would be lost on its network. Please "
+            "choose another coin.",
+            coin=Plain(coin.name),
+        )
+    elif answer.verdict is Verdict.DECLINED and answer.reason in ("coin_unavailable", "refused"):
+        why = say("{coin} can't be had now. Please choose another coin.", coin=Plain(coin.name))
+    else:
+        why = say("The provider does not answer now. Please try again in a minute.")
+    return card(page, say("<b>No address yet.</b> Nothing was paid."), why)
+
+
+def again(deal: str, coin: Coin) -> InlineKeyboardMarkup:
+    return InlineKeyboardMarkup(
+        [
+            [
+                InlineKeyboardButton(
+                    words("Try again"),
+                    callback_data=pack(Button(Verb.COIN, deal, COINS.index(coin) + 1)),
+                )
+            ],
+            [
+                InlineKeyboardButton(
+                    words("Another coin"), callback_data=pack(Button(Verb.COINS, deal))
+                )
+            ],
+            [_back(deal)],
+        ]
+    )
+
+
+# -- notices -------------------------------------------------------------------------------------
+
+
+def coins_seen(v: Values, page: Page) -> Markup:
+    """Coins are on their way: nothing is credited yet."""
+    return card(
+        page,
+        say("<b>I see your {amount} {coin}.</b>", amount=Plain(v["amount"]), coin=v["coin"]),
+        say(
+            "They are on their way for deal {code}. I write again when the network has confirmed "
+            "them; please don't pay again.",
+            code=code(v["code"]),
+        ),
+        None
+        if v["in_time"]
+        else say("The quoted price was over before: they count at their price on arrival."),
+    )
+
+
+def odd_coins(v: Values, page: Page) -> Markup:
+    """Admins: coins that are not what was asked for."""
+    why = {
+        "other_address": say("They went to another address than the one we gave."),
+        "other_tag": say("They came with another tag than the one we gave."),
+        "other_coin": say("We do not know that coin's price, so nothing was credited."),
+        "other_reference": say("The provider names another payment of ours with them."),
+        "amounts_differ": say(
+            "The provider named different amounts for the same coins: the lesser one counts."
+        ),
+    }.get(str(v["why"]), say("Reason: {why}", why=v["why"]))
+    return card(
+        page,
+        say(
+            "<b>Odd coins at {provider}: {amount} {coin}</b>",
+            provider=_PROVIDERS.get(str(v["provider"]), Plain(v["provider"])),
+            amount=Plain(v["amount"]),
+            coin=v["coin"],
+        ),
+        why,
+        say("Deal {code}, asked for {asked}", code=code(v["code"]), asked=v["asked"]),
+        say("Transaction {txid}", txid=v["txid"]),
+        say("Look them up at the provider. What he can't explain belongs to whoever sent it."),
+    )
+
+
+_PROVIDERS: Final = {"blockbee": Plain("BlockBee"), "dynopay": Plain("DynoPay")}
+NOTICES: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
+    "coins_seen": coins_seen,
+    "odd_coins": odd_coins,
+}
+
+
+def notice_keyboard(kind: str, values: Values) -> InlineKeyboardMarkup:
+    """Below a notice: the way to the deal, or to its case."""
+    verb = Verb.CASE if kind == "odd_coins" else Verb.SHOW
+    label = (
+        words("Case {deal}", deal=Plain(values["code"]))
+        if kind == "odd_coins"
+        else words("Back to the deal")
+    )
+    return InlineKeyboardMarkup(
+        [[InlineKeyboardButton(label, callback_data=pack(Button(verb, values["code"])))]]
+    )
+
+
+# -- refusals ------------------------------------------------------------------------------------
+
+
+def coin_not_offered(v: Values, page: Page) -> Markup:
+    return say("That coin can't be paid with now. Please choose another way on the deal's card.")
+
+
+def no_rate(v: Values, page: Page) -> Markup:
+    return say(
+        "There is no fresh price of the dollar, so a deal in shillings can't be paid in crypto "
+        "now. Please pay by M-Pesa."
+    )
+
+
+def too_many_addresses(v: Values, page: Page) -> Markup:
+    return lines(
+        say("You asked for many addresses within an hour. Please use one of those you have,"),
+        say("or try again later."),
+    )
+
+
+def dollars_later(v: Values, page: Page) -> Markup:
+    return say(
+        "Dollar deals are paid in crypto, and that is not set up here. Use shillings, please: "
+        "<code>/newdeal 1500 Blue phone case</code>"
+    )
+
+
+REFUSALS: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
+    one.__name__: one for one in (coin_not_offered, no_rate, too_many_addresses, dollars_later)
+}
