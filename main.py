@@ -5,6 +5,7 @@ python main.py --check          looks at everything, says what to do next, exits
 python main.py --register-c2b   tells M-Pesa where payments to the paybill are announced
 python main.py pause [reason]   stops everything that moves money, also while the bot runs
 python main.py resume           lets it go on
+python main.py rate 129.50      shillings for a dollar, for deals in shillings paid in crypto
 python main.py approve ID       the second word for an admin's action; asks, unless --yes
 """
 
@@ -35,10 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="main.py", description="Amana, escrow for Telegram")
     parser.add_argument("--check", action="store_true", help="look at everything and exit")
     parser.add_argument("--register-c2b", action="store_true", help="register the paybill")
-    commands = parser.add_subparsers(dest="command", metavar="pause | resume | approve")
+    commands = parser.add_subparsers(dest="command", metavar="pause | resume | rate | approve")
     pausing = commands.add_parser("pause", help="stop everything that moves money")
     pausing.add_argument("reason", nargs="*", help="told to the admins")
     commands.add_parser("resume", help="let it go on")
+    rating = commands.add_parser("rate", help="set the price of the dollar")
+    rating.add_argument("price", metavar="129.50", help="shillings for a dollar")
     approving = commands.add_parser("approve", help="the second word for an admin's action")
     approving.add_argument("action", type=int, metavar="ID", help="the action's number")
     approving.add_argument("--yes", action="store_true", help="don't ask")
@@ -63,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(host.pause(settings, dsn, key, _say, " ".join(chosen.reason)))
         if chosen.command == "resume":
             return asyncio.run(host.resume(settings, dsn, key, _say))
+        if chosen.command == "rate":
+            return asyncio.run(host.rate(settings, dsn, key, _say, chosen.price))
         if chosen.command == "approve":
             word = host.approve(settings, dsn, key, _say, chosen.action, sure=chosen.yes)
             return asyncio.run(word)

@@ -5,10 +5,12 @@ became of it; the exit status is 0 when it is so, 1 when it could not be done.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from markupsafe import Markup
@@ -24,6 +26,7 @@ from escrow.settings import Settings
 
 Say = Callable[[str], None]
 _YES: Final = "yes"
+_RATE: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4})?", re.ASCII)
 _PATIENCE_SECONDS: Final = 10.0
 
 
@@ -72,6 +75,23 @@ async def resume(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
         say("✔ Amana is about to go on: deadlines are being moved")
     else:
         say("✔ Amana is not paused; nothing changed")
+    return 0
+
+
+async def rate(settings: Settings, dsn: str, key: bytes, say: Say, typed: str) -> int:
+    """`main.py rate 129.50`: the price of the dollar, for FX_MAX_AGE_HOURS from now. A running bot
+    takes it over within seconds.
+    """
+    if not _RATE.fullmatch(typed) or not (price := Decimal(typed)):
+        say("✘ Not a price: write shillings for a dollar, like 129.50, at most 9999.9999")
+        return 1
+    async with _open(settings, dsn, key, say) as services:
+        before = services.coins.newest_rate
+        await services.coins.set_rate(price, "host")
+        now = services.clock.now()
+    was = f", before it was {before.kes_per_usd.normalize():f}" if before else ""
+    until = _time(settings, now + settings.terms().rate_life)
+    say(f"✔ USD 1 is KES {price} until {until}{was}")
     return 0
 
 

@@ -343,11 +343,40 @@ async def check(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
             )
         elif settings.token:
             line(False, "M-Pesa: no keys", "set MPESA_CONSUMER_KEY and MPESA_CONSUMER_SECRET")
+        _say_coins(services, say)
         if settings.token and not settings.public_url:
             say("  PUBLIC_URL is empty: payments are found by asking M-Pesa, not by callbacks")
     finally:
         await services.close()
     return 0 if good else 1
+
+
+def _say_coins(services: Services, say: Say) -> None:
+    """Which crypto rails are offered, and what keeps the others and shilling deals from it."""
+    settings = services.settings
+    keys = {"blockbee": settings.blockbee_api_key, "dynopay": settings.dynopay_api_key}
+    for provider, name in (("blockbee", "BlockBee"), ("dynopay", "DynoPay")):
+        if provider in services.coins.providers:
+            say(f"✔ {name}: deals can be paid in crypto")
+        elif keys[provider].get_secret_value():
+            say(f"  {name}: has keys, but no PUBLIC_URL to call back: it is not offered")
+        else:
+            say(f"  {name}: no {provider.upper()}_API_KEY: it is not offered")
+    if not services.coins.providers:
+        return
+    newest, fresh = services.coins.newest_rate, services.coins.rate
+    if fresh is not None:
+        say(f"✔ Dollar: USD 1 is KES {fresh.normalize():f}")
+    elif newest is not None:
+        say(
+            f"  Dollar: the price of {newest.set_at:%Y-%m-%d %H:%M} UTC is too old: shilling deals "
+            "are not paid in crypto → python main.py rate 129.50"
+        )
+    else:
+        say(
+            "  Dollar: no price, so shilling deals are not paid in crypto → set FX_KES_PER_USD or "
+            "python main.py rate 129.50"
+        )
 
 
 async def _check_telegram(settings: Settings, line: Callable[..., None]) -> None:

@@ -216,3 +216,18 @@ async def test_without_admins_the_start_says_so_and_their_commands_are_refused(
         assert await program.sql("SELECT 1 FROM pauses") == []
     finally:
         await program.close()
+
+
+async def test_the_price_of_the_dollar_is_set_on_the_host(running: Running, dsn: str) -> None:
+    for wrong in ("0", "0.0", "1e3", "129,5", "12345", "129.12345", "abc", "١٣٠"):
+        code, out = await _main(running, "rate", wrong)
+        assert (code, out.count("✘ Not a price")) == (1, 1), (wrong, out)
+    code, out = await _main(running, "rate", "129.50")
+    assert code == 0, out
+    assert out.startswith("✔ USD 1 is KES 129.50 until ")
+    code, out = await _main(running, "rate", "131")
+    assert (code, "before it was 129.5" in out) == (0, True), out
+    async with World.open(dsn, connections=2, people=False) as world:
+        await world.coins.read_rate()
+        assert world.coins.newest_rate is not None
+        assert world.coins.newest_rate.kes_per_usd == 131
