@@ -296,7 +296,7 @@ def _check_token(meta: object, target: str) -> None:
     if meta is None:
         return
     token = _fields(meta, "meta_data").get("token")
-    if token is not None and token not in re.split(r"[/?&=]", target):
+    if token is not None and (not token or token not in re.split(r"[/?&=]", target)):
         raise UnreadableError("meta_data names another payment than the path")
 
 
