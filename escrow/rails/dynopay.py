@@ -1,28 +1,18 @@
-"""Coin addresses by DynoPay (rails.md 3): one POST per address, webhooks, and asking what came.
-
-A request that never left is declined and may be sent again; one that left without an answer is
-unknown. Nobody is redirected, TLS is checked, nothing secret or personal is logged.
-"""
+"""Coin addresses by DynoPay (rails.md 3): one POST per address, webhooks, and asking what came."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 from urllib.parse import quote, urlencode
 
 import httpx
-from aiolimiter import AsyncLimiter
 
 from escrow.domain.coins import Coin
 from escrow.domain.money import Currency, Money
 from escrow.rails import dynopay_wire as wire
-from escrow.rails import strict_json
-from escrow.rails.dynopay_wire import Fields
+from escrow.rails.dynopay_gateway import DynoPayConfig, Gateway
 from escrow.services.ports import (
     Answer,
     Clock,
@@ -34,47 +24,17 @@ from escrow.services.ports import (
     Verdict,
 )
 
-_LOG: Final = logging.getLogger(__name__)
-
-PACE_WAIT_SECONDS: Final = 20.0
-ANSWER_BYTES_MAX: Final = 262_144
-"""An address comes with its picture."""
 PAGE: Final = 100
 PAGES_MAX: Final = 5
 RESEND_MAX: Final = 10
 
-NEVER_SENT: Final = Answer(Verdict.DECLINED, "unreachable", "provider_unreachable", retry=True)
-OUR_PACE: Final = Answer(Verdict.DECLINED, "pace", "provider_busy", retry=True)
-THEIR_PACE: Final = Answer(Verdict.DECLINED, "http_429", "provider_busy", retry=True)
-ANSWER_LOST: Final = Answer(Verdict.UNKNOWN, "lost", "unknown")
 UNREADABLE: Final = Answer(Verdict.UNKNOWN, "unreadable", "unknown")
 
-_BASE: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
-_VISIBLE: Final = re.compile(r"[\x21-\x7e]{1,512}", re.ASCII)
-_TEST_KEY: Final = "dpk_test_"
 _NOTHING_YET: Final = ("waiting", "expired")
 
 
-@dataclass(frozen=True, slots=True)
-class DynoPayConfig:
-    """One DynoPay account. Secrets stay out of its repr."""
-
-    base_url: str
-    api_key: str = field(repr=False)
-    webhook_secret: str = field(repr=False)
-    timeout_seconds: float = 20
-
-    def __post_init__(self) -> None:
-        if not _BASE.fullmatch(self.base_url):
-            raise ValueError("the address of DynoPay is no http address")
-        if not _VISIBLE.fullmatch(self.api_key):
-            raise ValueError("DynoPay's key is none")
-        if not self.webhook_secret:  # without one their webhooks would be signed by everybody
-            raise ValueError("DynoPay's webhook secret is missing")
-
-
 class DynoPay:
-    """The coin rail of one DynoPay account: 30 addresses and 100 calls a minute from this process.
+    """The coin rail of one DynoPay account.
 
     The account's own currency must be the dollar, and its company and its key must have the same
     webhook secret: what is sent again is signed with the company's.
@@ -88,19 +48,12 @@ class DynoPay:
         http: httpx.AsyncClient,
         clock: Clock,
         *,
-        pace: AsyncLimiter | None = None,
-        creations: AsyncLimiter | None = None,
+        gateway: Gateway | None = None,
     ) -> None:
         self._config = config
-        self._http = http
         self._clock = clock
-        # What runs off in a minute and what may come at once are together the minute's limit.
-        self._pace = pace or AsyncLimiter(40, 40)
-        self._creations = creations or AsyncLimiter(10, 30)
-        self._base = config.base_url.rstrip("/")
+        self._gateway = gateway or Gateway(config, http)
         self._secret = config.webhook_secret.encode()
-        seconds = config.timeout_seconds
-        self._timeout = httpx.Timeout(seconds, connect=seconds / 4, pool=seconds / 4)
 
     @property
     def coins(self) -> Sequence[Coin]:
@@ -109,7 +62,7 @@ class DynoPay:
 
     async def wallets(self) -> Sequence[Coin] | Answer:
         """Of our coins, those that the account has a wallet for now."""
-        said = await self._call("GET", "/user/getSupportedCurrency")
+        said = await self._gateway.call("GET", "/user/getSupportedCurrency")
         if isinstance(said, Answer):
             return said
         try:
@@ -130,14 +83,8 @@ class DynoPay:
             return Answer(Verdict.DECLINED, "currency_not_available", "coin_unavailable")
         if usd < wire.LEAST:
             return Answer(Verdict.DECLINED, "amount_below_minimum", "too_small")
-        if not await _turn(self._creations):
-            return OUR_PACE
-        said = await self._call(
-            "POST",
-            "/user/cryptoPayment",
-            body=wire.creation(usd, coin, token, callback_url),
-            key=token,
-        )
+        body = wire.creation(usd, coin, token, callback_url)
+        said = await self._gateway.create("/user/cryptoPayment", body, token)
         if isinstance(said, Answer):
             return said
         try:
@@ -163,7 +110,7 @@ class DynoPay:
         """The coins that a webhook names, at most one deposit; none where it says nothing of money.
         `UnreadableError`.
         """
-        return wire.webhook(request, simulated=self._config.api_key.startswith(_TEST_KEY))
+        return wire.webhook(request, simulated=self._config.test)
 
     async def deposits(self, asked: CoinAsked) -> Sequence[Deposit] | Answer:
         """Nothing came: empty. Otherwise an Answer: DynoPay tells amounts only by webhook, so that
@@ -182,7 +129,7 @@ class DynoPay:
 
     async def _what_came(self, asked: CoinAsked) -> Sequence[Deposit] | Answer:
         path = f"/user/getPaymentStatus/{quote(asked.reference, safe='')}"
-        said = await self._call("GET", path)
+        said = await self._gateway.call("GET", path)
         if isinstance(said, Answer):
             return _in_doubt(said)
         if wire.payment_status(said) in _NOTHING_YET:
@@ -199,7 +146,7 @@ class DynoPay:
             key=lambda one: wire.OF_MONEY.index(one.event),
         )
         for one in lost[:RESEND_MAX]:
-            answer = await self._call("POST", f"/user/events/{one.id}/resend")
+            answer = await self._gateway.call("POST", f"/user/events/{one.id}/resend")
             if isinstance(answer, Answer):
                 return _in_doubt(answer)
         return Answer(Verdict.PENDING, "resent" if lost else "delivered")
@@ -210,7 +157,7 @@ class DynoPay:
         after = ""
         for _ in range(PAGES_MAX):
             wish = {"limit": PAGE} | ({"starting_after": after} if after else {})
-            said = await self._call("GET", f"/user/events?{urlencode(wish)}")
+            said = await self._gateway.call("GET", f"/user/events?{urlencode(wish)}")
             if isinstance(said, Answer):
                 return said
             page, after = wire.deliveries(said)
@@ -218,92 +165,6 @@ class DynoPay:
             if not after:
                 break
         return found
-
-    async def _call(
-        self, method: str, path: str, *, body: bytes | None = None, key: str = ""
-    ) -> Fields | Answer:
-        """One request and its answer, logged by endpoint, HTTP status and code."""
-        if not await _turn(self._pace):
-            return OUR_PACE
-        headers = {"x-api-key": self._config.api_key, "Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        if key:
-            headers["Idempotency-Key"] = key
-        started = asyncio.get_running_loop().time()
-        status = 0
-        try:
-            async with (
-                asyncio.timeout(self._config.timeout_seconds * 1.25),
-                self._http.stream(
-                    method,
-                    self._base + path,
-                    headers=headers,
-                    content=body,
-                    timeout=self._timeout,
-                    follow_redirects=False,
-                ) as response,
-            ):
-                status = response.status_code
-                said = _understand(status, await _body(response))
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-            said = NEVER_SENT
-        except (httpx.HTTPError, OSError):  # asyncio's TimeoutError is an OSError
-            said = ANSWER_LOST
-        failed = isinstance(said, Answer)
-        _LOG.log(
-            logging.WARNING if failed else logging.INFO,
-            "DynoPay answered" if status else "DynoPay did not answer",
-            extra={
-                "action": "dynopay_call",
-                "path": "/".join(path.partition("?")[0].split("/")[:3]),
-                "http_status": status,
-                "code": said.code if isinstance(said, Answer) else "",
-                "took_ms": round(1000 * (asyncio.get_running_loop().time() - started)),
-            },
-        )
-        return said
-
-
-async def _turn(pace: AsyncLimiter) -> bool:
-    """Wait for it, but not for ever; whether it came."""
-    try:
-        async with asyncio.timeout(PACE_WAIT_SECONDS):
-            await pace.acquire()
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _body(response: httpx.Response) -> bytes:
-    """The body as far as its limit and one piece more."""
-    body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > ANSWER_BYTES_MAX:
-            break
-    return bytes(body)
-
-
-def _understand(status: int, body: bytes) -> Fields | Answer:
-    """The fields of a success, or the Answer that an envelope, HTML or nothing at all amounts to.
-
-    Too many requests are refused before they are looked at, whatever the body.
-    """
-    if status == 429:
-        return THEIR_PACE
-    silent = Answer(Verdict.UNKNOWN, f"http_{status}", "unknown")
-    try:
-        read = strict_json.loads(body, limit=ANSWER_BYTES_MAX)
-    except UnreadableError:
-        return silent
-    if not isinstance(read, dict):
-        return silent
-    if 200 <= status < 300 and read.get("success") is True:
-        return read
-    if 400 <= status < 500 and status != 408 and read.get("success") is False:
-        return wire.refusal(status, read)
-    return silent
 
 
 def _in_doubt(said: Answer) -> Answer:
