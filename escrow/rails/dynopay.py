@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
@@ -30,6 +31,9 @@ RESEND_MAX: Final = 10
 
 UNREADABLE: Final = Answer(Verdict.UNKNOWN, "unreadable", "unknown")
 
+_PRICE_SECONDS: Final = 900
+_PRICED: Final = Money(100_00, Currency.USD)
+"""What the price of a coin is asked for."""
 _NOTHING_YET: Final = ("waiting", "expired")
 
 
@@ -41,6 +45,7 @@ class DynoPay:
     """
 
     name = "dynopay"
+    running_totals = True
 
     def __init__(
         self,
@@ -93,10 +98,15 @@ class DynoPay:
             return UNREADABLE
 
     async def worth(self, coin: Coin, amount: Decimal) -> Decimal | None:
-        """None, always: DynoPay names the price of a coin only in the answer to a new payment,
-        which would take an address for nothing. Its list of currencies has no prices.
+        """By a quote: DynoPay names prices nowhere else. It opens a payment whose address nobody is
+        told, the same one for a quarter of an hour.
         """
-        return None
+        quarter = int(self._clock.now().timestamp()) // _PRICE_SECONDS
+        token = hashlib.sha256(f"price:{coin.code}:{quarter}".encode()).hexdigest()[:32]
+        said = await self.open(token=token, coin=coin, usd=_PRICED, callback_url="")
+        if isinstance(said, Answer):
+            return None
+        return amount * _PRICED.to_decimal() / said.amount
 
     async def authentic(self, request: RawRequest) -> bool:
         """Whether our secret signed this body within five minutes of now: to be asked when it

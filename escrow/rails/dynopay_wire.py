@@ -80,11 +80,11 @@ _TOO_SMALL: Final = re.compile(r"greater than or equal to", re.IGNORECASE)
 
 def creation(usd: Money, coin: Coin, token: str, callback_url: str) -> bytes:
     """The body that asks for an address: the dollars as an exact number, one URL only (with two,
-    each event comes twice), the token in what DynoPay repeats. The same every time.
+    each event comes twice; none where nobody needs to hear), the token in what DynoPay repeats. The
+    same every time.
     """
-    rest = json.dumps(
-        {"currency": coin.dynopay, "meta_data": {"token": token}, "webhook_url": callback_url}
-    )
+    fields = {"currency": coin.dynopay, "meta_data": {"token": token}}
+    rest = json.dumps({**fields, "webhook_url": callback_url} if callback_url else fields)
     return f'{{"amount": {usd.to_decimal():f}, {rest[1:]}'.encode()
 
 

@@ -390,10 +390,19 @@ async def test_the_stand_in_refuses_the_thirty_first_address_of_a_minute(rail, d
 # -- prices and wallets ------------------------------------------------------------------------
 
 
-async def test_nobody_can_say_what_a_coin_is_worth(hearing):
-    rail = hearing()
+async def test_what_a_coin_is_worth_is_read_from_a_quote_that_nobody_pays(rail, dynopay, clock):
+    dynopay.prices["BTC"] = Decimal(80_000)
+    assert await rail.worth(BTC, Decimal("0.5")) == 40_000
+    dynopay.prices["BTC"] = Decimal(50_000)
+    assert await rail.worth(BTC, Decimal("0.5")) == 40_000, "the same quote for a while"
+    assert len(dynopay.payments) == 1
+    clock.at += timedelta(minutes=15)
+    assert await rail.worth(BTC, Decimal("0.5")) == 25_000
+
+
+async def test_nobody_can_say_what_a_coin_is_worth_while_dynopay_is_silent(rail, dynopay):
+    dynopay.fail("cryptoPayment")
     assert await rail.worth(BTC, Decimal(1)) is None
-    assert rail.asked == []
 
 
 async def test_the_coins_that_the_account_has_wallets_for(rail, dynopay, hearing):
