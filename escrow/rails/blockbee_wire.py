@@ -34,7 +34,7 @@ OFFERED: Final[tuple[Coin, ...]] = tuple(coin for coin in COINS if coin.blockbee
 _BY_TICKER: Final = {coin.blockbee: coin for coin in OFFERED}
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}", re.ASCII)
-_AMOUNT: Final = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
+_AMOUNT: Final = re.compile(r"[0-9]{1,30}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
 _UUID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 _TXID: Final = re.compile(r"[A-Za-z0-9_-]{8,128}", re.ASCII)
 _HASH: Final = re.compile(r"(0x)?[0-9a-f]{64}", re.ASCII | re.IGNORECASE)
