@@ -249,11 +249,10 @@ def _coin(value: object) -> str:
 
 
 def _pending(value: object) -> bool:
-    if type(value) is not int and not isinstance(value, str):
+    text = str(value) if type(value) is int else value
+    if text not in ("0", "1"):
         raise UnreadableError("pending is missing or neither 0 nor 1")
-    if str(value) not in ("0", "1"):
-        raise UnreadableError("pending is neither 0 nor 1")
-    return str(value) == "1"
+    return text == "1"
 
 
 def _deposited(fields: Fields, *, pending: bool) -> Decimal:
