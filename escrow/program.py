@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 Say = Callable[[str], None]
+_SANDBOX_DOLLAR: Final = Decimal("129.50")
 POLL_SILENCE_SECONDS: Final = 900.0
 """A poll takes 40 s at most. After this long without a good answer a restart may help; sooner it
 is Telegram's outage, and no reason to stop taking in money.
@@ -148,6 +149,12 @@ class Program:
                 "mpesa_initiator_name": "sandbox",
                 "mpesa_security_credential": SecretStr("play-money"),
                 "mpesa_b2c_shortcode": persona.SHORTCODE,
+                "blockbee_base_url": sandbox.blockbee_url,
+                "blockbee_api_key": SecretStr(persona.BLOCKBEE_API_KEY),
+                "blockbee_public_key": sandbox.blockbee.public_key_pem,
+                "dynopay_base_url": sandbox.dynopay_url,
+                "dynopay_api_key": SecretStr(persona.DYNOPAY_API_KEY),
+                "dynopay_webhook_secret": SecretStr(persona.DYNOPAY_WEBHOOK_SECRET),
                 "new_seller_open_deals": 0,
                 **({} if "fee_percent" in chosen else {"fee_percent": Decimal(5)}),
             }
@@ -255,6 +262,7 @@ async def _furnish(services: Services, sandbox: Sandbox) -> None:
         confirmation_url=f"{services.callback_base}/c",
         validation_url=f"{services.callback_base}/v",
     )
+    await services.coins.set_rate(_SANDBOX_DOLLAR, "host")
     waiting = [
         escrow
         for escrow, _ in await services.escrows.deals(persona.SELLER.id)

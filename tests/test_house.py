@@ -65,7 +65,7 @@ OUTSIDE = {
     "escrow.logs": set(),
     "escrow.metrics": {"prometheus_client"},
     "main": set(),
-    "sandbox": {"aiohttp"},
+    "sandbox": {"aiohttp", "cryptography", "yarl"},
 }
 """What a layer takes from outside the standard library."""
 
@@ -76,6 +76,8 @@ EXACT = (
     "escrow.services",
     "escrow_service",
     "escrow.rails.mpesa_parse",
+    "escrow.rails.blockbee",
+    "escrow.rails.blockbee_wire",
     "escrow.bot.typed",
 )
 """Where money passes: no `float(…)`, and no `round(…)` of anything that is not a duration."""
