@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from escrow.bot import (
     dispute_texts,
+    dollar_texts,
     paid_texts,
     payout_texts,
     rating_texts,
@@ -394,6 +395,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
         )
     },
     **wallet_texts.REFUSALS,
+    **dollar_texts.REFUSALS,
     **shipping_texts.REFUSALS,
     **dispute_texts.REFUSALS,
     **settle_texts.REFUSALS,

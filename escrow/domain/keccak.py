@@ -1,5 +1,5 @@
-"""Keccak-256 as Ethereum uses it: SHA-3 before its padding was changed, so hashlib's is another one.
-For a few bytes at a time; it is not meant to be fast.
+"""Keccak-256 as Ethereum uses it: SHA-3 before its padding was changed, so hashlib has it not. For
+a few bytes at a time; it is not meant to be fast.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def _permuted(lanes: list[int]) -> list[int]:
             x, y = place % 5, place // 5
             moved[y + 5 * ((2 * x + 3 * y) % 5)] = _turned(lane, _TURNS[place])
         lanes = [
-            lane ^ (~moved[(place + 1) % 5 + place // 5 * 5] & moved[(place + 2) % 5 + place // 5 * 5])
+            lane
+            ^ (~moved[(place + 1) % 5 + place // 5 * 5] & moved[(place + 2) % 5 + place // 5 * 5])
             for place, lane in enumerate(moved)
         ]
         lanes[0] ^= constant

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from escrow.domain import addresses, phone
-from escrow.domain.errors import Conflict, LimitReached, NotAllowed, NotFound
+from escrow.domain.errors import Conflict, InvalidInput, LimitReached, NotAllowed, NotFound
 from escrow.domain.model import ReceiptState, StoredReceipt
 from escrow.domain.money import Currency, Money
 from escrow.domain.payouts import (
@@ -41,8 +41,8 @@ class SettledLeg:
 
 @dataclass(frozen=True, slots=True)
 class BookedPayout:
-    """A payout on its way: `to` is the masked number, or the whole address. It goes at once, but not before `not_before`;
-    `why` is set when it waits for an admin.
+    """A payout on its way: `to` is the masked number, or the whole address. It goes at once, but
+    not before `not_before`; `why` is set when it waits for an admin.
     """
 
     id: int
@@ -147,9 +147,9 @@ class PayoutBooking:
         """A person's dollars are to be sent as coins, by an admin. The same cause again gives the
         first answer; `wish` is None where nothing else is asked for.
 
-        `LimitReached`: too little, more than there is; `InvalidInput`: no such address;
-        `NotAllowed`: over by now, never asked (`dollars_over`), an address of ours; `Conflict`
-        when the cause was used for something else.
+        `LimitReached`: too little, more than there is; `InvalidInput`: no address of his;
+        `NotAllowed`: over by now, or nobody asks for it any more (`dollars_over`); `Conflict` when
+        the cause was used for something else.
         """
         cause = f"withdraw:{telegram_id}:{cause}"
         available = await ledger.lock_wallet(conn, telegram_id, Currency.USD)
@@ -286,13 +286,13 @@ def may_withdraw(amount: Money, available: Money) -> None:
 
 
 async def may_send_coins(conn: Connection, wish: InCoins, available: Money) -> None:
-    """`LimitReached`; `InvalidInput` for what is no address, `NotAllowed` for one of ours, where a
-    deal would take it for a payment.
+    """`LimitReached`; `InvalidInput` for what is no address, or is one of ours, where a deal would
+    take it for a payment.
     """
     may_withdraw(wish.amount, available)
     addresses.read_address(wish.coin, wish.address)
     if await payouts.address_of_ours(conn, wish.address):
-        raise NotAllowed("address_of_ours")
+        raise InvalidInput("address_of_ours")
 
 
 def _named_at(to: str, known: Facts, *, own: bool) -> datetime | None:

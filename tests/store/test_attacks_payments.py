@@ -494,7 +494,12 @@ PAYOUTS: tuple[Attack, ...] = (
             (1, "telegram_id", str(STRANGER), ()),
             (1, "leg", "'buyer'", ()),
             (1, "escrow_id", f"'{books.REFUNDED}'", ()),
-            (1, "currency", "'USD'", ()),
+            (
+                1,
+                "currency",
+                "'USD'",
+                ("payout_in_coins_names_coin_and_address", "payout_in_coins_is_by_hand"),
+            ),
             (1, "amount_minor", "1", ()),
             (1, "destination", f"'{OTHER_PHONE}'", ()),
             (1, "created_at", "now()", ()),
@@ -584,13 +589,14 @@ PAYOUTS: tuple[Attack, ...] = (
     ),
     *kept("payout_attempts", "payout_attempts_kept"),
 )
-# what else stands around them is attacked in test_attacks_payouts.py
+# what else stands around them is attacked in test_attacks_payouts.py and test_attacks_dollars.py
 PAYOUTS = tuple(
     replace(
         one,
         behind=(
             *one.behind,
             "payouts.payout_check",
+            "payouts.payout_leaves_by_its_rail",
             "payout_attempts.payout_check",
             "ledger_accounts.payout_check",
             "payout_attempts.payout_may_be_sent",
