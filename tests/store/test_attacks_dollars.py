@@ -27,6 +27,13 @@ DESTINATION = f"USDT-TRC20:{TRON}"
 HASH = f"'{txid(1)}'"
 COINS, MPESA = ("external", "coins"), ("external", "mpesa:utility")
 
+AROUND = (
+    "payouts.payout_leaves_by_its_rail",
+    "payout_in_coins_names_coin_and_address",
+    "payout_in_coins_is_by_hand",
+)
+"""What stands around other guards of payouts, too."""
+
 
 def dollars(**changes: object) -> tuple[Step, ...]:
     """Payout 900: the stranger's dollars wait for an admin."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from tests.store import attacks, books
+from tests.store import attacks, books, test_attacks_dollars
 from tests.store.attacks import Attack, attack, bad
 from tests.store.books import (
     APP,
@@ -494,12 +494,7 @@ PAYOUTS: tuple[Attack, ...] = (
             (1, "telegram_id", str(STRANGER), ()),
             (1, "leg", "'buyer'", ()),
             (1, "escrow_id", f"'{books.REFUNDED}'", ()),
-            (
-                1,
-                "currency",
-                "'USD'",
-                ("payout_in_coins_names_coin_and_address", "payout_in_coins_is_by_hand"),
-            ),
+            (1, "currency", "'USD'", ()),
             (1, "amount_minor", "1", ()),
             (1, "destination", f"'{OTHER_PHONE}'", ()),
             (1, "created_at", "now()", ()),
@@ -596,7 +591,7 @@ PAYOUTS = tuple(
         behind=(
             *one.behind,
             "payouts.payout_check",
-            "payouts.payout_leaves_by_its_rail",
+            *test_attacks_dollars.AROUND,
             "payout_attempts.payout_check",
             "ledger_accounts.payout_check",
             "payout_attempts.payout_may_be_sent",
