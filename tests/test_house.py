@@ -107,6 +107,7 @@ HANDLERS = (
     "escrow.bot.deals",
     "escrow.bot.shipping",
     "escrow.bot.disputes",
+    "escrow.bot.dollars",
     "escrow.bot.settling",
     "escrow.bot.common",
     "escrow.bot.asking",
