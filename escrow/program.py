@@ -136,11 +136,8 @@ class Program:
                 "telegram_api_url": sandbox.telegram_url,
                 "mpesa_base_url": sandbox.daraja_url,
                 "blockbee_base_url": sandbox.blockbee_url,
-                "blockbee_api_key": SecretStr(persona.BLOCKBEE_API_KEY),
                 "blockbee_public_key": sandbox.blockbee.public_key_pem,
                 "dynopay_base_url": sandbox.dynopay_url,
-                "dynopay_api_key": SecretStr(persona.DYNOPAY_API_KEY),
-                "dynopay_webhook_secret": SecretStr(persona.DYNOPAY_WEBHOOK_SECRET),
             }
         )
         return sandbox
@@ -229,6 +226,9 @@ def as_sandbox(settings: Settings) -> Settings:
             "mpesa_initiator_name": "sandbox",
             "mpesa_security_credential": SecretStr("play-money"),
             "mpesa_b2c_shortcode": persona.SHORTCODE,
+            "blockbee_api_key": SecretStr(persona.BLOCKBEE_API_KEY),
+            "dynopay_api_key": SecretStr(persona.DYNOPAY_API_KEY),
+            "dynopay_webhook_secret": SecretStr(persona.DYNOPAY_WEBHOOK_SECRET),
             "new_seller_open_deals": 0,
             **({} if "fee_percent" in chosen else {"fee_percent": Decimal(5)}),
         }
