@@ -71,6 +71,11 @@ class BlockBee:
         return NAME
 
     @property
+    def running_totals(self) -> bool:
+        """Each deposit makes its own callback, with its own amount (rails.md 2.2)."""
+        return False
+
+    @property
     def coins(self) -> Sequence[Coin]:
         return blockbee_wire.OFFERED
 
