@@ -125,8 +125,8 @@ async def reusable(
     good_until: datetime,
     created_since: datetime,
 ) -> CryptoAttempt | None:
-    """A quote of this person for the same deal, coin and amount that stands until `good_until`, or
-    one made since `created_since` that the provider has not answered.
+    """A quote of this person for the same deal, coin and amount that stands until `good_until` and
+    got no coins yet, or one made since `created_since` that the provider has not answered.
     """
     row = await conn.fetchrow(
         _SQL["reusable"], escrow_id, telegram_id, coin, amount.minor, good_until, created_since

@@ -112,6 +112,19 @@ async def test_the_same_wish_shows_the_same_quote_while_enough_of_it_is_left(wor
     assert second.address != first.address
 
 
+async def test_an_address_that_got_coins_is_not_shown_again(world: World) -> None:
+    """Where amounts may be sums, a full second payment there would count as the difference."""
+    world.coin_rails[0].running_totals = True
+    deal = await world.usd_deal()
+    first = await world.ask_coins(deal)
+    assert await world.send_coins(first, "85") == "refunded_to_wallet"
+    second = await world.ask_coins(deal)
+    assert second.attempt.amount == first.attempt.amount
+    assert second.attempt.address != first.attempt.address
+    assert await world.send_coins(second, "105") == "funded"
+    assert await world.wallet(BRIAN, Currency.USD) == 85
+
+
 async def test_the_same_press_asks_for_one_address_however_often_it_is_handled(
     world: World,
 ) -> None:

@@ -17,10 +17,11 @@ SELECT * FROM crypto_attempts WHERE id = $1
 
 -- reusable --
 -- A quote that this person has for the same, of which enough is left, or one that the provider did
--- not answer.
-SELECT * FROM crypto_attempts
+-- not answer. Not one that got coins: what comes there next may be named as the sum of both.
+SELECT * FROM crypto_attempts a
  WHERE escrow_id = $1 AND telegram_id = $2 AND coin = $3 AND amount_minor = $4
    AND (state = 'OPEN' AND expires_at >= $5 OR state = 'CREATED' AND created_at >= $6)
+   AND NOT EXISTS (SELECT FROM crypto_deposits d WHERE d.attempt_id = a.id)
  ORDER BY state = 'OPEN' DESC, id DESC LIMIT 1
 
 -- asked_since --
