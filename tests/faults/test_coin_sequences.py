@@ -314,6 +314,7 @@ class Playground:
     """Where examples play one after the other; it is short when an example is printed."""
 
     world: World = field(repr=False)
+    house: CoinHouse | None = field(default=None, repr=False)
 
 
 SHARES = st.sampled_from(
@@ -362,3 +363,195 @@ async def playing(dsn: str) -> Any:
     async with World.open(dsn, coin_rails=rails, addresses_per_user_hour=10_000) as world:
         yield Playground(world)
         await world.books()
+
+
+# -- the same through the real clients and the real door ---------------------------------------------
+
+
+class Wire:
+    """Deposits at both providers as they really tell of them, and whatever else knocks."""
+
+    def __init__(self, house: CoinHouse, buyer: int) -> None:
+        self.house = house
+        self.world = house.world
+        self.buyer = buyer
+        self.deals: list[Escrow] = []
+        self.asked: list[CryptoAttempt] = []
+        self.sent: list[tuple[CryptoAttempt, Decimal, Any]] = []
+        self.confirmed: set[int] = set()
+
+    async def begins(self) -> None:
+        self.world.clock.tick(minutes=1)
+        self.world.clock.at = self.world.clock.at.replace(microsecond=0)
+        await self.world.person(self.buyer, "Buyer", f"2547{self.buyer:08d}")
+        await self.world.coins.set_rate(Decimal(100), "host")
+        self.deals = [await self.world.usd_deal(buyer=self.buyer) for _ in range(2)]
+        for deal, coin in zip(self.deals, COIN_OF, strict=True):
+            self.asked.append((await self.world.ask_coins(deal, self.buyer, coin)).attempt)
+
+    async def pay(self, which: int, dollars: int, heard: str) -> None:
+        """`heard`: confirmed, pending only so far, twice, or lost."""
+        asked = self.asked[which]
+        coins = Decimal(dollars) / PRICES[asked.coin]
+        if which == 0:
+            told = await self.house.bee.pay(
+                asked.address,
+                coins,
+                confirm=heard != "pending",
+                deliver={"twice": "twice", "lost": "never"}.get(heard, "once"),
+            )
+        else:
+            events = {"pending": (PENDING,), "twice": (CONFIRMED, PENDING, CONFIRMED)}.get(heard)
+            told = await self.house.dyno.pay(
+                asked.reference,
+                coins,
+                txid=f"{next(_numbers):064X}",
+                events=events or (PENDING, UNDERPAID, CONFIRMED, SETTLED),
+                manner="lost" if heard == "lost" else "signed",
+            )
+        self.sent.append((asked, Decimal(dollars), told))
+        if heard != "pending":
+            self.confirmed.add(len(self.sent) - 1)
+
+    async def confirm(self, number: int) -> None:
+        """What was on its way is confirmed."""
+        if not self.sent:
+            return
+        number %= len(self.sent)
+        asked, dollars, told = self.sent[number]
+        if number in self.confirmed:
+            return
+        self.confirmed.add(number)
+        if asked is self.asked[0]:
+            await self.house.bee.confirm(told)
+        else:
+            txid = told[0].payload["txId"]
+            coins = dollars / PRICES[asked.coin]
+            more = await self.house.dyno.pay(
+                asked.reference, coins, txid=txid, events=(CONFIRMED, SETTLED)
+            )
+            told.extend(more)
+
+    async def again(self, number: int) -> None:
+        """What was delivered comes once more, or goes to the other deal's address."""
+        if not self.sent:
+            return
+        asked, _, told = self.sent[number % len(self.sent)]
+        if asked is self.asked[0]:
+            for delivery in list(told.deliveries)[-1:]:
+                await self.house.bee.replay(delivery)
+                elsewhere = delivery.url.replace(asked.token, self.asked[1].token)
+                await self.house.bee.replay(delivery, url=elsewhere)
+        else:
+            for hook in list(told)[-1:]:
+                await self.house.dyno.redeliver(hook)
+                path = hook.url.replace("https://amana.example", "")
+                elsewhere = path.replace(asked.token, f"{next(_numbers):032x}")
+                for where in (path, elsewhere):
+                    await self.house.http.post(where, content=hook.body, headers=hook.headers)
+
+    async def forge(self, number: int) -> None:
+        """Somebody signs with a key of his own."""
+        await self.house.bee.pay(
+            self.asked[0].address, "105", sign=("bad", "none", "other")[number % 3]
+        )
+        self.house.bee.payments.pop()  # no chain ever saw it
+        await self.house.dyno.pay(
+            self.asked[1].reference,
+            events=(CONFIRMED,),
+            manner=("unsigned", "v1", "stale", "forged")[number % 4],
+        )
+        del self.house.dyno.hooks[-1]
+
+    async def settle(self) -> None:
+        await self.world.settle_inbox()
+
+    async def press(self, deal: int, action: Action) -> None:
+        await Play.press(self, deal, action)  # type: ignore[arg-type]
+
+    async def look(self) -> None:
+        self.world.clock.tick(minutes=2)
+        await self.world.coins.look_due()
+        await self.world.settle_inbox()
+
+    async def ends(self) -> None:
+        """Every confirmed transaction is credited once: whole at BlockBee; at DynoPay what all of
+        them name together is never more than came, and an alert tells of every difference.
+        """
+        for _ in range(3):
+            self.world.clock.tick(minutes=10)
+            await self.world.settle_inbox()
+            for asked in self.asked:
+                await self.world.coins.look(asked)
+            await self.world.settle_inbox()
+        for which, asked in enumerate(self.asked):
+            rows = await self.world.sql(
+                "SELECT amount_minor FROM receipts WHERE crypto_attempt_id = $1 ORDER BY id",
+                asked.id,
+            )
+            credited = [Decimal(row["amount_minor"]) / 100 for row in rows]
+            came = [
+                dollars
+                for number, (one, dollars, _) in enumerate(self.sent)
+                if one is asked and number in self.confirmed
+            ]
+            if which == 0:
+                assert sorted(credited) == sorted(came)
+                continue
+            assert sum(credited) <= sum(came)
+            alerts = await self.world.value(
+                "SELECT count(*) FROM outbox WHERE kind = 'odd_coins' AND escrow_id = $1",
+                asked.escrow_id,
+            )
+            assert sorted(credited) == sorted(came) or alerts
+        held = await self.world.wallet(self.buyer, Currency.USD)
+        for deal in self.deals:
+            held += sum(await self.world.accounts(deal))
+        total = await self.world.value(
+            "SELECT sum(amount_minor) FROM receipts WHERE crypto_attempt_id = ANY($1)",
+            [one.id for one in self.asked],
+        )
+        assert held == Decimal(total or 0) / 100
+        assert await self.world.value("SELECT count(*) FROM inbox WHERE state = 'NEW'") == 0
+
+
+WIRE_ACTS = st.one_of(
+    *[
+        st.tuples(
+            st.just("pay"),
+            st.integers(0, 1),
+            st.sampled_from([105, 110, 104, 98, 85, 7, 55]),
+            st.sampled_from(["confirmed", "pending", "twice", "lost"]),
+        )
+    ]
+    * 3,
+    st.tuples(st.just("confirm"), SMALL),
+    st.tuples(st.just("again"), SMALL),
+    st.tuples(st.just("forge"), SMALL),
+    st.tuples(st.just("press"), st.integers(0, 1), st.sampled_from(Action)),
+    st.tuples(st.just("settle")),
+    st.tuples(st.just("look")),
+)
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(acts=st.lists(WIRE_ACTS, min_size=4, max_size=12))
+async def test_no_sequence_of_real_requests_credits_twice_or_loses(
+    wired: Playground, acts: list[tuple[Any, ...]]
+) -> None:
+    wire = Wire(wired.house, 20_000 + next(_numbers))
+    await wire.begins()
+    for name, *arguments in acts:
+        wire.world.clock.tick(seconds=1)
+        await getattr(wire, name)(*arguments)
+    await wire.ends()
+
+
+@pytest.fixture
+async def wired(dsn: str) -> Any:
+    async with coin_house(dsn, ["blockbee", "dynopay"], addresses_per_user_hour=10_000) as house:
+        yield Playground(house.world, house)
+        await house.world.books()
