@@ -1,5 +1,5 @@
-"""Whatever order coin callbacks come in, with whatever between them: for every confirmed transaction
-of the chain exactly its value is in some account, once, or an alert or a parked row says why not.
+"""Whatever order coin callbacks come in, with whatever between: for every confirmed transaction of
+the chain exactly its value is in some account, once, or an alert or a parked row says why not.
 
 What should have come of a sequence is told by `Books`, a few lines of plain arithmetic beside the
 program. Deals are in dollars and in shillings, at a provider whose amounts are each deposit's own
@@ -309,12 +309,15 @@ class Play:
             assert held == came[currency]
 
 
-@dataclass
 class Playground:
     """Where examples play one after the other; it is short when an example is printed."""
 
-    world: World = field(repr=False)
-    house: CoinHouse | None = field(default=None, repr=False)
+    def __init__(self, world: World, house: CoinHouse | None = None) -> None:
+        self.world = world
+        self.house = house
+
+    def __repr__(self) -> str:
+        return "Playground()"
 
 
 SHARES = st.sampled_from(
@@ -365,7 +368,7 @@ async def playing(dsn: str) -> Any:
         await world.books()
 
 
-# -- the same through the real clients and the real door ---------------------------------------------
+# -- the same through the real clients and the real door -------------------------------------------
 
 
 class Wire:
