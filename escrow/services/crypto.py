@@ -402,7 +402,7 @@ class CoinPayments:
             stored = await crypto.saw(conn, attempt.id, found.txid, found.coin, amount, seen_at)
             if found.pending and stored.confirmed_at is None:
                 await outbox.queue(conn, [_seen(attempt, stored)], self._clock.now())
-        if stored.amount != amount:
+        if not stored.amount == amount == (stored.known_before or amount):
             doubts.append("amounts_differ")
         return stored, doubts
 

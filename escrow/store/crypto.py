@@ -26,7 +26,9 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class StoredDeposit:
-    """Coins at an address as we know them; `confirmed_at` is None while they are on their way."""
+    """Coins at an address as we know them; `confirmed_at` is None while they are on their way,
+    `known_before` when they were never told of before.
+    """
 
     attempt_id: int
     txid: str
@@ -34,6 +36,7 @@ class StoredDeposit:
     amount: Decimal
     seen_at: datetime
     confirmed_at: datetime | None
+    known_before: Decimal | None
 
 
 def from_row(row: Row) -> CryptoAttempt:

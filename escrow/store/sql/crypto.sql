@@ -74,12 +74,14 @@ SELECT coalesce(sum(d.amount), 0) FROM crypto_deposits d
 -- saw --
 -- Coins at an address. The earliest time at which they were seen stays, and the least amount that
 -- was ever named: what contradicts itself is never credited in full. What is confirmed stays.
+-- known_before: the amount until now.
 INSERT INTO crypto_deposits AS d (attempt_id, txid, coin, amount, seen_at)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (attempt_id, txid, coin) DO UPDATE
    SET amount = CASE WHEN d.confirmed_at IS NULL THEN least(d.amount, excluded.amount)
                      ELSE d.amount END
-RETURNING *
+RETURNING *, (SELECT o.amount FROM crypto_deposits o
+               WHERE o.attempt_id = $1 AND o.txid = $2 AND o.coin = $3) AS known_before
 
 -- confirmed --
 UPDATE crypto_deposits SET confirmed_at = $4
