@@ -20,7 +20,8 @@ PARTS: Final = {"all": Fraction(1), "less": Fraction(98, 105), "more": Fraction(
 SHOWN: Final = 3
 """So many addresses of one person are shown, the newest first."""
 ON_ITS_WAY: Final = "on its way"
-_STEP: Final = Decimal("1e-6")
+_SIX_DIGITS: Final = ("USD", "TRX", "XRP")
+"""How coins begin whose networks know six decimals; the others know eight at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,8 @@ class CoinWallet:
     async def send(self, quote: Quote, part: str, *, confirm: bool) -> None:
         """Coins for a quote; without `confirm` they stay on their way. Raises KeyError."""
         exact = quote.amount * PARTS[part].numerator / PARTS[part].denominator
-        amount = quote.amount if part == "all" else exact.quantize(_STEP, ROUND_DOWN).normalize()
+        step = Decimal("1e-6" if quote.coin.startswith(_SIX_DIGITS) else "1e-8")
+        amount = quote.amount if part == "all" else exact.quantize(step, ROUND_DOWN).normalize()
         sent = Sent(quote, amount, confirmed=confirm)
         self._sent.append(sent)
         if quote.address in self._bee.receivers:
