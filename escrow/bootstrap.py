@@ -40,6 +40,7 @@ from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.help import HelpDesk
 from escrow.services.intake import Intake
 from escrow.services.oversight import Oversight
+from escrow.services.parked import Parked
 from escrow.services.pauses import Pauses
 from escrow.services.payout_booking import PayoutBooking
 from escrow.services.payout_funding import FundingChecks
@@ -97,6 +98,7 @@ class Services:
     oversight: Oversight
     audits: Audits
     pauses: Pauses
+    parked: Parked
     rail: Mpesa
     payout_rail: MpesaPayouts
     http: httpx.AsyncClient
@@ -326,6 +328,7 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         oversight=oversight,
         audits=Audits(database, clock, oversight),
         pauses=Pauses(database, clock, admins),
+        parked=Parked(database, clock),
         rail=rail,
         payout_rail=payout_rail,
         http=http,
