@@ -29,6 +29,7 @@ _CLAIMS: Final = (
     "nobody_to_ask",
     "no_answer",
     "no_party",
+    "other_amount",
     "status_refused",
 )
 _NOTICES: Final[tuple[tuple[str, Changes], ...]] = (
