@@ -90,6 +90,7 @@ TESTED_ELSEWHERE = {
 """Modules without a test file of their name, and where their tests stand."""
 
 OF_THEIR_OWN = {
+    "tests/web/test_forged.py": "10,000 requests against the door, all kinds mixed",
     "tests/test_escrow_fund_manager.py": "the seed's own name for its payment scenarios",
     "tests/test_house.py": "the rules of the source",
     "tests/test_house_twins.py": "this file",
