@@ -443,3 +443,28 @@ async def test_a_wallet_part_is_not_taken_for_a_deal_that_cant_take_it(world: Wo
     world.rail.query_answer = PAID
     assert await world.callback(attempt, new_reference()) == "to_wallet"
     assert await world.wallet() == 10_500
+
+
+@pytest.mark.parametrize("real", [True, False])
+async def test_a_row_by_hand_that_a_paid_prompt_took_for_its_own_still_needs_its_own_proof(
+    world: World, real: bool
+) -> None:
+    """Somebody who knows the paybill's address announces money on a deal while its prompt is being
+    paid; the query proves the prompt, not him.
+    """
+    world.rail.can_ask_status = True
+    deal = await world.deal(9_000)
+    attempt = await world.prompt(deal)
+    announced, own = new_reference(), new_reference()
+    await world.paybill(deal.id, deal.due, announced)
+    world.rail.query_answer = PAID
+    await world.confirmations.look(attempt)
+    assert await world.receipt_states() == {announced: "CREDITED"}
+    await world.callback(attempt, own)
+    assert await world.receipt_states() == {own: "CREDITED", announced: "WAITING"}
+    assert await world.wallet() == 0
+    world.clock.tick(minutes=1)
+    await world.confirmations.check_due()
+    answer = {} if real else {"code": 2032}
+    await world.status(world.rail.asked[-1].token, announced, deal.due, **answer)
+    assert await world.wallet() == (deal.due.to_decimal() if real else 0)
