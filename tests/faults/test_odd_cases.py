@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from escrow.domain.errors import LimitReached
 from escrow.domain.model import AttemptState
+from escrow.services import prompts
 from tests.rail import CANCELLED, PAID, UNREACHABLE, masked, stk_body
 from tests.world import ADMIN, ADMINS, BRIAN, JANE, OTIENO, PHONES, World, kes, new_reference
 
@@ -391,18 +393,17 @@ async def test_the_callback_that_was_lost_after_an_expiry_is_still_found_by_quer
 
 
 async def test_a_callback_that_is_faster_than_our_own_row_is_kept_and_processed_with_it(
-    world: World,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deal = await world.deal()
-    attempt = await world.prompt(deal)
-    hidden = attempt.token
-    early = stk_body(attempt, world.clock.now(), reference=new_reference())
-    unknown = "f" * 32
-    await world.intake.store("stk", unknown, "POST", "", early, "127.0.0.1")
+    token = "f" * 32
+    like = await world.prompt(await world.deal(buyer=OTIENO), OTIENO)
+    early = stk_body(replace(like, token=token), world.clock.now(), reference=new_reference())
+    await world.intake.store("stk", token, "POST", "", early, "127.0.0.1")
     await world.intake.process_due()
     assert await world.value("SELECT state FROM inbox") == "NEW"
     assert await world.receipts() == []
-    await world.sql("UPDATE inbox SET token = $1", hidden)  # our row of that token is there now
+    monkeypatch.setattr(prompts.secrets, "token_hex", lambda _: token)
+    assert (await world.prompt(await world.deal())).token == token  # our row is there now
     world.rail.query_answer = PAID
     world.clock.tick(seconds=2)
     assert await world.settle_inbox() == "funded"
