@@ -45,6 +45,7 @@ from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.help import HelpDesk
 from escrow.services.intake import COIN_ROUTES, Intake
 from escrow.services.oversight import Oversight
+from escrow.services.parked import Parked
 from escrow.services.pauses import Pauses
 from escrow.services.payout_booking import PayoutBooking
 from escrow.services.payout_funding import FundingChecks
@@ -105,6 +106,7 @@ class Services:
     pauses: Pauses
     coins: CoinPayments
     coin_secrets: Mapping[str, str]
+    parked: Parked
     rail: Mpesa
     payout_rail: MpesaPayouts
     http: httpx.AsyncClient
@@ -364,6 +366,7 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         pauses=Pauses(database, clock, admins),
         coins=coins,
         coin_secrets=coin_secrets,
+        parked=Parked(database, clock),
         rail=rail,
         payout_rail=payout_rail,
         http=http,

@@ -1,5 +1,5 @@
-"""What whoever has the host may do without Telegram: pause, resume, approve. One line says what
-became of it; the exit status is 0 when it is so, 1 when it could not be done.
+"""What whoever has the host may do without Telegram: pause, resume, approve, rerun. One line says
+what became of it; the exit status is 0 when it is so, 1 when it could not be done.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -23,7 +23,9 @@ from escrow.bot.page import Page
 from escrow.domain.actions import ActionState
 from escrow.domain.errors import CannotDo
 from escrow.program import as_sandbox
+from escrow.services.parked import SHOWN
 from escrow.settings import Settings
+from escrow.store.inbox import ParkedRequest
 
 Say = Callable[[str], None]
 _YES: Final = "yes"
@@ -115,6 +117,41 @@ async def approve(
         say(_words(action_texts.answer(done, [], page)))
         say(f"✔ Action {action_id} is done")
         return 0
+
+
+async def rerun(
+    settings: Settings, dsn: str, key: bytes, say: Say, rows: Sequence[int], *, every: bool = False
+) -> int:
+    """`main.py rerun [ID…]`: callbacks that were laid aside are processed again; without a number
+    they are listed. `every`: all that are listed.
+    """
+    async with _open(settings, dsn, key, say) as services:
+        if not rows:
+            found = await services.parked.rows()
+            rows = [row.id for row in found] if every else []
+            if not rows:
+                _list(settings, say, found)
+                return 0
+        asked = list(dict.fromkeys(rows))
+        put_back = await services.parked.run_again(asked)
+    for row in asked:
+        if row in put_back:
+            say(f"✔ Row {row} is processed again: within seconds, or when the bot starts")
+        else:
+            say(f"✘ Row {row} is not parked; nothing changed")
+    return 0 if len(put_back) == len(asked) else 1
+
+
+def _list(settings: Settings, say: Say, found: Sequence[ParkedRequest]) -> None:
+    if not found:
+        say("✔ No callback is parked")
+        return
+    say(f"{'ID':>8}  {'received':<16}  {'route':<20}  why")
+    for row in found:
+        why = row.note + (f" (run again {row.reruns}×)" if row.reruns else "")
+        say(f"{row.id:>8}  {_time(settings, row.received_at)}  {row.route:<20}  {why}")
+    last = ", the oldest" if len(found) == SHOWN else ""
+    say(f"{len(found)} parked{last}. Again: python main.py rerun ID… or rerun --all")
 
 
 async def _typed_yes() -> bool:

@@ -27,6 +27,7 @@ from escrow.domain.errors import AmanaError, Fault
 from escrow.domain.money import Currency, Money
 from escrow.metrics import Metrics
 from escrow.services.delivery import Delivery
+from escrow.services.health import rows_named
 from escrow.services.ports import Verdict
 from escrow.settings import Settings
 from escrow.store import inbox, migrate
@@ -325,7 +326,10 @@ async def check(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
         await services.oversight.search_all()
         health = await services.oversight.look()
         line(not health.breaks, "Books: every cent is where it should be", "; ".join(health.breaks))
-        line(health.inbox_parked == 0, "Callbacks: none parked", "look at table inbox")
+        parked = health.inbox_parked
+        words = f"Callbacks: {parked} parked ({rows_named(health.parked_rows, parked)})"
+        action = "python main.py rerun lists them and runs them again"
+        line(not parked, words if parked else "Callbacks: none parked", action)
         pause = await services.pauses.current()
         if pause is not None:
             by = f"admin {pause.paused_by}" if pause.paused_by else "the host"

@@ -210,7 +210,9 @@ class Settings(BaseSettings):
         SecretStr(""), description="of the Daraja app for payouts"
     )
     mpesa_allowed_ips: str = Field(
-        "", description="networks callbacks come from; others are logged; empty: not looked at"
+        "",
+        description="networks callbacks come from; others are told to the admins and credited "
+        "only when M-Pesa or a person confirms them; empty: not looked at",
     )
     mpesa_confirm_before_credit: bool = Field(
         True, description="1: ask M-Pesa before a callback is believed"

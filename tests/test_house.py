@@ -216,7 +216,7 @@ def test_everything_from_outside_is_a_pinned_requirement() -> None:
 
 
 def test_every_requirement_says_what_it_is_for() -> None:
-    for file in ("requirements.txt", "requirements-dev.txt"):
+    for file in ("requirements.txt", "requirements-dev.txt", "requirements-fuzz.txt"):
         for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
             if line and not line.startswith(("#", "-r ")):
                 assert re.fullmatch(r"[\w.\[\]-]+==\S+  # .+", line), line

@@ -91,6 +91,9 @@ TESTED_ELSEWHERE = {
 """Modules without a test file of their name, and where their tests stand."""
 
 OF_THEIR_OWN = {
+    "tests/fuzz/test_targets.py": "the readers of strangers' bytes, as `make fuzz` has them",
+    "tests/faults/test_sequences.py": "every way that money arrives by, in any order",
+    "tests/web/test_forged.py": "10,000 requests against the door, all kinds mixed",
     "tests/test_escrow_fund_manager.py": "the seed's own name for its payment scenarios",
     "tests/test_house.py": "the rules of the source",
     "tests/test_house_twins.py": "this file",

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import payment_tolerance as engine
-from escrow.domain import codes, phone
+from escrow.domain import phone
 from escrow.domain.errors import EscrowMoved, NotAllowed, NotFound, Paused
 from escrow.domain.flow import Actor
 from escrow.domain.model import (
@@ -43,7 +43,8 @@ from escrow.services.ports import (
     StkCallback,
     Verdict,
 )
-from escrow.store import escrows, outbox, pauses, payments, receipts
+from escrow.services.references import deal_meant
+from escrow.store import escrows, inbox, outbox, pauses, payments, receipts
 from escrow.store.database import Connection, Database
 
 _LOG: Final = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class Confirmations:
         )
         if callback.amount != attempt.amount:
             return await self._other_amount(attempt, receipt)
-        if not self._confirm:
+        if await self._takes_its_word(inbox_id):
             return str((await self._credit(receipt, Evidence.UNCHECKED)).outcome)
         answer = await self._rail.query(callback.checkout_request_id)
         if answer.verdict is Verdict.PAID:
@@ -156,6 +157,15 @@ class Confirmations:
         async with self._db.unit() as conn:
             await payments.query_again(conn, attempt.id, now + timedelta(seconds=15))
         return "waiting"
+
+    async def _takes_its_word(self, inbox_id: int | None) -> bool:
+        """Whether a callback is credited unasked (MPESA_CONFIRM_BEFORE_CREDIT=0): not one from an
+        address that callbacks don't come from.
+        """
+        if self._confirm or inbox_id is None:
+            return not self._confirm
+        async with self._db.reading() as conn:
+            return await inbox.is_listed(conn, inbox_id)
 
     async def _other_amount(self, attempt: Attempt, receipt: Receipt) -> str:
         """Another amount than asked: only TransactionStatus or an admin says how much it was."""
@@ -257,11 +267,15 @@ class Confirmations:
         return "unconfirmed"
 
     async def _by_limit(self, waiting: StoredReceipt, attempt: Attempt | None) -> str:
-        """Nobody can be asked: small amounts are believed, large ones wait for a person."""
-        if waiting.amount.minor <= self._terms.unconfirmed_limit_minor:
+        """Nobody can be asked: small amounts are believed; large ones, and what an unlisted address
+        sent, wait for a person.
+        """
+        async with self._db.reading() as conn:
+            listed = await receipts.sender_listed(conn, waiting.id)
+        if listed and waiting.amount.minor <= self._terms.unconfirmed_limit_minor:
             result = await self._credit(_receipt_of(waiting), Evidence.LIMIT)
             return str(result.outcome)
-        await self._ask_admin(waiting, "unreachable")
+        await self._ask_admin(waiting, "unreachable" if listed else "unlisted_sender")
         if attempt is not None:
             await self._again(attempt, timedelta(minutes=2))
             async with self._db.unit() as conn:
@@ -344,20 +358,6 @@ class Confirmations:
 
     # -- payments by hand --------------------------------------------------------------------------
 
-    async def read_reference(self, typed: str) -> str | None:
-        """The deal that a typed reference means: the code itself, or one digit off when exactly
-        one open deal fits (flow.md 25).
-        """
-        code = codes.read_code(typed)
-        if code is not None:
-            return code
-        near = codes.near_codes(typed)
-        if not near:
-            return None
-        async with self._db.reading() as conn:
-            fitting = await escrows.open_codes(conn, near)
-        return fitting[0] if len(fitting) == 1 else None
-
     async def on_paybill(self, payment: PaybillPayment, inbox_id: int | None) -> str:
         """A C2B confirmation; returns a word for the inbox row. Safe to repeat."""
         if payment.shortcode != self._rail.shortcode:
@@ -371,13 +371,13 @@ class Confirmations:
             reference=payment.reference,
             amount=payment.amount,
             happened_at=payment.happened_at,
-            escrow_code=await self.read_reference(payment.typed_reference),
+            escrow_code=await deal_meant(self._db, payment.typed_reference),
             typed_reference=payment.typed_reference[:20],
             payer_shown=phone.keep(payment.shown),
             payer_name=payment.name[:100],
             inbox_id=inbox_id,
         )
-        if not self._confirm:
+        if await self._takes_its_word(inbox_id):
             return str((await self._credit(receipt, Evidence.UNCHECKED)).outcome)
         stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
         await self._note_other_deal(stored, receipt)
@@ -515,7 +515,7 @@ class Confirmations:
 
     async def acceptable(self, payment: PaybillPayment) -> str | None:
         """C2B validation: None to accept, else the code of the refusal (rails.md 1.6)."""
-        code = await self.read_reference(payment.typed_reference)
+        code = await deal_meant(self._db, payment.typed_reference)
         if code is None:
             return "C2B00012"
         async with self._db.reading() as conn:

@@ -316,8 +316,8 @@ class EscrowFundManager:
             elif receipt.reference is None or receipt.reference == mine.reference:
                 trace("duplicate")
                 return answer_again(mine)
-            elif context.attempt_number_fitted and row is None and mine.channel is Channel.STK:
-                # the number in this prompt's slot belongs to a payment by hand
+            elif context.attempt_number_fitted and row is None and _by_its_prompt(mine):
+                # the number in this prompt's slot belongs to a payment by hand, if to any
                 await receipts.fill_slot(conn, mine.id, receipt.reference, fitted=False)
                 await self._by_hand_after_all(conn, receipt, mine, evidence, trace)
                 trace("duplicate")
@@ -696,3 +696,10 @@ async def _lock(conn: Connection, receipt: Receipt) -> str | None:
         return receipt.escrow_code
     await receipts.lock_key(conn, credit_key(receipt))
     return None
+
+
+def _by_its_prompt(stored: StoredReceipt) -> bool:
+    """Whether a prompt's receipt was credited because the prompt was paid, whatever row its number
+    was taken from: that number is proved by nothing then.
+    """
+    return stored.channel is Channel.STK or stored.evidence is Evidence.QUERY

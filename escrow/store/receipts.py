@@ -288,3 +288,8 @@ async def answer_status_query(conn: Connection, token: str, now: datetime, answe
 async def waiting_count(conn: Connection) -> int:
     """How many receipts wait for confirmation."""
     return int(await conn.fetchval(_SQL["waiting_count"]))
+
+
+async def sender_listed(conn: Connection, receipt_id: int) -> bool:
+    """Whether what told of a receipt came from an address that callbacks may come from."""
+    return bool(await conn.fetchval(_SQL["sender_listed"], receipt_id))

@@ -3,6 +3,9 @@
 A wrong secret is a 404 like any unknown path and stores nothing. An unreadable body is kept for a
 person and answered 400. While PostgreSQL is down the answer is 503: what isn't stored is never
 acknowledged.
+
+The list of addresses is a second fence: lists change, so a callback from elsewhere is kept and
+answered like any other, told to the admins, and never credited on its word alone.
 """
 
 from __future__ import annotations
@@ -80,13 +83,14 @@ class Webhooks:
         letter, _, token = request.match_info["rest"].partition("/")
         route, _, answer = _ROUTES[letter]
         sender = client_address(request, self._proxies)
-        if self._allowed and not _within(sender, self._allowed):
+        listed = not self._allowed or _within(sender, self._allowed)
+        if not listed:
             _LOG.warning(
                 "a callback from an unlisted address",
                 extra={"action": "unlisted_sender", "sender": sender, "route": route},
             )
         await self._door.store(
-            route, token, request.method, request.query_string[:2000], body, sender
+            route, token, request.method, request.query_string[:2000], body, sender, listed=listed
         )
         return web.json_response(answer)
 

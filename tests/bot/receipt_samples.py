@@ -103,7 +103,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
 
 
 def _lists(said: str, deal: Escrow, on: Page) -> dict[str, Markup]:
-    likely = (Candidate(deal, ("code", "amount", "payer")), Candidate(deal, ("amount",)))
+    likely = (Candidate(deal, ("code", "amount", "payer", "time")), Candidate(deal, ("amount",)))
     found = [
         Unmatched(_receipt(said, ReceiptState.SUSPENSE), (*likely, likely[0])),
         Unmatched(_receipt(said, ReceiptState.WAITING, reference=None), ()),

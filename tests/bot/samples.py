@@ -289,6 +289,7 @@ def notice_values(said: str) -> dict[str, dict[str, Any]]:
         "callback_mismatch": {"code": CODE, "attempt": 9},
         "wrong_shortcode": {"got": said},
         "request_parked": {"row": 4, "route": "stk", "why": said},
+        "unlisted_sender": {"sender": "203.0.113.9", "row": 4, "route": "stk"},
         "books_broken": {"breaks": [said] * 30},
         "clock_jumped": {"seconds": -7_200},
         "claim_card": {

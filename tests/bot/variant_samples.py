@@ -42,6 +42,7 @@ _CLAIMS: Final = (
     "nobody_to_ask",
     "no_answer",
     "no_party",
+    "other_amount",
     "status_refused",
 )
 _NOTICES: Final[tuple[tuple[str, Changes], ...]] = (
@@ -76,6 +77,8 @@ _NOTICES: Final[tuple[tuple[str, Changes], ...]] = (
         for why in ("query_says_no", "no_answer", "other_amount", "query_unsure", "maybe_same")
     ),
     *(("confirm_receipt", {"why": why}) for why in ("status_refused", "no_party", "else")),
+    ("confirm_receipt", {"why": "unlisted_sender"}),
+    ("request_parked", {"many": 5}),
     *(("receipt_denied", {"why": why}) for why in ("not_completed", "not_ours", "admin:1001")),
     ("receipt_elsewhere", {"code": None}),
     *(("cancelled", {"by": by, "returned": None}) for by in ("seller", "timer", "admin")),

@@ -87,6 +87,7 @@ def _candidate(one: Candidate) -> Markup:
         "code": say("the code fits"),
         "amount": say("the amount fits"),
         "payer": say("the payer's number fits"),
+        "time": say("it was about to be paid then"),
     }
     return say(
         "→ {code}, {due} due, {shop}: {why}",

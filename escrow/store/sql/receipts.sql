@@ -135,3 +135,8 @@ UPDATE status_queries SET answered_at = $2, answer = $3 WHERE token = $1 AND ans
 
 -- waiting_count --
 SELECT count(*) FROM receipts WHERE state = 'WAITING'
+
+-- sender_listed --
+-- Whether the callback that told of a receipt came from an address that callbacks may come from.
+SELECT coalesce((SELECT i.listed FROM receipts r JOIN inbox i ON i.id = r.inbox_id
+                  WHERE r.id = $1), true)
