@@ -365,7 +365,41 @@ class Confirmations:
                 f"shortcode:{payment.reference}", "wrong_shortcode", None, got=payment.shortcode
             )
             return "wrong_shortcode"
-        receipt = Receipt(
+        receipt = await self._by_hand(payment, inbox_id)
+        if not self._confirm:
+            return str((await self._credit(receipt, Evidence.UNCHECKED)).outcome)
+        stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
+        await self._note_other_deal(stored, receipt)
+        if stored.state is not ReceiptState.WAITING:
+            return "duplicate"
+        if not new and stored.channel is not Channel.C2B:
+            return "known"
+        await self._ask_or_card(stored, "c2b")
+        return "waiting"
+
+    async def on_statement(self, payment: PaybillPayment, *, ask: bool) -> tuple[str, int]:
+        """A row of a statement that we had not heard of: kept like a C2B confirmation, but a file
+        that an admin sends is never enough to credit it by itself, whatever the limits are. The
+        sweep asks TransactionStatus, or every admin gets a card. `ask` False: only kept. Safe to
+        repeat. (a word, the receipt's row).
+        """
+        receipt = await self._by_hand(payment, None)
+        stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
+        await self._note_other_deal(stored, receipt)
+        if stored.state is not ReceiptState.WAITING:
+            return str(stored.state), stored.id
+        if not new:
+            return "known", stored.id
+        soon = self._clock.now() if ask and self.may_ask else None
+        async with self._db.unit() as conn:
+            await receipts.from_statement(conn, stored.id, soon)
+        if ask and soon is None:
+            same = await self._may_be_a_prompts(stored)
+            await self._ask_admin(stored, "maybe_same" if same else "statement")
+        return "waiting", stored.id
+
+    async def _by_hand(self, payment: PaybillPayment, inbox_id: int | None) -> Receipt:
+        return Receipt(
             provider="mpesa",
             channel=Channel.C2B,
             reference=payment.reference,
@@ -377,16 +411,6 @@ class Confirmations:
             payer_name=payment.name[:100],
             inbox_id=inbox_id,
         )
-        if not self._confirm:
-            return str((await self._credit(receipt, Evidence.UNCHECKED)).outcome)
-        stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
-        await self._note_other_deal(stored, receipt)
-        if stored.state is not ReceiptState.WAITING:
-            return "duplicate"
-        if not new and stored.channel is not Channel.C2B:
-            return "known"
-        await self._ask_or_card(stored, "c2b")
-        return "waiting"
 
     async def _note_other_deal(self, stored: StoredReceipt, receipt: Receipt) -> None:
         if receipt.escrow_code and stored.escrow_id not in (None, receipt.escrow_code):
@@ -495,7 +519,7 @@ class Confirmations:
                     await self._credit(_receipt_of(stored), stored.evidence)
                 elif checks <= _STATUS_ASKS and self.may_ask:
                     await self._ask_status(stored)
-                elif checks == 1 and stored.channel is Channel.C2B:
+                elif checks == 1 and stored.channel is Channel.C2B and not stored.from_statement:
                     await self._by_limit(stored, None)
                 else:
                     await self._ask_admin(
