@@ -93,8 +93,8 @@ class BreakKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Break:
     """One difference by name. `amount` is the statement's, or ours where it has none; `ours` is
-    what the books say where both speak. `note`: a key of the words; `row`: the file's line; `known`:
-    our receipt's row.
+    what the books say where both speak. `note`: a key of the words; `row`: the file's line;
+    `known`: our receipt's row.
     """
 
     kind: BreakKind

@@ -46,8 +46,8 @@ _LINES: Final = re.compile(r"\r\n|\n|\r")
 _RECEIPT: Final = re.compile(r"[A-Z0-9]{10}", re.ASCII)
 _AMOUNT: Final = re.compile(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]{1,2})?", re.ASCII)
 _TIMES: Final = (
-    re.compile(r"(?P<d>\d{2})-(?P<m>\d{2})-(?P<y>\d{4}) (?P<t>\d{2}:\d{2}:\d{2})", re.ASCII),
-    re.compile(r"(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2}) (?P<t>\d{2}:\d{2}:\d{2})", re.ASCII),
+    re.compile(r"(?P<d>\d{2})-(?P<m>\d{2})-(?P<y>20\d{2}) (?P<t>\d{2}:\d{2}:\d{2})", re.ASCII),
+    re.compile(r"(?P<y>20\d{2})-(?P<m>\d{2})-(?P<d>\d{2}) (?P<t>\d{2}:\d{2}:\d{2})", re.ASCII),
 )
 _SHORTCODE: Final = re.compile(r"\b[0-9]{5,7}\b", re.ASCII)
 _NAMES_US: Final = re.compile(r"short\s*code|pay\s*bill|till|organi[sz]ation", re.IGNORECASE)

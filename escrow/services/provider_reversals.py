@@ -1,8 +1,8 @@
 """A payment that M-Pesa took back by itself: found in its statement, booked once, its deal frozen.
 
-The money is gone, whatever we do. So it leaves the books where it lies: undecided money of an unpaid
-deal, suspense, or the wallet that it went to. What is spent or promised by now becomes what its deal
-owes us (`receivable`), and the end of that deal pays it first (`endings.finish`).
+The money is gone, whatever we do. So it leaves the books where it lies: undecided money of an
+unpaid deal, suspense, or the wallet that it went to. What is spent or promised by now becomes what
+its deal owes us (`receivable`), and the end of that deal pays it first (`endings.finish`).
 """
 
 from __future__ import annotations

@@ -38,8 +38,7 @@ class Rulings(Dividing):
             by = By(Actor.SYSTEM) if admin is None else self._judge(escrow, admin)
             if cause and await escrows.caused(conn, escrow.id, Event.FREEZE, cause):
                 return escrow
-            after = await freeze_locked(conn, escrow, by, said, cause, self._clock.now())
-            return after
+            return await freeze_locked(conn, escrow, by, said, cause, self._clock.now())
 
         return await self._db.run(work)
 

@@ -223,9 +223,7 @@ class _Comparison:
         self._break(BreakKind.OTHER_AMOUNT, row, ours=ours, code=code, payout=number)
 
     def _went(self, row: StatementRow, payout: Payout) -> None:
-        if payout.state is PayoutState.PAID:
-            self._same(row, -payout.amount, payout)
-        elif row.amount != -payout.amount:
+        if payout.state is PayoutState.PAID or row.amount != -payout.amount:
             self._same(row, -payout.amount, payout)
         else:  # an admin named it, and M-Pesa is asked
             self._break(
