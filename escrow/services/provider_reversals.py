@@ -64,7 +64,7 @@ class ProviderReversals:
 
     async def apply(self, row: StatementRow, told_by: int | None) -> Break | None:
         """Books what that row says was taken back. None: it is known, or we sent it back ourselves.
-        Safe to repeat.
+        An admin's own deal is left to another one. Safe to repeat.
         """
 
         async def work(conn: Connection) -> Break | None:
@@ -87,6 +87,8 @@ class ProviderReversals:
             if back.state is PayoutState.PAID:
                 return None
             return _break(BreakKind.PAYOUT_SHOWN, row, found, payout=back.id, note=str(back.state))
+        if found is not None and told_by in _parties(found, escrow):
+            return _break(BreakKind.REVERSED, row, found, note="own")
         now = self._clock.now()
         fresh = await statements.add_reversal(conn, row, told_by, now)
         if await statements.reversal_of(conn, row.linked) != row.receipt:
@@ -269,6 +271,12 @@ class ProviderReversals:
         cause = f"reversal:{found.reference}"
         notice = Notice(cause, "payment_taken_back", found.telegram_id, values, found.escrow_id)
         await outbox.queue(conn, [notice], now)
+
+
+def _parties(found: StoredReceipt, escrow: Escrow | None) -> frozenset[int]:
+    """Whose money it is: an admin's file moves no money of his own, nor of his deals."""
+    sides = (escrow.buyer_telegram_id, escrow.seller_telegram_id) if escrow is not None else ()
+    return frozenset(one for one in (*sides, found.telegram_id) if one is not None)
 
 
 def _break(

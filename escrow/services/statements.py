@@ -1,9 +1,9 @@
 """M-Pesa's own statement beside the books: what both have, and every break by its name.
 
-A file proves nothing: an admin could have written it. So it credits nobody and pays nobody. A payment
-that we had not heard of is asked about like any other claim; charges are booked as `/book charge`
-does; and a reversal, which only ever takes money out of a deal, stops it. All of it is safe to repeat:
-the same file, or one that overlaps it, does nothing twice.
+A file proves nothing: an admin could have written it. So it credits nobody and pays nobody. A
+payment that we had not heard of is asked about like any other claim; charges are booked as `/book
+charge` does; and a reversal stops its deal, where the admin is no party. All of it is safe to
+repeat: the same file, or one that overlaps it, does nothing twice.
 """
 
 from __future__ import annotations

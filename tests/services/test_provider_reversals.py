@@ -1,4 +1,4 @@
-"""Money that M-Pesa took back by itself: where the loss goes, what stops, and that it is booked once."""
+"""Money that M-Pesa took back by itself: where the loss goes, what stops, all of it once."""
 
 import asyncio
 
@@ -253,6 +253,17 @@ async def test_a_reversal_that_an_admin_made_posts_nothing(world: World) -> None
     assert await taken(world, number, 1050) is None
     assert await world.snapshot() == before
     assert await owed(world, deal.id) == 0
+
+
+async def test_an_admins_file_does_nothing_to_his_own_deals(world: World) -> None:
+    deal = await world.deal(1_000, buyer=ADMIN)
+    number = new_reference()
+    await world.pay(deal, 1050, reference=number, buyer=ADMIN)
+    before = await world.snapshot()
+    found = await taken(world, number, 1050)
+    assert found is not None
+    assert (found.kind, found.note) == (BreakKind.REVERSED, "own")
+    assert await world.snapshot() == before
 
 
 async def test_without_a_link_nothing_is_done(world: World) -> None:
