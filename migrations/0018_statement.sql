@@ -112,7 +112,7 @@ BEGIN
 END $$;
 CREATE CONSTRAINT TRIGGER reversal_journal_of_a_receipt AFTER INSERT ON ledger_journals
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-    WHEN (NEW.kind = 'reversed')
+    WHEN (NEW.kind = 'reversal')
     EXECUTE FUNCTION reversal_journal_of_a_receipt();
 
 -- What a statement is laid beside: receipts by their time, payouts by the receipt that paid them.

@@ -143,7 +143,7 @@ class ProviderReversals:
             entries.append(Entry("receivable", owner, -taken.rest.minor))
         journals = [
             Journal(
-                "reversed",
+                "reversal",
                 f"reversed:{found.provider}:{found.reference}",
                 found.amount.currency,
                 tuple(entries),
@@ -158,8 +158,8 @@ class ProviderReversals:
             if returned and found.telegram_id is not None:  # undecided, and nobody asks any more
                 journals.append(
                     postings.returned(
-                        "reversal_rest",
-                        credit_key_of(found),
+                        "auto_refund",
+                        f"{credit_key_of(found)}:rest",
                         escrow.id,
                         found.telegram_id,
                         returned,

@@ -71,6 +71,7 @@ from tests.bot.admin import (
     pausing_samples,
     people_samples,
     safe_samples,
+    statement_samples,
 )
 
 NOW: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -532,6 +533,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
     found |= receipt_samples.answers(said, on)
     found |= ruled_answers(said, on)
     found |= safe_samples.answers(said, on)
+    found |= statement_samples.answers(said, on)
     for status in Status:
         for role in ("buyer", "seller"):
             card = d.deal_card(view(said, role, status=status), on)

@@ -29,6 +29,7 @@ from tests.store import (
     test_attacks_records,
     test_attacks_reversals,
     test_attacks_role,
+    test_attacks_statement,
 )
 from tests.store.books import APP, BUYER, HELD, STRANGER
 
@@ -50,6 +51,7 @@ ATTACKS = (
     *test_attacks_reversals.ATTACKS,
     *test_attacks_pauses.ATTACKS,
     *test_attacks_actions.ATTACKS,
+    *test_attacks_statement.ATTACKS,
 )
 
 GUARDS = """

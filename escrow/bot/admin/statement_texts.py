@@ -15,6 +15,7 @@ from escrow.bot.admin.paging import Rows
 from escrow.bot.admin.sheets import text as cell
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.page import Page, Plain, card, code, lines, say, when, words
+from escrow.domain.money import Money
 from escrow.domain.payouts import PayoutState
 from escrow.domain.statements import Balance, Break, BreakKind, Compared
 
@@ -25,7 +26,8 @@ _BAD_SHOWN: Final = 5
 _HEADER: Final = (
     "break",
     "receipt",
-    "amount",
+    "paid in",
+    "withdrawn",
     "in our books",
     "at (UTC)",
     "deal",
@@ -109,8 +111,7 @@ def _bad(found: Compared) -> Markup | None:
     if not bad:
         return None
     named = Markup(", ").join(
-        say("line {line} ({why})", line=one.line, why=cells().get(one.why, Plain(one.why)))
-        for one in bad[:_BAD_SHOWN]
+        say("line {line} ({why})", line=one.line, why=cells()[one.why]) for one in bad[:_BAD_SHOWN]
     )
     return say("Not read: {count} lines: {lines}", count=len(bad), lines=named)
 
@@ -145,12 +146,13 @@ def _breaks(found: Compared) -> Markup:
         return say("<b>No breaks.</b>")
     names = kinds()
     counts = Counter(one.kind for one in found.breaks)
+    counted = Markup("; ").join(
+        say("{count} × {name}", count=counts[kind], name=names[kind])
+        for kind in BreakKind
+        if counts[kind]
+    )
     return lines(
-        say("<b>{count} breaks:</b>", count=len(found.breaks)),
-        *(
-            say("{count} × {name}", count=count, name=names[kind])
-            for kind, count in sorted(counts.items(), key=lambda one: list(BreakKind).index(one[0]))
-        ),
+        say("<b>{count} breaks:</b> {counted}", count=len(found.breaks), counted=counted),
         *(_one(one, names[one.kind]) for one in found.breaks[:SHOWN]),
         say("The file below has them all.") if len(found.breaks) > SHOWN else None,
     )
@@ -234,8 +236,9 @@ def every_break(found: Compared) -> bytes:
             [
                 str(one.kind),
                 cell(one.receipt),
-                str(one.amount.to_decimal()),
-                "" if one.ours is None else str(one.ours.to_decimal()),
+                _positive(one.amount) if one.amount.minor > 0 else "",
+                _positive(one.amount) if one.amount.minor < 0 else "",
+                "" if one.ours is None else _positive(one.ours),
                 one.at.isoformat(timespec="seconds"),
                 one.code or "",
                 one.payout or "",
@@ -245,6 +248,11 @@ def every_break(found: Compared) -> bytes:
             ]
         )
     return "\ufeff".encode() + out.getvalue().encode()
+
+
+def _positive(amount: Money) -> str:
+    """No spreadsheet takes it for a formula."""
+    return str(Money(abs(amount.minor), amount.currency).to_decimal())
 
 
 # -- notices ---------------------------------------------------------------------------------------
@@ -343,8 +351,8 @@ def statement_too_many_rows(v: Values, page: Page) -> Markup:
 
 def statement_no_header(v: Values, page: Page) -> Markup:
     return say(
-        "That is no statement of M-Pesa's portal: no line begins with Receipt No. and has its "
-        "columns. Export it as CSV, and send it as it came."
+        "That is no statement of M-Pesa's portal: the line that names its columns is missing. "
+        "Export it as CSV, and send it as it came."
     )
 
 
