@@ -6,6 +6,7 @@ python main.py --register-c2b   tells M-Pesa where payments to the paybill are a
 python main.py pause [reason]   stops everything that moves money, also while the bot runs
 python main.py resume           lets it go on
 python main.py approve ID       the second word for an admin's action; asks, unless --yes
+python main.py statement FILE   lays M-Pesa's statement (CSV) beside the books
 """
 
 from __future__ import annotations
@@ -35,14 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="main.py", description="Amana, escrow for Telegram")
     parser.add_argument("--check", action="store_true", help="look at everything and exit")
     parser.add_argument("--register-c2b", action="store_true", help="register the paybill")
-    commands = parser.add_subparsers(dest="command", metavar="pause | resume | approve")
+    commands = parser.add_subparsers(dest="command", metavar="pause | resume | approve | statement")
     pausing = commands.add_parser("pause", help="stop everything that moves money")
     pausing.add_argument("reason", nargs="*", help="told to the admins")
     commands.add_parser("resume", help="let it go on")
     approving = commands.add_parser("approve", help="the second word for an admin's action")
     approving.add_argument("action", type=int, metavar="ID", help="the action's number")
     approving.add_argument("--yes", action="store_true", help="don't ask")
+    comparing = commands.add_parser("statement", help="compare M-Pesa's statement")
+    comparing.add_argument("file", type=Path, metavar="FILE", help="the portal's CSV")
     chosen = parser.parse_args(arguments)
+    file = chosen.file.absolute() if chosen.command == "statement" else None
     os.chdir(Path(__file__).resolve().parent)
     cluster: Cluster | None = None
     try:
@@ -63,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(host.pause(settings, dsn, key, _say, " ".join(chosen.reason)))
         if chosen.command == "resume":
             return asyncio.run(host.resume(settings, dsn, key, _say))
+        if file is not None:
+            return asyncio.run(host.statement(settings, dsn, key, _say, file))
         if chosen.command == "approve":
             word = host.approve(settings, dsn, key, _say, chosen.action, sure=chosen.yes)
             return asyncio.run(word)

@@ -1,5 +1,5 @@
-"""What whoever has the host may do without Telegram: pause, resume, approve. One line says what
-became of it; the exit status is 0 when it is so, 1 when it could not be done.
+"""What whoever has the host may do without Telegram: pause, resume, approve, compare. A line says
+what became of it; the exit status is 0 when it is so, 1 when it could not be done.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from markupsafe import Markup
 
 from escrow.bootstrap import Services, migrate_when_up, office_of, open_services_on
 from escrow.bot import refusals
-from escrow.bot.admin import action_texts
+from escrow.bot.admin import action_texts, statement_texts
 from escrow.bot.files import plain
 from escrow.bot.page import Page
 from escrow.domain.actions import ActionState
@@ -24,6 +25,7 @@ from escrow.settings import Settings
 
 Say = Callable[[str], None]
 _YES: Final = "yes"
+_ROWS_TOLD: Final = 5_000
 _PATIENCE_SECONDS: Final = 10.0
 
 
@@ -96,6 +98,31 @@ async def approve(
             return 1
         say(_words(action_texts.answer(done, [], page)))
         say(f"✔ Action {action_id} is done")
+        return 0
+
+
+async def statement(settings: Settings, dsn: str, key: bytes, say: Say, file: Path) -> int:
+    """`main.py statement FILE`: M-Pesa's statement beside the books, as when an admin sends it. All
+    breaks are said; a running bot tells the admins what they have to know.
+    """
+    try:
+        body = await asyncio.to_thread(file.read_bytes)
+    except OSError as error:
+        say(f"✘ {file.name} can't be read: {error.strerror}")
+        return 1
+
+    async def tell(done: int, rows: int) -> None:
+        if done and done % _ROWS_TOLD == 0:
+            say(_words(statement_texts.progress(done, rows)))
+
+    async with _open(settings, dsn, key, say) as services:
+        try:
+            found = await services.statements.compare(body, None, tell)
+        except CannotDo as error:
+            say(f"✘ {file.name} was not compared: {_refusal(services, error)}")
+            return 1
+        say(_words(statement_texts.compared(found, _page(services), most=len(found.breaks))))
+        say(f"✔ {file.name} was compared; breaks: {len(found.breaks)}")
         return 0
 
 

@@ -33,6 +33,7 @@ from escrow.domain.model import (
 from escrow.domain.money import Money
 from escrow.domain.terms import Terms
 from escrow.services.fund_manager import EscrowFundManager
+from escrow.services.matching import as_receipt
 from escrow.services.payout_guards import not_ours
 from escrow.services.ports import (
     Answer,
@@ -259,7 +260,7 @@ class Confirmations:
     async def _by_limit(self, waiting: StoredReceipt, attempt: Attempt | None) -> str:
         """Nobody can be asked: small amounts are believed, large ones wait for a person."""
         if waiting.amount.minor <= self._terms.unconfirmed_limit_minor:
-            result = await self._credit(_receipt_of(waiting), Evidence.LIMIT)
+            result = await self._credit(as_receipt(waiting), Evidence.LIMIT)
             return str(result.outcome)
         await self._ask_admin(waiting, "unreachable")
         if attempt is not None:
@@ -331,7 +332,7 @@ class Confirmations:
         """What a query proved: the receipt that a callback claimed, else one without a number."""
         waiting = await self._waiting_of(attempt)
         if waiting is not None and waiting.amount == attempt.amount:
-            return _receipt_of(waiting)
+            return as_receipt(waiting)
         return Receipt(
             provider="mpesa",
             channel=Channel.STK,
@@ -503,7 +504,7 @@ class Confirmations:
             why = "not_completed" if meaning == "denied" else "not_ours"
             await self._deny(stored, Evidence.STATUS, why)
             return why
-        receipt = _receipt_of(stored)
+        receipt = as_receipt(stored)
         if result.amount is not None:
             receipt = replace(receipt, amount=result.amount)
         return str((await self._credit(receipt, Evidence.STATUS)).outcome)
@@ -516,7 +517,7 @@ class Confirmations:
         for stored, checks in due:
             try:
                 if stored.evidence is not None:  # an admin believed it, and crediting was cut
-                    await self._credit(_receipt_of(stored), stored.evidence)
+                    await self._credit(as_receipt(stored), stored.evidence)
                 elif checks <= _STATUS_ASKS and self.may_ask:
                     await self._ask_status(stored)
                 elif checks == 1 and stored.channel is Channel.C2B and not stored.from_statement:
@@ -572,7 +573,7 @@ class Confirmations:
         """
         stored = await self._db.run(lambda conn: self._decided(conn, receipt_id, admin, ours=ours))
         if ours:
-            await self._credit(_receipt_of(stored), Evidence.ADMIN)
+            await self._credit(as_receipt(stored), Evidence.ADMIN)
         _LOG.warning(
             "an admin decided a receipt",
             extra={"action": "receipt_decided", "admin": admin, "row": receipt_id, "ours": ours},
@@ -694,22 +695,6 @@ def _unreachable(answer: Answer) -> bool:
     """Whether M-Pesa could not be asked at all, or only its gateway's error page answered."""
     return answer.verdict is Verdict.UNKNOWN and (
         answer.code == "unreachable" or answer.code.startswith("http_5")
-    )
-
-
-def _receipt_of(stored: StoredReceipt) -> Receipt:
-    """A stored receipt as the payment path takes it."""
-    return Receipt(
-        provider=stored.provider,
-        channel=stored.channel,
-        reference=stored.reference,
-        amount=stored.amount,
-        happened_at=stored.happened_at,
-        attempt_id=stored.attempt_id,
-        escrow_code=stored.escrow_id,
-        typed_reference=stored.typed_reference,
-        payer_shown=stored.payer_shown,
-        payer_name=stored.payer_name,
     )
 
 

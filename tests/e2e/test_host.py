@@ -216,3 +216,15 @@ async def test_without_admins_the_start_says_so_and_their_commands_are_refused(
         assert await program.sql("SELECT 1 FROM pauses") == []
     finally:
         await program.close()
+
+
+async def test_a_statement_is_compared_beside_a_running_bot(running: Running) -> None:
+    for booked in ("Charges booked: 2", "Charges: all 2 were booked before"):
+        code, out = await _main(running, "statement", "tests/statement.csv")
+        assert code == 0, out
+        assert booked in out
+        assert "statement.csv was compared; breaks: 0" in out
+    for name in ("tests/nothing.csv", "README.md"):
+        code, out = await _main(running, "statement", name)
+        assert code == 1
+        assert out.startswith("✘")

@@ -10,9 +10,7 @@ from telegram import InlineKeyboardMarkup, Message, Update
 from escrow.bot import desk
 from escrow.bot.admin import statement_texts
 from escrow.bot.desk import Desk
-from escrow.bot.files import FETCH_BYTES, TelegramFiles
-from escrow.domain.errors import InvalidInput
-from escrow.services.ports import FetchLater, FileGone, FileTooLarge
+from escrow.bot.files import fetch_now
 
 _TELL_SECONDS: Final = 3.0
 _TYPES: Final = frozenset({"text/csv", "application/csv", "text/comma-separated-values"})
@@ -32,7 +30,7 @@ async def statement(update: Update, context: Desk) -> None:
     assert sent is not None  # noqa: S101 `is_sheet` saw it
     shown = await desk.answer(update, context, statement_texts.progress(0, 0))
     context.progress = shown
-    body = await _fetch(context, sent.file_id, sent.file_size or 0)
+    body = await fetch_now(context.bot, sent.file_id, sent.file_size or 0)
     told = asyncio.get_running_loop().time()
 
     async def tell(done: int, rows: int) -> None:
@@ -51,14 +49,3 @@ async def statement(update: Update, context: Desk) -> None:
     if len(found.breaks) > statement_texts.SHOWN and chat is not None:
         name = f"breaks-{office.clock.now():%Y-%m-%d}.csv"
         await context.bot.send_document(chat.id, statement_texts.every_break(found), filename=name)
-
-
-async def _fetch(context: Desk, file_id: str, size: int) -> bytes:
-    if size > FETCH_BYTES:
-        raise InvalidInput("statement_too_large")
-    try:
-        return await TelegramFiles(context.bot).fetch(file_id)
-    except FileTooLarge as error:
-        raise InvalidInput("statement_too_large") from error
-    except (FileGone, FetchLater) as error:
-        raise InvalidInput("statement_not_fetched") from error

@@ -64,8 +64,8 @@ def kinds() -> Mapping[BreakKind, Markup]:
     }
 
 
-def compared(found: Compared, page: Page) -> Markup:
-    """The summary: what is matched, then every break by its name."""
+def compared(found: Compared, page: Page, most: int = SHOWN) -> Markup:
+    """The summary: what is matched, then every break by its name, the first ones one by one."""
     said = found.statement
     times = [one.at for one in said.rows]
     return card(
@@ -83,7 +83,7 @@ def compared(found: Compared, page: Page) -> Markup:
         _charges(found),
         _bad(found),
         _balance(found.balance, page),
-        _breaks(found),
+        _breaks(found, most),
         say(
             "{count} rows were left for later, there were too many at once: send the file again.",
             count=found.left,
@@ -141,7 +141,7 @@ def _balance(balance: Balance | None, page: Page) -> Markup | None:
     )
 
 
-def _breaks(found: Compared) -> Markup:
+def _breaks(found: Compared, most: int) -> Markup:
     if not found.breaks:
         return say("<b>No breaks.</b>")
     names = kinds()
@@ -153,8 +153,8 @@ def _breaks(found: Compared) -> Markup:
     )
     return lines(
         say("<b>{count} breaks:</b> {counted}", count=len(found.breaks), counted=counted),
-        *(_one(one, names[one.kind]) for one in found.breaks[:SHOWN]),
-        say("The file below has them all.") if len(found.breaks) > SHOWN else None,
+        *(_one(one, names[one.kind]) for one in found.breaks[:most]),
+        say("The file below has them all.") if len(found.breaks) > most else None,
     )
 
 
