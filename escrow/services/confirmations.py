@@ -249,7 +249,7 @@ class Confirmations:
         if now - claimed < self._terms.unreachable_after:
             await self._again(attempt, timedelta(seconds=20))
             return "unconfirmed"
-        if _unreachable(answer):
+        if answer.unreachable:
             return await self._by_limit(waiting, attempt)
         # M-Pesa answers, and does not say paid: the limit is not for that
         if now - claimed >= self._terms.prompt_life:
@@ -689,13 +689,6 @@ class Confirmations:
 
     async def _credit(self, receipt: Receipt, evidence: Evidence) -> PaymentResult:
         return await self._funds.process_escrow_payment(receipt, evidence)
-
-
-def _unreachable(answer: Answer) -> bool:
-    """Whether M-Pesa could not be asked at all, or only its gateway's error page answered."""
-    return answer.verdict is Verdict.UNKNOWN and (
-        answer.code == "unreachable" or answer.code.startswith("http_5")
-    )
 
 
 def _later_look(age: timedelta) -> timedelta | None:
