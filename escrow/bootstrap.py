@@ -19,7 +19,7 @@ import httpx
 from escrow.bot.context import Office
 from escrow.domain.errors import DatabaseDown
 from escrow.domain.money import Currency, Money
-from escrow.rails import mpesa_balances
+from escrow.rails import mpesa_balances, mpesa_statement
 from escrow.rails.blockbee import BlockBee
 from escrow.rails.blockbee_gateway import BlockBeeConfig
 from escrow.rails.dynopay import DynoPay
@@ -53,10 +53,12 @@ from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.ports import CoinRail
 from escrow.services.prompts import Prompts
+from escrow.services.provider_reversals import ProviderReversals
 from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
 from escrow.services.records import Records
 from escrow.services.reversals import receipt_effects
+from escrow.services.statements import Statements
 from escrow.services.verdicts import verdicts
 from escrow.services.wallets import Wallets
 from escrow.settings import (
@@ -103,6 +105,7 @@ class Services:
     figures: Figures
     oversight: Oversight
     audits: Audits
+    statements: Statements
     pauses: Pauses
     coins: CoinPayments
     coin_secrets: Mapping[str, str]
@@ -138,6 +141,7 @@ def office_of(services: Services, *, sandbox: bool = False, bare: bool = False) 
         figures=services.figures,
         oversight=services.oversight,
         audits=services.audits,
+        statements=services.statements,
         pauses=services.pauses,
         coins=services.coins,
         rail=services.rail,
@@ -363,6 +367,16 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         figures=Figures(database, clock, settings.zone),
         oversight=oversight,
         audits=Audits(database, clock, oversight),
+        statements=Statements(
+            database,
+            clock,
+            mpesa_statement.read,
+            confirmations,
+            payouts,
+            ProviderReversals(database, clock, admins),
+            (rail.shortcode, paying),
+            admins,
+        ),
         pauses=Pauses(database, clock, admins),
         coins=coins,
         coin_secrets=coin_secrets,

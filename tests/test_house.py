@@ -119,6 +119,7 @@ HANDLERS = (
     "escrow.bot.admin.safe",
     "escrow.bot.admin.receipts",
     "escrow.bot.admin.unmatched",
+    "escrow.bot.admin.statement",
     "escrow_handlers_admin",
 )
 """They translate and call; one error handler does the rest."""

@@ -67,6 +67,9 @@ TESTED_ELSEWHERE = {
     "escrow/bot/desk.py": "tests/bot/test_common.py",
     "escrow/bot/asking.py": "tests/bot/test_buyer.py",
     "escrow/bot/divisions.py": "tests/bot/test_settling.py",
+    "escrow/domain/statements.py": "tests/services/test_statements.py",
+    "escrow/store/statements.py": "tests/services/test_statements.py",
+    "escrow/bot/admin/statement_texts.py": "tests/bot/admin/test_statement.py",
     # words: every text of every module, in both languages
     "escrow/bot/admin_notices.py": "tests/bot/test_texts.py",
     "escrow/bot/admin_texts.py": "tests/bot/test_texts.py",
@@ -123,6 +126,7 @@ OF_THEIR_OWN = {
     "tests/store/test_attacks_records.py": "the migrations, attacked",
     "tests/store/test_attacks_reversals.py": "the migrations, attacked",
     "tests/store/test_attacks_people.py": "the migrations, attacked",
+    "tests/store/test_attacks_statement.py": "the migrations, attacked",
     "tests/store/test_attacks_ratings.py": "the migrations, attacked",
     "tests/store/test_attacks_role.py": "the migrations, attacked",
     "tests/store/test_flow_table.py": "the migrations, beside the flow",

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 from escrow.domain.model import Attempt, Channel, Escrow, Evidence, PaymentResult, Receipt
 from escrow.domain.money import Currency, Money
 from escrow.domain.terms import FeePayer, FeeRule, Terms
+from escrow.rails import mpesa_statement
 from escrow.rails.mpesa_balances import balances
 from escrow.services.actions import Action as AdminAction
 from escrow.services.actions import Actions, ActionState
@@ -42,10 +43,12 @@ from escrow.services.payout_funding import FundingChecks
 from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.prompts import Prompts, Started
+from escrow.services.provider_reversals import ProviderReversals
 from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
 from escrow.services.records import Records
 from escrow.services.reversals import receipt_effects
+from escrow.services.statements import Statements
 from escrow.services.verdicts import verdicts
 from escrow.services.wallets import Wallets
 from escrow.store import ledger, payments
@@ -216,6 +219,16 @@ class World:
         )
         self.claims = Claims(db, clock, rail, self.funds, ADMINS, callback_base=base)
         self.floating = Floating(db, clock, lambda body: balances(body, self.rail.shortcode))
+        self.statements = Statements(
+            db,
+            clock,
+            mpesa_statement.read,
+            self.confirmations,
+            self.payouts,
+            ProviderReversals(db, clock, ADMINS),
+            (rail.shortcode, self.payout_rail.shortcode),
+            ADMINS,
+        )
         self.intake = Intake(
             db,
             clock,

@@ -67,6 +67,7 @@ def confirm_receipt(v: Values, page: Page) -> Markup:
             "Its callback came from an address that is not in MPESA_ALLOWED_IPS."
         ),
         "status_refused": say("M-Pesa refuses our API user: check its name and credential."),
+        "statement": say("Only a statement that an admin sent tells of it."),
         "no_party": say("M-Pesa says it is completed, but not whom it was paid to."),
     }.get(str(v["why"]), say("Reason: {why}", why=v["why"]))
     return card(

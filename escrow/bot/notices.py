@@ -31,6 +31,7 @@ from escrow.bot.admin import (
     pausing_texts,
     receipt_texts,
     seller_texts,
+    statement_texts,
 )
 from escrow.bot.page import (
     Page,
@@ -333,6 +334,7 @@ NOTICES: Final[Mapping[str, Render]] = {
     **coin_texts.NOTICES,
     **payout_texts.NOTICES,
     **receipt_texts.NOTICES,
+    **statement_texts.NOTICES,
     **selling_texts.NOTICES,
     **shipping_texts.NOTICES,
     **talk_texts.NOTICES,

@@ -29,6 +29,7 @@ from escrow.bot.admin import (
     payout_list_texts,
     receipt_texts,
     seller_texts,
+    statement_texts,
 )
 from escrow.bot.page import Page, Plain, clock_time, lines, say
 from escrow.domain.flow import Status
@@ -406,6 +407,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
     **pausing_texts.REFUSALS,
     **seller_texts.REFUSALS,
     **flag_texts.REFUSALS,
+    **statement_texts.REFUSALS,
 }
 """The reason is the function's name."""
 

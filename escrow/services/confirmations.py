@@ -33,6 +33,7 @@ from escrow.domain.model import (
 from escrow.domain.money import Money
 from escrow.domain.terms import Terms
 from escrow.services.fund_manager import EscrowFundManager
+from escrow.services.matching import as_receipt
 from escrow.services.payout_guards import not_ours
 from escrow.services.ports import (
     Answer,
@@ -258,7 +259,7 @@ class Confirmations:
         if now - claimed < self._terms.unreachable_after:
             await self._again(attempt, timedelta(seconds=20))
             return "unconfirmed"
-        if _unreachable(answer):
+        if answer.unreachable:
             return await self._by_limit(waiting, attempt)
         # M-Pesa answers, and does not say paid: the limit is not for that
         if now - claimed >= self._terms.prompt_life:
@@ -273,7 +274,7 @@ class Confirmations:
         async with self._db.reading() as conn:
             listed = await receipts.sender_listed(conn, waiting.id)
         if listed and waiting.amount.minor <= self._terms.unconfirmed_limit_minor:
-            result = await self._credit(_receipt_of(waiting), Evidence.LIMIT)
+            result = await self._credit(as_receipt(waiting), Evidence.LIMIT)
             return str(result.outcome)
         await self._ask_admin(waiting, "unreachable" if listed else "unlisted_sender")
         if attempt is not None:
@@ -345,7 +346,7 @@ class Confirmations:
         """What a query proved: the receipt that a callback claimed, else one without a number."""
         waiting = await self._waiting_of(attempt)
         if waiting is not None and waiting.amount == attempt.amount:
-            return _receipt_of(waiting)
+            return as_receipt(waiting)
         return Receipt(
             provider="mpesa",
             channel=Channel.STK,
@@ -365,7 +366,41 @@ class Confirmations:
                 f"shortcode:{payment.reference}", "wrong_shortcode", None, got=payment.shortcode
             )
             return "wrong_shortcode"
-        receipt = Receipt(
+        receipt = await self._by_hand(payment, inbox_id)
+        if await self._takes_its_word(inbox_id):
+            return str((await self._credit(receipt, Evidence.UNCHECKED)).outcome)
+        stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
+        await self._note_other_deal(stored, receipt)
+        if stored.state is not ReceiptState.WAITING:
+            return "duplicate"
+        if not new and stored.channel is not Channel.C2B:
+            return "known"
+        await self._ask_or_card(stored, "c2b")
+        return "waiting"
+
+    async def on_statement(self, payment: PaybillPayment, *, ask: bool) -> tuple[str, int]:
+        """A row of a statement that we had not heard of: kept like a C2B confirmation, but a file
+        that an admin sends is never enough to credit it by itself, whatever the limits are. The
+        sweep asks TransactionStatus, or every admin gets a card. `ask` False: only kept. Safe to
+        repeat. (a word, the receipt's row).
+        """
+        receipt = await self._by_hand(payment, None)
+        stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
+        await self._note_other_deal(stored, receipt)
+        if stored.state is not ReceiptState.WAITING:
+            return str(stored.state), stored.id
+        if not new:
+            return "known", stored.id
+        soon = self._clock.now() if ask and self.may_ask else None
+        async with self._db.unit() as conn:
+            await receipts.from_statement(conn, stored.id, soon)
+        if ask and soon is None:
+            same = await self._may_be_a_prompts(stored)
+            await self._ask_admin(stored, "maybe_same" if same else "statement")
+        return "waiting", stored.id
+
+    async def _by_hand(self, payment: PaybillPayment, inbox_id: int | None) -> Receipt:
+        return Receipt(
             provider="mpesa",
             channel=Channel.C2B,
             reference=payment.reference,
@@ -377,16 +412,6 @@ class Confirmations:
             payer_name=payment.name[:100],
             inbox_id=inbox_id,
         )
-        if await self._takes_its_word(inbox_id):
-            return str((await self._credit(receipt, Evidence.UNCHECKED)).outcome)
-        stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
-        await self._note_other_deal(stored, receipt)
-        if stored.state is not ReceiptState.WAITING:
-            return "duplicate"
-        if not new and stored.channel is not Channel.C2B:
-            return "known"
-        await self._ask_or_card(stored, "c2b")
-        return "waiting"
 
     async def _note_other_deal(self, stored: StoredReceipt, receipt: Receipt) -> None:
         if receipt.escrow_code and stored.escrow_id not in (None, receipt.escrow_code):
@@ -479,7 +504,7 @@ class Confirmations:
             why = "not_completed" if meaning == "denied" else "not_ours"
             await self._deny(stored, Evidence.STATUS, why)
             return why
-        receipt = _receipt_of(stored)
+        receipt = as_receipt(stored)
         if result.amount is not None:
             receipt = replace(receipt, amount=result.amount)
         return str((await self._credit(receipt, Evidence.STATUS)).outcome)
@@ -492,10 +517,10 @@ class Confirmations:
         for stored, checks in due:
             try:
                 if stored.evidence is not None:  # an admin believed it, and crediting was cut
-                    await self._credit(_receipt_of(stored), stored.evidence)
+                    await self._credit(as_receipt(stored), stored.evidence)
                 elif checks <= _STATUS_ASKS and self.may_ask:
                     await self._ask_status(stored)
-                elif checks == 1 and stored.channel is Channel.C2B:
+                elif checks == 1 and stored.channel is Channel.C2B and not stored.from_statement:
                     await self._by_limit(stored, None)
                 else:
                     await self._ask_admin(
@@ -548,7 +573,7 @@ class Confirmations:
         """
         stored = await self._db.run(lambda conn: self._decided(conn, receipt_id, admin, ours=ours))
         if ours:
-            await self._credit(_receipt_of(stored), Evidence.ADMIN)
+            await self._credit(as_receipt(stored), Evidence.ADMIN)
         _LOG.warning(
             "an admin decided a receipt",
             extra={"action": "receipt_decided", "admin": admin, "row": receipt_id, "ours": ours},
@@ -664,29 +689,6 @@ class Confirmations:
 
     async def _credit(self, receipt: Receipt, evidence: Evidence) -> PaymentResult:
         return await self._funds.process_escrow_payment(receipt, evidence)
-
-
-def _unreachable(answer: Answer) -> bool:
-    """Whether M-Pesa could not be asked at all, or only its gateway's error page answered."""
-    return answer.verdict is Verdict.UNKNOWN and (
-        answer.code == "unreachable" or answer.code.startswith("http_5")
-    )
-
-
-def _receipt_of(stored: StoredReceipt) -> Receipt:
-    """A stored receipt as the payment path takes it."""
-    return Receipt(
-        provider=stored.provider,
-        channel=stored.channel,
-        reference=stored.reference,
-        amount=stored.amount,
-        happened_at=stored.happened_at,
-        attempt_id=stored.attempt_id,
-        escrow_code=stored.escrow_id,
-        typed_reference=stored.typed_reference,
-        payer_shown=stored.payer_shown,
-        payer_name=stored.payer_name,
-    )
 
 
 def _later_look(age: timedelta) -> timedelta | None:

@@ -48,6 +48,12 @@ class Answer:
     reason: str = ""
     retry: bool = False
 
+    @property
+    def unreachable(self) -> bool:
+        """Whether M-Pesa could not be asked at all, or only its gateway's error page answered."""
+        silent = self.code == "unreachable" or self.code.startswith("http_5")
+        return self.verdict is Verdict.UNKNOWN and silent
+
 
 @dataclass(frozen=True, slots=True)
 class PromptAnswer:

@@ -72,6 +72,7 @@ def from_row(row: Row) -> StoredReceipt:
         payer_name=row["payer_name"],
         typed_reference=row["typed_reference"],
         outcome=row["outcome"],
+        from_statement=row["from_statement"],
     )
 
 
@@ -234,6 +235,11 @@ async def claim_checks(
 async def check_again(conn: Connection, receipt_id: int, at: datetime | None) -> None:
     """Sets when a waiting receipt is looked at again; None leaves it to a person."""
     await conn.execute(_SQL["check_again"], receipt_id, at)
+
+
+async def from_statement(conn: Connection, receipt_id: int, check_at: datetime | None) -> None:
+    """Notes that only a statement told of a waiting receipt, and when to ask about it."""
+    await conn.execute(_SQL["from_statement"], receipt_id, check_at)
 
 
 async def ignore(

@@ -19,6 +19,7 @@ from escrow.bot.messenger import TelegramMessenger
 from escrow.bot.updates import UpdateStore
 from escrow.domain.money import Currency, Money
 from escrow.domain.terms import Terms
+from escrow.rails import mpesa_statement
 from escrow.rails.mpesa_balances import balances
 from escrow.services.actions import Actions
 from escrow.services.auditing import Audits
@@ -47,10 +48,12 @@ from escrow.services.ports import (
     Verdict,
 )
 from escrow.services.prompts import Prompts
+from escrow.services.provider_reversals import ProviderReversals
 from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
 from escrow.services.records import Records
 from escrow.services.reversals import receipt_effects
+from escrow.services.statements import Statements
 from escrow.services.verdicts import verdicts
 from escrow.services.wallets import Wallets
 from escrow.store.database import Database
@@ -211,6 +214,16 @@ class Town:
             figures=Figures(database, clock, NAIROBI),
             oversight=(oversight := Oversight(database, clock, admins, floating=self.floating)),
             audits=Audits(database, clock, oversight),
+            statements=Statements(
+                database,
+                clock,
+                mpesa_statement.read,
+                self.confirmations,
+                self.payouts,
+                ProviderReversals(database, clock, admins),
+                (self.rail.shortcode, self.payout_rail.shortcode),
+                admins,
+            ),
             pauses=Pauses(database, clock, admins),
             rail=self.rail,
             clock=clock,

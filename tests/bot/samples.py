@@ -71,6 +71,7 @@ from tests.bot.admin import (
     pausing_samples,
     people_samples,
     safe_samples,
+    statement_samples,
 )
 
 NOW: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -284,6 +285,30 @@ def notice_values(said: str) -> dict[str, dict[str, Any]]:
         "credited_unconfirmed": admin,
         "receipt_denied": {**admin, "why": said},
         "booked_twice": admin,
+        "receipt_taken_back": {
+            **admin,
+            "reference": "SG632NMUAB",
+            "reversal": "SG632NMUAC",
+            "booked": "KES 10,500",
+            "owed": "KES 10,500",
+            "status": "HELD",
+            "frozen": True,
+            "whole": True,
+        },
+        "receipt_not_shown": {**admin, "reference": "SG632NMUAB"},
+        "payment_taken_back": {
+            "reference": "SG632NMUAB",
+            "amount": "KES 10,500",
+            "code": CODE,
+            "open": True,
+            "returned": "KES 500",
+        },
+        "refund_covers": {
+            "code": CODE,
+            "part": "KES 10,500",
+            "covers": "KES 10,000",
+            "left": "KES 500",
+        },
         "receipt_elsewhere": {**admin, "other": OTHER},
         "other_amount": {**admin, "asked": "KES 10,500", "claimed": "KES 1"},
         "callback_mismatch": {"code": CODE, "attempt": 9},
@@ -509,6 +534,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
     found |= receipt_samples.answers(said, on)
     found |= ruled_answers(said, on)
     found |= safe_samples.answers(said, on)
+    found |= statement_samples.answers(said, on)
     for status in Status:
         for role in ("buyer", "seller"):
             card = d.deal_card(view(said, role, status=status), on)

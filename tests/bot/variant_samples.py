@@ -76,9 +76,14 @@ _NOTICES: Final[tuple[tuple[str, Changes], ...]] = (
         ("confirm_receipt", {"why": why})
         for why in ("query_says_no", "no_answer", "other_amount", "query_unsure", "maybe_same")
     ),
-    *(("confirm_receipt", {"why": why}) for why in ("status_refused", "no_party", "else")),
-    ("confirm_receipt", {"why": "unlisted_sender"}),
+    *(
+        ("confirm_receipt", {"why": why})
+        for why in ("status_refused", "no_party", "statement", "unlisted_sender", "else")
+    ),
     ("request_parked", {"many": 5}),
+    ("receipt_taken_back", {"whole": False, "frozen": False, "owed": "", "code": None}),
+    ("receipt_not_shown", {"code": None}),
+    ("payment_taken_back", {"code": None, "open": False, "returned": ""}),
     *(("receipt_denied", {"why": why}) for why in ("not_completed", "not_ours", "admin:1001")),
     ("receipt_elsewhere", {"code": None}),
     *(("cancelled", {"by": by, "returned": None}) for by in ("seller", "timer", "admin")),

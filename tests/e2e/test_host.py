@@ -419,3 +419,15 @@ async def test_the_price_of_the_dollar_is_set_on_the_host(running: Running, dsn:
         await world.coins.read_rate()
         assert world.coins.newest_rate is not None
         assert world.coins.newest_rate.kes_per_usd == 131
+
+
+async def test_a_statement_is_compared_beside_a_running_bot(running: Running) -> None:
+    for booked in ("Charges booked: 2", "Charges: all 2 were booked before"):
+        code, out = await _main(running, "statement", "tests/statement.csv")
+        assert code == 0, out
+        assert booked in out
+        assert "statement.csv was compared; breaks: 0" in out
+    for name in ("tests/nothing.csv", "README.md"):
+        code, out = await _main(running, "statement", name)
+        assert code == 1
+        assert out.startswith("✘")

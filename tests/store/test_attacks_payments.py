@@ -237,7 +237,7 @@ RECEIPTS: tuple[Attack, ...] = (
             "state",
             f"'{to}'",
             "receipt_frozen",
-            behind=("receipts.receipt_goes_back",),
+            behind=("receipts.receipt_goes_back", "receipts.receipt_reversed_booked"),
         )
         for row, states in (
             (1, ("WAITING", "SUSPENSE", "RETURNED", "IGNORED")),

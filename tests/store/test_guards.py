@@ -30,6 +30,7 @@ from tests.store import (
     test_attacks_records,
     test_attacks_reversals,
     test_attacks_role,
+    test_attacks_statement,
 )
 from tests.store.books import APP, BUYER, HELD, STRANGER
 
@@ -52,6 +53,7 @@ ATTACKS = (
     *test_attacks_reversals.ATTACKS,
     *test_attacks_pauses.ATTACKS,
     *test_attacks_actions.ATTACKS,
+    *test_attacks_statement.ATTACKS,
 )
 
 GUARDS = """
@@ -109,6 +111,7 @@ MAY_BE_EMPTY = {
     "flow_edges": "",
     "provider_balances": "",
     "bookings": "",
+    "provider_reversals": "told_by",
     "ledger_rollups": "",
     "ledger_rollup_mark": "",
     "daily_figures": "",
@@ -164,6 +167,7 @@ RIGHTS = {
     "flow_edges": READ,
     "provider_balances": KEEP,
     "bookings": ADD,
+    "provider_reversals": ADD,
     "ledger_rollups": READ,
     "ledger_rollup_mark": READ,
     "ledger_derived_balances": READ,

@@ -114,6 +114,9 @@ RETURNING *
 -- check_again --
 UPDATE receipts SET next_check_at = $2 WHERE id = $1 AND state = 'WAITING'
 
+-- from_statement --
+UPDATE receipts SET from_statement = true, next_check_at = $2 WHERE id = $1 AND state = 'WAITING'
+
 -- ignore --
 -- The provider denies it, or an admin says it is not ours.
 UPDATE receipts SET state = 'IGNORED', evidence = $2, outcome = $3, next_check_at = NULL

@@ -77,7 +77,7 @@ SELECT EXISTS (
       JOIN ledger_journals j ON j.escrow_id = r.escrow_id
       JOIN ledger_entries e ON e.journal_id = j.id AND e.amount_minor < 0
       JOIN ledger_accounts a ON a.id = e.account_id AND a.kind = 'received'
-     WHERE r.id = $1 AND j.kind NOT IN ('fund', 'overpayment')
+     WHERE r.id = $1 AND j.kind NOT IN ('fund', 'overpayment', 'reversal')
        AND j.id > (SELECT max(c.id) FROM ledger_journals c
                     WHERE c.idempotency_key = ANY (ARRAY[
                               'receipt:' || r.provider || ':' || r.reference,
