@@ -147,6 +147,13 @@ def unknown(values: Mapping[str, Any], page: Page) -> Markup:
     )
 
 
+def unlisted(values: Mapping[str, Any], page: Page) -> Markup:
+    return say(
+        "M-Pesa gave an answer that I don't know, so an admin looks at it. If you entered your "
+        "PIN, please wait and don't pay again; else try again."
+    )
+
+
 REASONS: Final[Mapping[str, Words]] = {
     "balance": balance,
     "below_minimum": below_minimum,
@@ -169,9 +176,10 @@ REASONS: Final[Mapping[str, Words]] = {
     "prompt_expired": prompt_expired,
     "invalid_phone": invalid_phone,
     "unknown": unknown,
+    "unlisted": unlisted,
 }
 
-_NO_WAIT: Final = frozenset({"prompt_lost", "prompt_expired", "daily_limit"})
+_NO_WAIT: Final = frozenset({"prompt_lost", "prompt_expired", "daily_limit", "unlisted"})
 """These come long after the prompt, or waiting two minutes does not help."""
 
 

@@ -60,7 +60,7 @@ def test_the_table_has_no_row_without_a_test():
 @pytest.mark.parametrize("asked", [True, False])
 def test_another_result_code_is_unknown(code, asked):
     answer = mpesa_codes.of_result(code, asked=asked)
-    assert (answer.verdict, answer.code, answer.reason) == (UNKNOWN, code, "unknown")
+    assert (answer.verdict, answer.code, answer.reason) == (UNKNOWN, code, "unlisted")
     assert not answer.retry
 
 
