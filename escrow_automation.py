@@ -86,6 +86,15 @@ async def _look_at_claims(services: Services) -> tuple[int, int, int]:
     return looked, looked - failed, failed
 
 
+async def _ask_balances(services: Services) -> tuple[int, int, int]:
+    looked, failed = await services.balances.ask_due()
+    return looked, looked - failed, failed
+
+
+async def _pull_payments(services: Services) -> tuple[int, int, int]:
+    return await services.pulls.pull_due()
+
+
 async def _send_payouts(services: Services) -> tuple[int, int, int]:
     looked, failed = await services.payouts.send_due()
     return looked, looked - failed, failed
@@ -193,6 +202,20 @@ JOBS: Final[tuple[Job, ...]] = (
         "asks M-Pesa about receipts that people claim",
         lambda services: services.settings.sweep_seconds,
         _look_at_claims,
+        timer=False,
+    ),
+    Job(
+        "pull_payments",
+        "finds payments of the last 48 hours that M-Pesa never announced",
+        lambda services: 3600,
+        _pull_payments,
+        timer=False,
+    ),
+    Job(
+        "ask_balances",
+        "asks M-Pesa what its accounts of ours hold",
+        lambda services: 3600,
+        _ask_balances,
         timer=False,
     ),
     Job(

@@ -179,7 +179,9 @@ def rated(deal: str) -> InlineKeyboardMarkup:
 # -- notices ---------------------------------------------------------------------------------------
 
 
-def for_notice(kind: str, values: Mapping[str, Any]) -> InlineKeyboardMarkup | None:
+def for_notice(
+    kind: str, values: Mapping[str, Any], *, by_hand: bool = True
+) -> InlineKeyboardMarkup | None:
     """The buttons of these notices."""
     if kind == "proposal":
         deal = values["code"]
@@ -193,12 +195,10 @@ def for_notice(kind: str, values: Mapping[str, Any]) -> InlineKeyboardMarkup | N
         )
     if kind == "proposal_accepted":
         deal = values["code"]
-        return InlineKeyboardMarkup(
-            [
-                [_button(labels.pay_mpesa(values["due"]), Verb.PAY, deal)],
-                [_button(labels.pay_paybill(), Verb.PAYBILL, deal)],
-            ]
-        )
+        ways = [[_button(labels.pay_mpesa(values["due"]), Verb.PAY, deal)]]
+        if by_hand:
+            ways.append([_button(labels.pay_paybill(), Verb.PAYBILL, deal)])
+        return InlineKeyboardMarkup(ways)
     if kind == "payout_number_changed":
         return InlineKeyboardMarkup([[_change_number()]])
     if kind == "seller_verified":

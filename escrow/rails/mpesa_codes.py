@@ -71,8 +71,8 @@ RESULT_CODES: Final[dict[str, ResultRow]] = {
 
 @dataclass(frozen=True, slots=True)
 class PayoutRow:
-    """A ResultCode about money on its way out, but 0, which says done. `verdict` UNKNOWN says nothing
-    about the payment; a no has its `blame`, unless only a person can say what follows.
+    """A ResultCode about money on its way out, but 0, which says done. `verdict` UNKNOWN says
+    nothing about the payment; a no has its `blame`, unless only a person can say what follows.
     """
 
     reason: str

@@ -49,6 +49,8 @@ from escrow.store.database import Connection, Database
 _LOG: Final = logging.getLogger(__name__)
 _BATCH: Final = 20
 _STATUS_ASKS: Final = 3
+UNLISTED: Final = "unlisted"
+"""The reason of an answer whose code stands in no table."""
 _LATE_LOOKS: Final = (
     timedelta(minutes=10),
     timedelta(hours=1),
@@ -110,6 +112,7 @@ class Confirmations:
                         self._clock.now(),
                     )
             if callback.answer.verdict is not Verdict.DECLINED:
+                await self._tell_of_unlisted(attempt, callback.answer)
                 if not attempt.is_open:
                     return f"unknown:{callback.answer.code}"
                 return await self.look(attempt, hint=callback.answer)
@@ -156,6 +159,19 @@ class Confirmations:
         async with self._db.unit() as conn:
             await payments.query_again(conn, attempt.id, now + timedelta(seconds=15))
         return "waiting"
+
+    async def _tell_of_unlisted(self, attempt: Attempt, answer: Answer) -> None:
+        """A code that no table lists: the admins see it, once, whatever is asked later."""
+        if answer.reason == UNLISTED:
+            await self._tell_admins(
+                f"prompt-code:{attempt.id}:{answer.code}",
+                "prompt_unlisted",
+                attempt.escrow_id,
+                code=attempt.escrow_id,
+                attempt=attempt.id,
+                amount=str(attempt.amount),
+                got=answer.code,
+            )
 
     async def _other_amount(self, attempt: Attempt, receipt: Receipt) -> str:
         """Another amount than asked: only TransactionStatus or an admin says how much it was."""
@@ -207,8 +223,11 @@ class Confirmations:
         if answer.verdict is Verdict.DECLINED:
             await self._give_up(attempt, AttemptState.DECLINED, answer)
             return f"declined:{answer.code}"
+        await self._tell_of_unlisted(attempt, answer)
         if attempt.is_open and age >= self._terms.prompt_life:
             final = hint or Answer(Verdict.UNKNOWN, answer.code, "prompt_expired")
+            if answer.reason == UNLISTED:
+                final = answer
             await self._give_up(attempt, AttemptState.EXPIRED, final)
             return "expired"
         if attempt.is_open:
@@ -306,7 +325,7 @@ class Confirmations:
                             "amount": str(attempt.amount),
                             "reason": answer.reason or "unknown",
                             "choice": attempt.choice_id,
-                            "shortcode": self._rail.shortcode,
+                            "shortcode": "" if self._rail.till else self._rail.shortcode,
                             "progress": attempt.chat_message_id,
                         },
                         attempt.escrow_id,
@@ -360,7 +379,7 @@ class Confirmations:
 
     async def on_paybill(self, payment: PaybillPayment, inbox_id: int | None) -> str:
         """A C2B confirmation; returns a word for the inbox row. Safe to repeat."""
-        if payment.shortcode != self._rail.shortcode:
+        if payment.shortcode not in self._rail.numbers:
             await self._tell_admins(
                 f"shortcode:{payment.reference}", "wrong_shortcode", None, got=payment.shortcode
             )
@@ -475,7 +494,7 @@ class Confirmations:
             # nobody but the payer is named: that says nothing about us
             await self._ask_admin(stored, "no_party")
             return "no_party"
-        if meaning == "denied" or self._rail.shortcode not in parties:
+        if meaning == "denied" or not self._rail.numbers & parties:
             why = "not_completed" if meaning == "denied" else "not_ours"
             await self._deny(stored, Evidence.STATUS, why)
             return why
@@ -527,7 +546,7 @@ class Confirmations:
         if (
             not escrow.can_be_paid
             or escrow.currency is not payment.amount.currency
-            or payment.shortcode != self._rail.shortcode
+            or payment.shortcode not in self._rail.numbers
         ):
             return "C2B00012"
         total = escrow.received + payment.amount

@@ -15,11 +15,12 @@ from typing import Final
 
 from escrow.domain.errors import DatabaseDown, OutcomeUnknown, Paused, TimedOut
 from escrow.domain.model import Notice
+from escrow.services.balances import Balances
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
 from escrow.services.floating import Floating
 from escrow.services.payouts import Payouts
-from escrow.services.ports import Clock, Rail, UnreadableError
+from escrow.services.ports import Clock, PullRail, Rail, UnreadableError
 from escrow.store import inbox, outbox, payments
 from escrow.store.database import Database
 from escrow.store.inbox import StoredRequest
@@ -39,6 +40,8 @@ PAYOUT, PAYOUT_TIMEOUT = "payout", "payout_timeout"
 PAYOUT_ASKED, ASKED_TIMEOUT = "payout_asked", "payout_asked_timeout"
 PAYOUT_WORD = "payout_word"
 REVERSAL = "reversal"
+BALANCE, BALANCE_TIMEOUT = "balance", "balance_timeout"
+PULLED, PULL_NOTE = "pulled", "pull_note"
 
 
 class Intake:
@@ -56,6 +59,8 @@ class Intake:
         claims: Claims | None = None,
         payouts: Payouts | None = None,
         floating: Floating | None = None,
+        balances: Balances | None = None,
+        pull: PullRail | None = None,
     ) -> None:
         self._db = database
         self._clock = clock
@@ -66,6 +71,8 @@ class Intake:
         self._claims = claims
         self._payouts = payouts
         self._floating = floating
+        self._balances = balances
+        self._pull = pull
         self._wake = asyncio.Event()
 
     def knows(self, secret: str) -> bool:
@@ -85,6 +92,10 @@ class Intake:
             self._payouts.check(body, asked=True)
         elif route == REVERSAL and self._payouts is not None:
             self._payouts.check(body, back=True)
+        elif route == BALANCE and self._balances is not None:
+            self._balances.read(body)
+        elif route == PULLED and self._pull is not None:
+            self._pull.read_pulled(body)
         elif route in (STATUS, CLAIM, PAYOUT_WORD):
             self._rail.read_status_result(body)
 
@@ -199,6 +210,13 @@ class Intake:
         if request.route == PAYBILL:
             payment = self._rail.read_paybill(request.body)
             return await self._confirmations.on_paybill(payment, request.id)
+        if request.route == PULLED and self._pull is not None:
+            payment = self._pull.read_pulled(request.body)
+            return await self._confirmations.on_paybill(payment, request.id)
+        if request.route == BALANCE and self._balances is not None:
+            source = f"inbox:{request.id}"
+            token, body = request.token, request.body
+            return await self._balances.on_result(token, body, source, request.received_at)
         if request.route == STATUS:
             result = self._rail.read_status_result(request.body)
             return await self._confirmations.on_status_result(request.token, result)

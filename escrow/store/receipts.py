@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -283,3 +283,9 @@ async def answer_status_query(conn: Connection, token: str, now: datetime, answe
 async def waiting_count(conn: Connection) -> int:
     """How many receipts wait for confirmation."""
     return int(await conn.fetchval(_SQL["waiting_count"]))
+
+
+async def known(conn: Connection, provider: str, references: Sequence[str]) -> frozenset[str]:
+    """Those of these receipt numbers that we have, whatever became of them."""
+    rows = await conn.fetch(_SQL["known"], provider, [one for one in references if one])
+    return frozenset(row["reference"] for row in rows)

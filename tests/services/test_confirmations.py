@@ -9,6 +9,7 @@ import pytest
 
 from escrow.domain.errors import EscrowMoved, NotAllowed, NotFound
 from escrow.domain.model import AttemptState
+from escrow.domain.money import Currency, Money
 from escrow.services.ports import Answer, Verdict
 from tests.rail import (
     ANSWERS,
@@ -271,6 +272,50 @@ async def test_no_answer_on_the_phone_is_asked_about_before_anybody_is_told(
     await world.callback(attempt, code=1037)
     assert (await world.attempt(attempt)).state is state
     assert world.rail.queries == [attempt.checkout_request_id]
+
+
+NOBODY_KNOWS = Answer(Verdict.UNKNOWN, "7777", "unlisted")
+
+
+@pytest.mark.parametrize("asked", [NOBODY_KNOWS, PENDING, UNREACHABLE], ids=lambda a: a.reason)
+async def test_a_code_that_nobody_knows_ends_in_review_and_never_as_a_no(
+    world: World, asked: Answer
+) -> None:
+    """Each admin sees it once, the payer is not told that he did not pay, and paid late is paid."""
+    deal = await world.deal()
+    attempt = await world.prompt(deal)
+    world.rail.query_answer = asked
+    await world.callback(attempt, code=7777)
+    await world.callback(attempt, code=7777, balance=1)
+    assert (await world.attempt(attempt)).state is AttemptState.PROMPTED
+    for admin in (ADMIN, SECOND_ADMIN):
+        said = await world.notice(admin, "prompt_unlisted")
+        assert (said["code"], said["got"], said["attempt"]) == (deal.id, "7777", attempt.id)
+    await _sweep(world, 12)
+    assert (await world.attempt(attempt)).state is AttemptState.EXPIRED
+    told = await world.notice(BRIAN, "prompt_failed")
+    assert told["reason"] == ("unlisted" if asked is NOBODY_KNOWS else "prompt_expired")
+    assert (await world.told(ADMIN)).count("prompt_unlisted") == 1
+    world.rail.query_answer = PAID
+    await _sweep(world, 60, every=5)
+    assert await world.accounts(deal) == (0, 10_000, 500)
+
+
+async def test_a_code_that_nobody_knows_may_also_come_from_a_question(world: World) -> None:
+    deal = await world.deal()
+    attempt = await world.prompt(deal)
+    world.rail.query_answer = NOBODY_KNOWS
+    await _sweep(world, 2)
+    assert (await world.notice(ADMIN, "prompt_unlisted"))["attempt"] == attempt.id
+
+
+async def test_a_code_that_nobody_knows_after_the_end_is_shown_too(world: World) -> None:
+    deal = await world.deal()
+    attempt = await world.prompt(deal)
+    await _sweep(world, 12)
+    assert (await world.attempt(attempt)).state is AttemptState.EXPIRED
+    assert await world.callback(attempt, code="X99") == "unknown:X99"
+    assert (await world.notice(ADMIN, "prompt_unlisted"))["got"] == "X99"
 
 
 async def test_a_lost_callback_is_found_by_the_sweep(world: World) -> None:
@@ -645,8 +690,11 @@ async def test_two_admins_at_once_opposite_ways_are_one_decision_and_the_loser_i
 # -- validation ----------------------------------------------------------------------------------
 
 
-async def _validate(world: World, typed: str, amount: int, shortcode: str = SHORTCODE) -> object:
-    body = paybill_body(typed, kes(amount), new_reference(), world.clock.now(), shortcode=shortcode)
+async def _validate(
+    world: World, typed: str, amount: int | Money, shortcode: str = SHORTCODE
+) -> object:
+    money = amount if isinstance(amount, Money) else kes(amount)
+    body = paybill_body(typed, money, new_reference(), world.clock.now(), shortcode=shortcode)
     return await world.intake.validate(body)
 
 
@@ -666,11 +714,51 @@ async def test_validation_refuses_an_account_that_is_no_open_deal(world: World) 
     assert await _validate(world, open_one.id, 10_500, shortcode="600999") == "C2B00012"
 
 
-async def test_validation_refuses_an_amount_that_would_only_come_back(world: World) -> None:
+@pytest.mark.parametrize(
+    ("price", "floor"),
+    [
+        (2_000, "1785.00"),
+        (10_000, "9555.00"),
+        (200_000, "207000.00"),
+    ],
+)
+async def test_validation_draws_its_line_exactly_at_the_self_service_floor(
+    world: World, price: int, floor: str
+) -> None:
+    """One cent below the floor would only come back; at the floor and above it is taken, also far
+    too much of it.
+    """
+    deal = await world.deal(price)
+    cent = Money(1, Currency.KES)
+    assert await _validate(world, deal.id, kes(floor) - cent) == "C2B00013"
+    for amount in (kes(floor), kes(floor) + cent, deal.due - cent, deal.due, deal.due + cent):
+        assert await _validate(world, deal.id, amount) is None
+    assert await _validate(world, deal.id, deal.due + deal.due) is None
+
+
+async def test_validation_counts_what_is_there_already(world: World) -> None:
     deal = await world.deal(LARGE)
-    assert await _validate(world, deal.id, 9_554) == "C2B00013"
-    await world.pay(deal, 9_800)
-    assert await _validate(world, deal.id, 1) is None, "what is there already counts"
+    cent = Money(1, Currency.KES)
+    await world.pay(deal, 9_555)
+    assert await _validate(world, deal.id, cent) is None
+
+
+async def test_validation_reads_a_hand_typed_account_as_the_payment_will_be_read(
+    world: World,
+) -> None:
+    deal = await world.deal(LARGE)
+    for typed in (deal.id.lower(), f" {deal.id[:4]} {deal.id[4:]} ", deal.id[2:]):
+        assert await _validate(world, typed, 10_500) is None
+
+
+async def test_without_validation_every_payment_still_finds_its_place(world: World) -> None:
+    """What validation would refuse comes as a confirmation all the same where it is off."""
+    deal = await world.deal(SMALL, buyer=BRIAN)
+    await world.paybill("rent", kes(700))
+    await world.paybill(deal.id, kes(50))
+    assert await world.suspense() == 700
+    assert await world.wallet(BRIAN) == 50
+    assert await world.status_of(deal) == "PENDING"
 
 
 async def test_validation_stores_nothing(world: World) -> None:

@@ -133,3 +133,7 @@ UPDATE status_queries SET answered_at = $2, answer = $3 WHERE token = $1 AND ans
 
 -- waiting_count --
 SELECT count(*) FROM receipts WHERE state = 'WAITING'
+
+-- known --
+-- Which of these numbers stand on receipts of that provider, whatever became of them.
+SELECT reference FROM receipts WHERE provider = $1 AND reference = ANY($2::text[])
