@@ -22,6 +22,7 @@ from escrow.domain.terms import FeePayer, FeeRule, Terms
 from escrow.rails.mpesa_balances import balances
 from escrow.services.actions import Action as AdminAction
 from escrow.services.actions import Actions, ActionState
+from escrow.services.balances import Balances
 from escrow.services.bookings import Book
 from escrow.services.cases import Cases
 from escrow.services.choice_tokens import Action
@@ -40,6 +41,7 @@ from escrow.services.payout_funding import FundingChecks
 from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.prompts import Prompts, Started
+from escrow.services.pulls import Pulls
 from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
 from escrow.services.records import Records
@@ -49,6 +51,7 @@ from escrow.services.wallets import Wallets
 from escrow.store import ledger, payments
 from escrow.store.database import Database
 from escrow_service import EscrowService
+from tests.account_rail import FakeAccountRail, FakePullRail
 from tests.payout_rail import FakePayoutRail
 from tests.rail import FakeRail, paybill_body, status_body, stk_body
 from tests.reversal_rail import FakeReversalRail
@@ -196,6 +199,16 @@ class World:
         )
         self.claims = Claims(db, clock, rail, self.funds, ADMINS, callback_base=base)
         self.floating = Floating(db, clock, lambda body: balances(body, self.rail.shortcode))
+        self.account_rail = FakeAccountRail()
+        self.balances = Balances(
+            db,
+            clock,
+            [self.account_rail],
+            self.floating,
+            callback_base=base,
+            credential=self.payout_rail.credential,
+        )
+        self.pull_rail = FakePullRail()
         self.intake = Intake(
             db,
             clock,
@@ -206,7 +219,10 @@ class World:
             claims=self.claims,
             payouts=self.payouts,
             floating=self.floating,
+            balances=self.balances,
+            pull=self.pull_rail,
         )
+        self.pulls = Pulls(db, clock, self.pull_rail, self.intake)
 
     @classmethod
     @asynccontextmanager

@@ -14,7 +14,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-import payment_tolerance as engine
 from escrow.domain import codes, phone
 from escrow.domain.errors import EscrowMoved, NotAllowed, NotFound, Paused
 from escrow.domain.flow import Actor
@@ -30,8 +29,8 @@ from escrow.domain.model import (
     ReceiptState,
     StoredReceipt,
 )
-from escrow.domain.money import Money
 from escrow.domain.terms import Terms
+from escrow.services import validation
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.payout_guards import not_ours
 from escrow.services.ports import (
@@ -535,29 +534,10 @@ class Confirmations:
     async def acceptable(self, payment: PaybillPayment) -> str | None:
         """C2B validation: None to accept, else the code of the refusal (rails.md 1.6)."""
         code = await self.read_reference(payment.typed_reference)
-        if code is None:
-            return "C2B00012"
+        if code is None or payment.shortcode not in self._rail.numbers:
+            return validation.NO_OPEN_DEAL
         async with self._db.reading() as conn:
-            try:
-                escrow = await escrows.get(conn, code)
-            except NotFound:
-                return "C2B00012"
-            prompt = await payments.open_attempt(conn, code)
-        if (
-            not escrow.can_be_paid
-            or escrow.currency is not payment.amount.currency
-            or payment.shortcode not in self._rail.numbers
-        ):
-            return "C2B00012"
-        total = escrow.received + payment.amount
-        if prompt is not None and prompt.amount == payment.amount:
-            total += prompt.wallet_part
-        return None if self._above_floor(escrow.due, total, escrow.tiers) else "C2B00013"
-
-    @staticmethod
-    def _above_floor(due: Money, total: Money, tiers: Any) -> bool:
-        decision = engine.decide(due.minor, total.minor, due.currency, {due.currency.code: tiers})
-        return decision.response_type is not engine.PaymentResponse.AUTO_REFUND
+            return await validation.refusal(conn, code, payment.amount)
 
     # -- a person decides --------------------------------------------------------------------------
 
