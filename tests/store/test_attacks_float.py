@@ -98,7 +98,7 @@ FLOAT: tuple[Attack, ...] = (
             f"questions stay: {sql}",
             insert("balance_queries"),
             sql,
-            by="balance_queries_kept",
+            by="balance_queries_append_only",
             guard="balance_queries.balance_queries_kept",
         )
         for sql in ("DELETE FROM balance_queries", "TRUNCATE balance_queries")
