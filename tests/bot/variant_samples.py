@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -14,6 +15,8 @@ from escrow.bot.refusals import REFUSALS
 from escrow.domain.flow import Status
 from escrow.domain.model import SellerStatus
 from escrow.domain.terms import Shares
+from escrow.services.ports import Answer, Verdict
+from escrow.services.prompts import Started
 from tests.bot import refusal_samples, samples
 
 Changes = Mapping[str, Any]
@@ -32,6 +35,7 @@ _CLAIMS: Final = (
     "status_refused",
 )
 _NOTICES: Final[tuple[tuple[str, Changes], ...]] = (
+    ("prompt_failed", {"reason": "cancelled"}),
     ("underpaid", {"open": False}),
     ("window_over", {"pay_by": None}),
     ("payout_manual", {"why": "funding_reversed"}),
@@ -107,6 +111,7 @@ def variants(said: str, on: Page) -> dict[str, Markup]:
         values = {**refusal_samples.values(reason, said), **changes}
         found[f"refusal {reason}:{number}"] = REFUSALS[reason](values, on)
     found["wallet:moves"] = _wallet(on)
+    found |= _with_a_till(said, replace(on, paybill=""))
     suspended = samples.view(said, seller_status=SellerStatus.SUSPENDED)
     found["deal_card:suspended"] = deal_texts.deal_card(suspended, on)
     held = samples.escrow(said, Status.HELD)
@@ -126,6 +131,20 @@ def variants(said: str, on: Page) -> dict[str, Markup]:
     found["photo_of"] = deal_texts.photo_of(held)
     found["ask_language"] = texts.ask_language()
     found["language_chosen"] = texts.language_chosen(said, on)
+    return found
+
+
+def _with_a_till(said: str, on: Page) -> dict[str, Markup]:
+    """What reads otherwise where nobody can pay by hand."""
+    notices = samples.notice_values(said)
+    found = {
+        f"till:{kind}": NOTICES[kind](notices[kind], on)
+        for kind in ("prompt_failed", "wrong_shortcode")
+    }
+    for reason in ("too_many_prompts", "too_many_prompts_to_number"):
+        found[f"till:{reason}"] = REFUSALS[reason](refusal_samples.values(reason, said), on)
+    started = Started(samples.attempt(), Answer(Verdict.UNKNOWN))
+    found["till:prompt_unclear"] = deal_texts.prompt_unclear(started, on)
     return found
 
 

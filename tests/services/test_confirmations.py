@@ -683,3 +683,49 @@ async def test_two_admins_at_once_opposite_ways_are_one_decision_and_the_loser_i
         assert await world.status_of(deal) == ("HELD" if credited else "PENDING")
         words = {"receipt_confirmed", "receipt_refused"} & set(await world.events(deal))
         assert words == {"receipt_confirmed" if credited else "receipt_refused"}
+
+
+# -- a till --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", [SHORTCODE, "600123"], ids=["store", "till"])
+async def test_a_tills_payment_is_ours_under_either_of_its_numbers(
+    world: World, named: str
+) -> None:
+    """M-Pesa may name the store or the till as the one that was paid."""
+    world.rail.till = "600123"
+    world.rail.can_ask_status = True
+    deal = await world.deal(LARGE, buyer=BRIAN)
+    reference = new_reference()
+    await world.paybill(deal.id, deal.due, reference, shortcode=named)
+    (asked,) = world.rail.asked
+    word = await world.status(asked.token, reference, deal.due, party=f"{named} - Amana")
+    assert word == "funded"
+    assert await world.accounts(deal) == (0, 10_000, 500)
+
+
+async def test_a_tills_prompt_is_confirmed_by_its_query_and_its_failure_names_no_paybill(
+    world: World,
+) -> None:
+    world.rail.till = "600123"
+    deal = await world.deal(LARGE)
+    first = await world.prompt(deal)
+    await world.callback(first, code=1032)
+    assert (await world.notice(BRIAN, "prompt_failed"))["shortcode"] == ""
+    world.clock.tick(minutes=3)
+    attempt = await world.prompt(deal)
+    world.rail.query_answer = PAID
+    await world.callback(attempt, new_reference())
+    assert await world.accounts(deal) == (0, 10_000, 500)
+
+
+async def test_another_number_is_still_not_ours_with_a_till(world: World) -> None:
+    world.rail.till = "600123"
+    world.rail.can_ask_status = True
+    deal = await world.deal(LARGE, buyer=BRIAN)
+    reference = new_reference()
+    assert await world.paybill(deal.id, deal.due, shortcode="600999") == "wrong_shortcode"
+    await world.paybill(deal.id, deal.due, reference)
+    (asked,) = world.rail.asked
+    word = await world.status(asked.token, reference, deal.due, party="600999 - Other")
+    assert word == "not_ours"
