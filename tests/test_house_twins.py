@@ -99,6 +99,7 @@ OF_THEIR_OWN = {
     "tests/bot/admin/test_hostile.py": "what people write, on every admin screen",
     "tests/services/test_claims_and_prompts.py": "claims beside prompts whose number is not known",
     "tests/services/test_million.py": "what figures and health read of a million deals",
+    "tests/services/test_till.py": "a till instead of a paybill, through every path of payments",
     "tests/services/test_own_deals.py": "nobody buys from himself, by whatever way",
     "tests/services/test_lifecycle_triples.py": "the flow, through every service",
     "tests/services/test_actions_race.py": "a thousand disputes, each ended once",
