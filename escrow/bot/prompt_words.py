@@ -184,7 +184,7 @@ REASONS: Final[Mapping[str, Words]] = {
 
 _NO_WAIT: Final = frozenset({"prompt_lost", "prompt_expired", "daily_limit", "unlisted"})
 """These come long after the prompt, or waiting two minutes does not help."""
-_UNSURE: Final = frozenset({"prompt_lost", "prompt_expired", "no_answer", "unlisted", "unknown"})
+_UNSURE: Final = frozenset({"prompt_lost", "prompt_expired", "unlisted", "unknown"})
 """After these nobody knows that it was not paid."""
 
 

@@ -224,9 +224,9 @@ class Confirmations:
             return f"declined:{answer.code}"
         await self._tell_of_unlisted(attempt, answer)
         if attempt.is_open and age >= self._terms.prompt_life:
-            final = hint or Answer(Verdict.UNKNOWN, answer.code, "prompt_expired")
-            if answer.reason == UNLISTED:
-                final = answer
+            final = Answer(Verdict.UNKNOWN, answer.code, "prompt_expired")
+            for said in filter(None, (hint, answer)):
+                final = said if said.reason == UNLISTED else final
             await self._give_up(attempt, AttemptState.EXPIRED, final)
             return "expired"
         if attempt.is_open:
