@@ -227,6 +227,8 @@ def as_sandbox(settings: Settings) -> Settings:
             "mpesa_initiator_name": "sandbox",
             "mpesa_security_credential": SecretStr("play-money"),
             "mpesa_b2c_shortcode": persona.SHORTCODE,
+            "mpesa_till": "",
+            "mpesa_pull_number": persona.ADMIN.phone,
             "blockbee_api_key": SecretStr(persona.BLOCKBEE_API_KEY),
             "dynopay_api_key": SecretStr(persona.DYNOPAY_API_KEY),
             "dynopay_webhook_secret": SecretStr(persona.DYNOPAY_WEBHOOK_SECRET),
@@ -275,6 +277,7 @@ async def _furnish(services: Services, sandbox: Sandbox) -> None:
         validation_url=f"{services.callback_base}/v",
     )
     await services.coins.set_rate(_SANDBOX_DOLLAR, "host")
+    await services.pull_rail.register(f"{services.callback_base}/n")
     waiting = [
         escrow
         for escrow, _ in await services.escrows.deals(persona.SELLER.id)
@@ -358,6 +361,17 @@ async def check(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
                 else "  M-Pesa: no initiator keys: payments to the paybill above "
                 "MPESA_UNCONFIRMED_LIMIT wait for an admin"
             )
+            if settings.mpesa_till:
+                say(
+                    f"✔ M-Pesa: till {settings.mpesa_till}, paid by prompts only; nobody is "
+                    "offered to pay by hand"
+                )
+            say(
+                "✔ M-Pesa: payments that were not announced are looked for each hour"
+                if services.pull_rail.can_pull
+                else "  M-Pesa: no MPESA_PULL_NUMBER, or Safaricom's sandbox: a payment to the "
+                "paybill whose announcement is lost is found by its receipt only (/paid)"
+            )
             say(
                 "✔ M-Pesa: payouts are sent by themselves"
                 if services.payout_rail.can_pay
@@ -435,6 +449,12 @@ async def _check_admins(services: Services, line: Callable[..., None], say: Say)
 
 async def register_c2b(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
     """`--register-c2b`: once per paybill; M-Pesa keeps it until it is deleted in its portal."""
+    if settings.mpesa_till:
+        say(
+            f"Till {settings.mpesa_till} is paid by prompts only: M-Pesa announces each one by "
+            "itself, and nothing is registered"
+        )
+        return 0
     if not settings.public_url:
         say("PUBLIC_URL is empty: M-Pesa needs a public https address to announce payments to")
         return 1
@@ -445,11 +465,25 @@ async def register_c2b(settings: Settings, dsn: str, key: bytes, say: Say) -> in
             confirmation_url=f"{services.callback_base}/c",
             validation_url=f"{services.callback_base}/v",
         )
+        listed = await _register_pull(services, say)
     finally:
         await services.close()
     if answer.verdict is Verdict.PAID:
         paybill = services.rail.shortcode
         say(f"✔ Registered: payments to {paybill} are announced to {settings.public_url}")
-        return 0
+        return 0 if listed else 1
     say(f"✘ M-Pesa did not register the addresses: {answer.reason} {answer.code}")
     return 1
+
+
+async def _register_pull(services: Services, say: Say) -> bool:
+    """Lets the payments of the last days be listed, where that is wanted; once is enough."""
+    if not services.pull_rail.can_pull:
+        return True
+    answer = await services.pull_rail.register(f"{services.callback_base}/n")
+    if answer.verdict is Verdict.PAID:
+        before = " before" if answer.reason == "urls_registered" else ""
+        say(f"✔ Registered{before}: payments that were not announced are found within the hour")
+        return True
+    say(f"✘ M-Pesa's Pull API was not registered: {answer.reason} {answer.code}")
+    return False

@@ -24,6 +24,7 @@ from escrow.rails import mpesa_statement
 from escrow.rails.mpesa_balances import balances
 from escrow.services.actions import Action as AdminAction
 from escrow.services.actions import Actions, ActionState
+from escrow.services.balances import Balances
 from escrow.services.bookings import Book
 from escrow.services.cases import Cases
 from escrow.services.choice_tokens import Action
@@ -44,6 +45,7 @@ from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.prompts import Prompts, Started
 from escrow.services.provider_reversals import ProviderReversals
+from escrow.services.pulls import Pulls
 from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
 from escrow.services.records import Records
@@ -54,6 +56,7 @@ from escrow.services.wallets import Wallets
 from escrow.store import ledger, payments
 from escrow.store.database import Database
 from escrow_service import EscrowService
+from tests.account_rail import FakeAccountRail, FakePullRail
 from tests.coin_rail import FakeCoinRail
 from tests.payout_rail import FakePayoutRail
 from tests.rail import FakeRail, paybill_body, status_body, stk_body
@@ -229,6 +232,16 @@ class World:
             (rail.shortcode, self.payout_rail.shortcode),
             ADMINS,
         )
+        self.account_rail = FakeAccountRail()
+        self.balances = Balances(
+            db,
+            clock,
+            [self.account_rail],
+            self.floating,
+            callback_base=base,
+            credential=self.payout_rail.credential,
+        )
+        self.pull_rail = FakePullRail()
         self.intake = Intake(
             db,
             clock,
@@ -240,7 +253,10 @@ class World:
             payouts=self.payouts,
             floating=self.floating,
             coins=self.coins,
+            balances=self.balances,
+            pull=self.pull_rail,
         )
+        self.pulls = Pulls(db, clock, self.pull_rail, self.intake)
 
     @classmethod
     @asynccontextmanager

@@ -162,11 +162,28 @@ def callback_mismatch(v: Values, page: Page) -> Markup:
     )
 
 
+def prompt_unlisted(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>M-Pesa answered a request with a code that nobody knows: {got}</b>", got=v["got"]),
+        _deal(v),
+        say(
+            "{amount} was asked for, attempt {attempt}. It counts neither as paid nor as refused, "
+            "and I keep asking for a day.",
+            amount=Plain(v["amount"]),
+            attempt=v["attempt"],
+        ),
+        say("Look in M-Pesa's portal. If it was paid, the payer sends its receipt with /paid."),
+    )
+
+
 def wrong_shortcode(v: Values, page: Page) -> Markup:
     return card(
         page,
         say("<b>A payment names another business number: {got}</b>", got=v["got"]),
-        say("Ours is {paybill}. It was kept and changed nothing.", paybill=Plain(page.paybill)),
+        say("Ours is {paybill}. It was kept and changed nothing.", paybill=Plain(page.paybill))
+        if page.paybill
+        else say("That is not ours. It was kept and changed nothing."),
     )
 
 
@@ -253,6 +270,7 @@ NOTICES: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
     "receipt_elsewhere": receipt_elsewhere,
     "other_amount": other_amount,
     "callback_mismatch": callback_mismatch,
+    "prompt_unlisted": prompt_unlisted,
     "wrong_shortcode": wrong_shortcode,
     "request_parked": request_parked,
     "unlisted_sender": unlisted_sender,

@@ -212,15 +212,13 @@ def cancelled_refund(v: Values, page: Page) -> Markup:
 
 
 def prompt_failed(v: Values, page: Page) -> Markup:
-    return card(
-        page,
-        say(
-            "<b>{amount} was not paid.</b> Deal {code}",
-            amount=Plain(v["amount"]),
-            code=code(v["code"]),
-        ),
-        prompt_words.why(str(v["reason"]), v, page),
-    )
+    reason = str(v["reason"])
+    values = {"amount": Plain(v["amount"]), "code": code(v["code"])}
+    if prompt_words.says_unpaid(reason):
+        head = say("<b>{amount} was not paid.</b> Deal {code}", **values)
+    else:
+        head = say("<b>{amount} has not come so far.</b> Deal {code}", **values)
+    return card(page, head, prompt_words.why(reason, v, page))
 
 
 def payment_waits(v: Values, page: Page) -> Markup:

@@ -304,13 +304,24 @@ def same_amount_too_soon(v: Values, page: Page) -> Markup:
 
 
 def too_many_prompts(v: Values, page: Page) -> Markup:
+    if not page.paybill:
+        return say("That was a lot of requests in one hour. Please try again later.")
     return say("That was a lot of requests in one hour. Please try again later, or pay by paybill.")
 
 
 def too_many_prompts_to_number(v: Values, page: Page) -> Markup:
+    if not page.paybill:
+        return say("That number was asked often enough in this hour. Share your own contact.")
     return say(
         "That number was asked often enough in this hour. Share your own contact, "
         "or pay by paybill."
+    )
+
+
+def no_paybill(v: Values, page: Page) -> Markup:
+    return say(
+        "This can't be paid by hand: we are paid by M-Pesa's prompt on your phone alone. "
+        "Tap Pay, and enter your PIN there."
     )
 
 
@@ -382,6 +393,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
             same_amount_too_soon,
             too_many_prompts,
             too_many_prompts_to_number,
+            no_paybill,
             too_many_reservations,
             wallet_is_enough,
             wallet_short,

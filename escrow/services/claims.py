@@ -292,15 +292,15 @@ class Claims:
         """M-Pesa says completed: it counts if it was paid to us, by him, with that number."""
         if result.reference != claim.reference or result.amount is None:
             return "other_receipt"
-        ours = self._rail.shortcode
+        ours = self._rail.numbers
         receivers = {_number_of(party) for party in result.receivers}
         if not receivers:
             await self._to_person(claim, "no_party", tell=True)
             return "no_party"
-        if receivers != {ours}:
+        if not receivers <= ours:
             await self._deny(claim, "not_ours", tell=True)
             return "not_ours"
-        payers = {_number_of(party) for party in result.payers} - {ours}
+        payers = {_number_of(party) for party in result.payers} - ours
         shown = phone.keep(payers.pop()) if len(payers) == 1 else ""
         async with self._db.unit() as conn:
             await claims.told(conn, claim.id, result.amount, shown, result.happened_at)

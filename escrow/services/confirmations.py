@@ -14,7 +14,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-import payment_tolerance as engine
 from escrow.domain import phone
 from escrow.domain.errors import EscrowMoved, NotAllowed, NotFound, Paused
 from escrow.domain.flow import Actor
@@ -30,8 +29,8 @@ from escrow.domain.model import (
     ReceiptState,
     StoredReceipt,
 )
-from escrow.domain.money import Money
 from escrow.domain.terms import Terms
+from escrow.services import validation
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.matching import as_receipt
 from escrow.services.payout_guards import not_ours
@@ -51,6 +50,8 @@ from escrow.store.database import Connection, Database
 _LOG: Final = logging.getLogger(__name__)
 _BATCH: Final = 20
 _STATUS_ASKS: Final = 3
+UNLISTED: Final = "unlisted"
+"""The reason of an answer whose code stands in no table."""
 _LATE_LOOKS: Final = (
     timedelta(minutes=10),
     timedelta(hours=1),
@@ -112,6 +113,7 @@ class Confirmations:
                         self._clock.now(),
                     )
             if callback.answer.verdict is not Verdict.DECLINED:
+                await self._tell_of_unlisted(attempt, callback.answer)
                 if not attempt.is_open:
                     return f"unknown:{callback.answer.code}"
                 return await self.look(attempt, hint=callback.answer)
@@ -168,6 +170,19 @@ class Confirmations:
         async with self._db.reading() as conn:
             return await inbox.is_listed(conn, inbox_id)
 
+    async def _tell_of_unlisted(self, attempt: Attempt, answer: Answer) -> None:
+        """A code that no table lists: the admins see it, once, whatever is asked later."""
+        if answer.reason == UNLISTED:
+            await self._tell_admins(
+                f"prompt-code:{attempt.id}:{answer.code}",
+                "prompt_unlisted",
+                attempt.escrow_id,
+                code=attempt.escrow_id,
+                attempt=attempt.id,
+                amount=str(attempt.amount),
+                got=answer.code,
+            )
+
     async def _other_amount(self, attempt: Attempt, receipt: Receipt) -> str:
         """Another amount than asked: only TransactionStatus or an admin says how much it was."""
         stored, _ = await self._funds.register_waiting(receipt, next_check_after=None)
@@ -218,8 +233,11 @@ class Confirmations:
         if answer.verdict is Verdict.DECLINED:
             await self._give_up(attempt, AttemptState.DECLINED, answer)
             return f"declined:{answer.code}"
+        await self._tell_of_unlisted(attempt, answer)
         if attempt.is_open and age >= self._terms.prompt_life:
-            final = hint or Answer(Verdict.UNKNOWN, answer.code, "prompt_expired")
+            final = Answer(Verdict.UNKNOWN, answer.code, "prompt_expired")
+            for said in filter(None, (hint, answer)):
+                final = said if said.reason == UNLISTED else final
             await self._give_up(attempt, AttemptState.EXPIRED, final)
             return "expired"
         if attempt.is_open:
@@ -321,7 +339,7 @@ class Confirmations:
                             "amount": str(attempt.amount),
                             "reason": answer.reason or "unknown",
                             "choice": attempt.choice_id,
-                            "shortcode": self._rail.shortcode,
+                            "shortcode": "" if self._rail.till else self._rail.shortcode,
                             "progress": attempt.chat_message_id,
                         },
                         attempt.escrow_id,
@@ -361,7 +379,7 @@ class Confirmations:
 
     async def on_paybill(self, payment: PaybillPayment, inbox_id: int | None) -> str:
         """A C2B confirmation; returns a word for the inbox row. Safe to repeat."""
-        if payment.shortcode != self._rail.shortcode:
+        if payment.shortcode not in self._rail.numbers:
             await self._tell_admins(
                 f"shortcode:{payment.reference}", "wrong_shortcode", None, got=payment.shortcode
             )
@@ -500,7 +518,7 @@ class Confirmations:
             # nobody but the payer is named: that says nothing about us
             await self._ask_admin(stored, "no_party")
             return "no_party"
-        if meaning == "denied" or self._rail.shortcode not in parties:
+        if meaning == "denied" or not self._rail.numbers & parties:
             why = "not_completed" if meaning == "denied" else "not_ours"
             await self._deny(stored, Evidence.STATUS, why)
             return why
@@ -541,29 +559,10 @@ class Confirmations:
     async def acceptable(self, payment: PaybillPayment) -> str | None:
         """C2B validation: None to accept, else the code of the refusal (rails.md 1.6)."""
         code = await deal_meant(self._db, payment.typed_reference)
-        if code is None:
-            return "C2B00012"
+        if code is None or payment.shortcode not in self._rail.numbers:
+            return validation.NO_OPEN_DEAL
         async with self._db.reading() as conn:
-            try:
-                escrow = await escrows.get(conn, code)
-            except NotFound:
-                return "C2B00012"
-            prompt = await payments.open_attempt(conn, code)
-        if (
-            not escrow.can_be_paid
-            or escrow.currency is not payment.amount.currency
-            or payment.shortcode != self._rail.shortcode
-        ):
-            return "C2B00012"
-        total = escrow.received + payment.amount
-        if prompt is not None and prompt.amount == payment.amount:
-            total += prompt.wallet_part
-        return None if self._above_floor(escrow.due, total, escrow.tiers) else "C2B00013"
-
-    @staticmethod
-    def _above_floor(due: Money, total: Money, tiers: Any) -> bool:
-        decision = engine.decide(due.minor, total.minor, due.currency, {due.currency.code: tiers})
-        return decision.response_type is not engine.PaymentResponse.AUTO_REFUND
+            return await validation.refusal(conn, code, payment.amount)
 
     # -- a person decides --------------------------------------------------------------------------
 

@@ -16,12 +16,13 @@ from typing import Any, Final
 
 from escrow.domain.errors import DatabaseDown, OutcomeUnknown, Paused, PriceUnknown, TimedOut
 from escrow.domain.model import Notice
+from escrow.services.balances import Balances
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
 from escrow.services.crypto import ODD, CoinPayments
 from escrow.services.floating import Floating
 from escrow.services.payouts import Payouts
-from escrow.services.ports import Clock, Rail, RawRequest, UnreadableError
+from escrow.services.ports import Clock, PullRail, Rail, RawRequest, UnreadableError
 from escrow.store import inbox, outbox, payments
 from escrow.store.database import Connection, Database
 from escrow.store.inbox import StoredRequest
@@ -45,6 +46,8 @@ PAYOUT_WORD = "payout_word"
 REVERSAL = "reversal"
 BLOCKBEE, DYNOPAY = COIN_ROUTES = ("blockbee", "dynopay")
 """Named like the providers whose signed requests come by them."""
+BALANCE, BALANCE_TIMEOUT = "balance", "balance_timeout"
+PULLED, PULL_NOTE = "pulled", "pull_note"
 
 
 class Intake:
@@ -63,6 +66,8 @@ class Intake:
         payouts: Payouts | None = None,
         floating: Floating | None = None,
         coins: CoinPayments | None = None,
+        balances: Balances | None = None,
+        pull: PullRail | None = None,
     ) -> None:
         self._db = database
         self._clock = clock
@@ -74,6 +79,8 @@ class Intake:
         self._payouts = payouts
         self._floating = floating
         self._coins = coins
+        self._balances = balances
+        self._pull = pull
         self._wake = asyncio.Event()
 
     def knows(self, secret: str) -> bool:
@@ -97,6 +104,10 @@ class Intake:
             self._payouts.check(body, asked=True)
         elif route == REVERSAL and self._payouts is not None:
             self._payouts.check(body, back=True)
+        elif route == BALANCE and self._balances is not None:
+            self._balances.read(body)
+        elif route == PULLED and self._pull is not None:
+            self._pull.read_pulled(body)
         elif route in (STATUS, CLAIM, PAYOUT_WORD):
             self._rail.read_status_result(body)
 
@@ -236,6 +247,13 @@ class Intake:
         if request.route == PAYBILL:
             payment = self._rail.read_paybill(request.body)
             return await self._confirmations.on_paybill(payment, request.id)
+        if request.route == PULLED and self._pull is not None:
+            payment = self._pull.read_pulled(request.body)
+            return await self._confirmations.on_paybill(payment, request.id)
+        if request.route == BALANCE and self._balances is not None:
+            source = f"inbox:{request.id}"
+            token, body = request.token, request.body
+            return await self._balances.on_result(token, body, source, request.received_at)
         if request.route == STATUS:
             result = self._rail.read_status_result(request.body)
             return await self._confirmations.on_status_result(request.token, result)

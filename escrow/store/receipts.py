@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -299,3 +299,9 @@ async def waiting_count(conn: Connection) -> int:
 async def sender_listed(conn: Connection, receipt_id: int) -> bool:
     """Whether what told of a receipt came from an address that callbacks may come from."""
     return bool(await conn.fetchval(_SQL["sender_listed"], receipt_id))
+
+
+async def known(conn: Connection, provider: str, references: Sequence[str]) -> frozenset[str]:
+    """Those of these receipt numbers that we have, whatever became of them."""
+    rows = await conn.fetch(_SQL["known"], provider, [one for one in references if one])
+    return frozenset(row["reference"] for row in rows)

@@ -41,6 +41,9 @@ _ROUTES: Final = {
     "x": (intake.REVERSAL, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
     "w": (intake.PAYOUT_WORD, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
     "b": (intake.ASKED_TIMEOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
+    "k": (intake.BALANCE, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
+    "l": (intake.BALANCE_TIMEOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
+    "n": (intake.PULL_NOTE, False, {"ResultCode": 0, "ResultDesc": "Accepted"}),
     "u": (intake.CLAIM_TIMEOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
 }
 """Letter in the path → (route, whether a token follows, what M-Pesa is answered)."""

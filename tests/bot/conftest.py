@@ -97,10 +97,15 @@ class FakeRail:
     """M-Pesa as a test wants it: `answers` come first, then every prompt reaches its phone."""
 
     shortcode: str = "174379"
+    till: str = ""
     display_name: str = "AMANA LTD"
     can_ask_status: bool = False
     answers: list[Answer] = field(default_factory=list)
     prompts: list[tuple[str, Money, str]] = field(default_factory=list)
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        return frozenset({self.shortcode, self.till} - {""})
 
     async def prompt(
         self, *, phone: str, amount: Money, reference: str, callback_url: str

@@ -312,6 +312,7 @@ def notice_values(said: str) -> dict[str, dict[str, Any]]:
         "receipt_elsewhere": {**admin, "other": OTHER},
         "other_amount": {**admin, "asked": "KES 10,500", "claimed": "KES 1"},
         "callback_mismatch": {"code": CODE, "attempt": 9},
+        "prompt_unlisted": {"code": CODE, "attempt": 9, "amount": "KES 10,500", "got": said},
         "wrong_shortcode": {"got": said},
         "request_parked": {"row": 4, "route": "stk", "why": said},
         "unlisted_sender": {"sender": "203.0.113.9", "row": 4, "route": "stk"},

@@ -249,6 +249,7 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "read_at": NOW,
         "source": "inbox:1",
     },
+    "balance_queries": {"token": "b" * 32, "shortcode": "600997", "asked_at": NOW},
     "bookings": {
         "kind": "float",
         "receipt": "SGFLOAT001",

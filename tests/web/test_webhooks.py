@@ -54,7 +54,7 @@ MALFORMED = {
 
 
 async def test_a_wrong_secret_is_an_unknown_path_and_stores_nothing(door: Door) -> None:
-    for rest in (f"s/{TOKEN}", "c", "v", f"r/{TOKEN}", f"t/{TOKEN}", f"q/{TOKEN}"):
+    for rest in (f"s/{TOKEN}", "c", "v", f"r/{TOKEN}", f"t/{TOKEN}", f"q/{TOKEN}", f"k/{TOKEN}"):
         for secret in ("0" * 32, "x", "%2e%2e"):
             answer = await door.http.post(door.path(rest, secret), json=FAILED)
             assert answer.status_code == 404

@@ -143,3 +143,7 @@ SELECT count(*) FROM receipts WHERE state = 'WAITING'
 -- Whether the callback that told of a receipt came from an address that callbacks may come from.
 SELECT coalesce((SELECT i.listed FROM receipts r JOIN inbox i ON i.id = r.inbox_id
                   WHERE r.id = $1), true)
+
+-- known --
+-- Which of these numbers stand on receipts of that provider, whatever became of them.
+SELECT reference FROM receipts WHERE provider = $1 AND reference = ANY($2::text[])
