@@ -402,7 +402,7 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
             confirmations,
             payouts,
             ProviderReversals(database, clock, admins),
-            (*rail.numbers, paying),
+            (rail.shortcode, paying),
             admins,
         ),
         pauses=Pauses(database, clock, admins),
