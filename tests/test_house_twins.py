@@ -31,6 +31,7 @@ TESTED_ELSEWHERE = {
     "escrow/bot/admin/payout_list_texts.py": "tests/bot/test_payouts.py",
     "escrow/services/postings.py": "tests/test_escrow_fund_manager.py",
     "escrow/services/booking.py": "tests/test_escrow_fund_manager.py",
+    "escrow/services/bounds.py": "tests/faults/test_bounds.py",
     "escrow/services/fitting.py": "tests/faults/test_prompt_and_paybill.py",
     "escrow/services/dividing.py": "tests/services/test_rulings.py",
     "escrow/services/matching.py": "tests/faults/test_prompt_and_paybill.py",
