@@ -1,4 +1,4 @@
-"""The bound that never lies: a payment takes 60 s at most, and what committed is never called failed.
+"""The bound that never lies: a payment takes 60 s at most; what committed is never called failed.
 
 The bound stands outside the transaction. After a cut or a lost connection the truth is read back by
 the receipt's key, under the lock that the work itself took.
