@@ -49,8 +49,9 @@ def dollars(amount: Money, kes_per_usd: Decimal | None) -> Money:
         return amount
     if kes_per_usd is None:
         raise ValueError("shillings need a price")
-    exact = Fraction(amount.minor * Currency.USD.scale, amount.currency.scale) / Fraction(
-        kes_per_usd
+    shillings, of_dollars = kes_per_usd.as_integer_ratio()
+    exact = Fraction(
+        amount.minor * Currency.USD.scale * of_dollars, amount.currency.scale * shillings
     )
     return Money(-(-exact.numerator // exact.denominator), Currency.USD)
 
@@ -61,7 +62,8 @@ def at_quote(attempt: CryptoAttempt, amount: Decimal) -> Money:
     """
     if attempt.coin_amount is None:
         raise ValueError(f"crypto attempt {attempt.id} has no quote")
-    exact = attempt.amount.minor * Fraction(amount) / Fraction(attempt.coin_amount)
+    quoted, parts = attempt.coin_amount.as_integer_ratio()
+    exact = Fraction(amount) * Fraction(attempt.amount.minor * parts, quoted)
     return _down(exact, attempt.amount.currency)
 
 

@@ -384,7 +384,9 @@ class CoinPayments:
             result = await self._funds.process_escrow_payment(receipt, evidence)
             word = str(result.outcome)
         async with self._db.unit() as conn:
-            await crypto.confirmed(conn, attempt.id, found.txid, found.coin, self._clock.now())
+            await crypto.confirmed(
+                conn, attempt.id, found.txid, found.coin, self._clock.now(), dust=not value
+            )
         return word
 
     async def _value(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 import asyncpg
@@ -24,6 +25,14 @@ PRICE, FEE, DUE = 100_00, 5_00, 105_00
 RECEIVED = 98_00
 SPARE = 50_00 + 4 * DUE  # what the stranger's wallet holds: late money and four receipts
 PHONE, OTHER_PHONE = "254722000222", "254733000333"
+COIN, COINS, RATE = "USDT-TRC20", Decimal("0.81"), Decimal(130)
+QUOTE: Final = {
+    "state": "OPEN",
+    "coin_amount": COINS,
+    "opened_at": NOW,
+    "expires_at": LATER,
+}
+"""A provider's answer, but the address."""
 APP: Final = "escrow_app"
 OWNER: Final = "owner"
 
@@ -188,6 +197,27 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "state": "WAITING",
         "happened_at": NOW,
         "received_at": NOW,
+    },
+    "fx_rates": {"kes_per_usd": RATE, "source": "host", "set_at": NOW},
+    "crypto_attempts": {
+        "cause": "test:coins",
+        "token": _TOKEN,
+        "provider": "blockbee",
+        "escrow_id": HELD,
+        "telegram_id": STRANGER,
+        "coin": COIN,
+        "currency": "KES",
+        "amount_minor": DUE,
+        "usd_minor": 81,
+        "kes_per_usd": RATE,
+        "created_at": NOW,
+    },
+    "crypto_deposits": {
+        "attempt_id": 1,
+        "txid": "tx-new",
+        "coin": COIN,
+        "amount": COINS,
+        "seen_at": NOW,
     },
     "payment_claims": {
         "cause": "test:claim",
@@ -463,6 +493,34 @@ def posted(reference: str, state: str, *, amount: int = DUE, **changes: Any) -> 
     ]
 
 
+def in_coins(reference: str, **changes: Any) -> list[Step]:
+    """A receipt for coins of attempt 1, with its journal."""
+    row = {
+        "provider": "blockbee",
+        "channel": "crypto",
+        "reference": reference,
+        "state": "CREDITED",
+        "evidence": "signed",
+        "posted_at": NOW,
+        "escrow_id": HELD,
+        "telegram_id": STRANGER,
+        "crypto_attempt_id": 1,
+        "coin": COIN,
+        "coin_amount": COINS,
+        **changes,
+    }
+    provider, amount = row["provider"], row.get("amount_minor", DUE)
+    return [
+        insert("receipts", **row),
+        post(
+            f"receipt:{provider}:{reference}",
+            ("external", str(provider), -amount),
+            ("owner", "", amount),
+            currency=row.get("currency", "KES"),
+        ),
+    ]
+
+
 def drain(escrow_id: str, *, seller: int, buyer: int, fee: int) -> Step:
     """Everything held goes where the settlement says, in one journal."""
     parts = (
@@ -651,6 +709,17 @@ async def world(conn: asyncpg.Connection) -> None:
             *posted("SGTAKEN006", "REVERSED", escrow_id=HELD),
             insert("receipts", reference="SGFAKE0007", state="IGNORED", attempt_id=4),
             insert("status_queries", token="4" * 32, receipt_id=2),
+            insert("fx_rates", source="env"),
+            # crypto attempt 1 has its address, 2 waits for its provider, 3 was refused
+            insert("crypto_attempts", cause="update:6", token="6" * 32, address="T1", **QUOTE),
+            insert("crypto_attempts", cause="update:7", token="7" * 32),
+            insert("crypto_attempts", cause="update:8", token="8" * 32, state="REFUSED"),
+            # deposit tx1 was credited (receipt 8), tx2 is on its way, tx3 was worth nothing
+            insert("crypto_deposits", txid="tx1"),
+            insert("crypto_deposits", txid="tx2"),
+            insert("crypto_deposits", txid="tx3", confirmed_at=NOW, dust=True),
+            *in_coins("tx1#1"),
+            "UPDATE crypto_deposits SET confirmed_at = now() WHERE txid = 'tx1'",
             # payout 1 is being sent, 2 is a person's own, 3 was paid
             insert("payouts", cause="settlement:1", escrow_id=COMPLETED, leg="seller"),
             insert("payouts", cause="withdraw:2", telegram_id=BUYER),

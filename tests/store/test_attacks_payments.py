@@ -402,6 +402,8 @@ CHOICES: tuple[Attack, ...] = (
         deleted=("payment_attempts_choice_id_fkey",),
         emptied=(
             "payment_attempts.payment_attempts_kept",
+            "crypto_attempts.crypto_attempts_kept",
+            "crypto_deposits.crypto_deposits_kept",
             "receipts.receipts_kept",
             *PAYOUTS,
             "payment_claims.payment_claims_kept",
