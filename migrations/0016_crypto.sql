@@ -151,7 +151,7 @@ ALTER TABLE receipts ADD COLUMN coin text;
 ALTER TABLE receipts ADD COLUMN coin_amount numeric(38, 18)
     CHECK (coin_amount > 0 AND coin_amount < 'NaN');
 ALTER TABLE receipts ADD COLUMN cost_minor bigint NOT NULL DEFAULT 0
-    CONSTRAINT receipt_coins_cost_a_part CHECK (cost_minor BETWEEN 0 AND amount_minor);
+    CONSTRAINT receipt_coins_cost_a_part CHECK (cost_minor = 0 OR cost_minor BETWEEN 1 AND amount_minor);
 -- coins are believed by their provider's signature, or because he says so when we ask
 ALTER TABLE receipts ADD CONSTRAINT receipt_in_coins_is_confirmed CHECK (
     CASE channel WHEN 'crypto' THEN evidence IS NOT NULL AND evidence IN ('signed', 'query')
