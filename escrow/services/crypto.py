@@ -357,11 +357,11 @@ class CoinPayments:
         """Notes coins on their way, credits confirmed ones. A word on what became of them."""
         if attempt.state is not CryptoState.OPEN:
             raise LookupError("the address is not known yet")
+        amount = worth.coins(found.amount)
         if found.address and not worth.same_address(found.address, attempt.address):
             return await self._odd(attempt, found, "other_address")
         if found.tag and found.tag != attempt.tag:
             return await self._odd(attempt, found, "other_tag")
-        amount = worth.coins(found.amount)
         if not amount:
             return "nothing"
         async with self._db.unit() as conn:
@@ -446,7 +446,7 @@ class CoinPayments:
             "why": why,
             "provider": attempt.provider,
             "coin": found.coin,
-            "amount": plain(found.amount),
+            "amount": plain(worth.coins(found.amount)),
             "asked": attempt.coin,
             "txid": found.txid,
         }
