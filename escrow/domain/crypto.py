@@ -49,10 +49,8 @@ def dollars(amount: Money, kes_per_usd: Decimal | None) -> Money:
         return amount
     if kes_per_usd is None:
         raise ValueError("shillings need a price")
-    shillings, of_dollars = kes_per_usd.as_integer_ratio()
-    exact = Fraction(
-        amount.minor * Currency.USD.scale * of_dollars, amount.currency.scale * shillings
-    )
+    major = Fraction(amount.minor * Currency.USD.scale, amount.currency.scale)
+    exact = Fraction(major, Fraction(kes_per_usd))
     return Money(-(-exact.numerator // exact.denominator), Currency.USD)
 
 
@@ -62,8 +60,8 @@ def at_quote(attempt: CryptoAttempt, amount: Decimal) -> Money:
     """
     if attempt.coin_amount is None:
         raise ValueError(f"crypto attempt {attempt.id} has no quote")
-    quoted, parts = attempt.coin_amount.as_integer_ratio()
-    exact = Fraction(amount) * Fraction(attempt.amount.minor * parts, quoted)
+    part = Fraction(Fraction(amount), Fraction(attempt.coin_amount))
+    exact = attempt.amount.minor * part
     return _down(exact, attempt.amount.currency)
 
 

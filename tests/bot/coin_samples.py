@@ -28,6 +28,7 @@ WHYS = (
     "other_coin",
     "other_reference",
     "amounts_differ",
+    "maybe_total",
     "from the future",
 )
 
