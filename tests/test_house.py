@@ -92,6 +92,7 @@ ENVIRONMENT: dict[str, str] = {}
 
 HANDLERS = (
     "escrow.bot.buyer",
+    "escrow.bot.coins",
     "escrow.bot.seller",
     "escrow.bot.admin.cases",
     "escrow.bot.admin.lists",

@@ -515,9 +515,7 @@ class World:
     async def send_coins(
         self, asked: CoinsAsked, amount: Decimal | str, txid: str | None = None, **said: Any
     ) -> str:
-        """The provider tells of coins at that address (`pending`, `coin`, `cost`, `usd`, `address`,
-        `token`), and it is processed; the word on its row.
-        """
+        """The provider tells of coins at that address; the word on its row."""
         attempt = asked.attempt
         token = said.pop("token", attempt.token)
         body = {
@@ -527,8 +525,7 @@ class World:
             "address": attempt.address,
             **said,
         }
-        raw = json.dumps(body).encode()
-        await self.intake.store(attempt.provider, token, "POST", "", raw, "127.0.0.1")
+        await self.intake.store(attempt.provider, token, "POST", "", json.dumps(body).encode(), "")
         return await self.settle_inbox()
 
     async def settle_inbox(self) -> str:

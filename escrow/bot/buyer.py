@@ -53,7 +53,7 @@ async def prompt(
     """
     office, page, me = desk.office(context), desk.page(context), desk.user(update).id
     view = await office.escrows.deal(typed, me)
-    if view.in_coins and view.escrow.currency is not Currency.KES:  # M-Pesa can't carry it
+    if view.escrow.currency is not Currency.KES:  # M-Pesa can't carry it
         await coins.offer(update, context, typed)
         return
     phone = desk.person(context).phone

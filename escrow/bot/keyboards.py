@@ -38,7 +38,17 @@ from escrow_service import DealView
 
 _LISTED = 8
 _BACK_TO_THE_DEAL = frozenset(
-    {"prompt_open", "wallet_is_enough", "too_many_reservations", "not_payable", "reserved"}
+    {
+        "prompt_open",
+        "wallet_is_enough",
+        "too_many_reservations",
+        "not_payable",
+        "reserved",
+        "no_mpesa_for_currency",
+        "coin_not_offered",
+        "no_rate",
+        "too_many_addresses",
+    }
 )
 """These may stand in place of a deal's card, which then must be found again."""
 
@@ -291,6 +301,13 @@ def confirm_receipt(row: int) -> InlineKeyboardMarkup:
 # -- notices -----------------------------------------------------------------------------------
 
 
+def _pay_again(values: Mapping[str, Any]) -> InlineKeyboardButton:
+    """M-Pesa carries shillings; any other deal is looked at first."""
+    if str(values["due"]).startswith(Currency.KES.code):
+        return _button(labels.pay_mpesa(values["due"]), Verb.PAY, values["code"])
+    return _button(labels.show_deal(), Verb.SHOW, values["code"])
+
+
 def for_notice(
     kind: str,
     values: Mapping[str, Any],
@@ -306,7 +323,7 @@ def for_notice(
         return underpaid(choice, values["missing"], values["received"])
     if kind in ("too_short", "window_over"):
         offered = _paying(view, by_hand=by_hand) if view is not None else None
-        return offered or _rows(_button(labels.pay_mpesa(values["due"]), Verb.PAY, values["code"]))
+        return offered or _rows(_pay_again(values))
     if kind == "prompt_failed":
         wait = needs_two_minutes(str(values["reason"]))
         return retry(values["code"], values.get("choice"), wait=wait, by_hand=by_hand)

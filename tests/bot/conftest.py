@@ -4,6 +4,7 @@ played here, and time stands still until a test moves it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from escrow.services.cases import Cases
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
+from escrow.services.crypto import CoinPayments
 from escrow.services.delivery import Delivery
 from escrow.services.figures import Figures
 from escrow.services.flags import Flags
@@ -43,6 +45,7 @@ from escrow.services.ports import (
     Answer,
     PaybillPayment,
     PromptAnswer,
+    RawRequest,
     StatusResult,
     StkCallback,
     Verdict,
@@ -63,6 +66,7 @@ from sandbox import persona
 from sandbox.server import Sandbox
 from sandbox.telegram_api import TelegramStandIn
 from sandbox.telegram_chats import Message
+from tests.coin_rail import FakeCoinRail
 from tests.payout_rail import FakePayoutRail
 from tests.reversal_rail import FakeReversalRail
 
@@ -179,7 +183,24 @@ class Town:
             callback_base="https://pay.example",
             reversals=self.reversals,
         )
-        self.escrows = EscrowService(database, clock, terms, admins, self.booking)
+        self.coin_rail = FakeCoinRail()
+        self.coins = CoinPayments(
+            database,
+            clock,
+            terms,
+            [self.coin_rail],
+            self.funds,
+            admins,
+            callback_base=lambda provider: "https://pay.example",
+        )
+        self.escrows = EscrowService(
+            database,
+            clock,
+            terms,
+            admins,
+            self.booking,
+            in_coins=lambda currency: bool(self.coins.offers(currency)),
+        )
         self.floating = Floating(database, clock, lambda body: balances(body, "174379"))
         self.actions = Actions(
             database,
@@ -230,6 +251,7 @@ class Town:
                 admins,
             ),
             pauses=Pauses(database, clock, admins),
+            coins=self.coins,
             rail=self.rail,
             clock=clock,
             admins=admins,
@@ -332,6 +354,16 @@ class Town:
             ),
             None,
         )
+        await self.settle()
+        return word
+
+    async def sends_coins(self, amount: str, txid: str, **said: object) -> str:
+        """The provider tells of coins at the address that was given last."""
+        async with self.database.reading() as conn:
+            row = await conn.fetchrow("SELECT * FROM crypto_attempts ORDER BY id DESC LIMIT 1")
+        body = {"txid": txid, "coin": row["coin"], "amount": amount, "address": row["address"]}
+        raw = RawRequest("POST", "", "", {}, json.dumps({**body, **said}).encode())
+        word = await self.coins.on_request("blockbee", row["token"], raw, self.clock.now(), 0)
         await self.settle()
         return word
 

@@ -63,7 +63,13 @@ from escrow.services.ratings import Rated, SellerPage
 from escrow.services.records import DealRecords
 from escrow.services.wallets import Withdrawal
 from escrow_service import DealView
-from tests.bot import payout_samples, receipt_samples, refusal_samples, variant_samples
+from tests.bot import (
+    coin_samples,
+    payout_samples,
+    receipt_samples,
+    refusal_samples,
+    variant_samples,
+)
 from tests.bot.admin import (
     action_samples,
     case_samples,
@@ -142,6 +148,7 @@ def view(said: str, role: str = "buyer", **changes: Any) -> DealView:
             "withdrawn",
             "stars",
             "shares",
+            "in_coins",
         )
         if key in changes
     }
@@ -360,6 +367,7 @@ def ruled_notices(deal: Mapping[str, Any], said: str) -> dict[str, dict[str, Any
     return {
         **_selling_notices(said),
         **payout_samples.notices(said),
+        **coin_samples.notices(said),
         **action_samples.notices(said),
         **pausing_samples.notices(said),
         **people_samples.notices(said),
@@ -528,6 +536,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         found[f"claim:denied:{why}"] = paid_texts.outcome(claim(ClaimState.DENIED, why), on)
     found |= talk_answers(said, on)
     found |= payout_samples.answers(on)
+    found |= coin_samples.answers(said, on)
     found |= action_samples.answers(said, on)
     found |= pausing_samples.answers(said, on)
     found |= people_samples.answers(said, on)
@@ -633,6 +642,9 @@ def selling(said: str, on: Page) -> dict[str, Markup]:
         "number for deals": s.ask_number_for_deals(on),
         "amount": s.ask_amount(None),
         "amount:shop": s.ask_amount(said),
+        "amount:dollars": s.ask_amount(None, dollars=True),
+        "amount:dollars first": s.ask_amount(said, Currency.USD, dollars=True),
+        "amount:no dollars": s.ask_amount(None, Currency.USD),
         "description": s.ask_description(),
         "fee payer": s.ask_fee_payer(kes(500)),
         "photo": s.ask_photo(),
@@ -681,4 +693,5 @@ def _everything(said: str, on: Page) -> dict[str, Markup]:
     for reason, words in REASONS.items():
         found[f"reason {reason}"] = words({"amount": "KES 10,500", "code": CODE}, on)
     found |= {f"figures {name}": text for name, text in figures_samples.texts(on).items()}
+    found |= coin_samples.variants(said, on)
     return found | variant_samples.variants(said, on)

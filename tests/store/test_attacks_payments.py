@@ -1,5 +1,4 @@
-"""Direct SQL against money on its way in and out: what PostgreSQL refuses whoever asks (invariants
-I13, I14, I16 and I17).
+"""Direct SQL against money on its way in and out (invariants I13, I14, I16 and I17).
 
 Each attack is refused by name, and succeeds once its guard is gone: so no guard is idle.
 """
@@ -43,6 +42,7 @@ CHOICE_UNCHANGED = "underpayment_choices.choice_unchanged"
 PAYOUT_UNCHANGED = "payouts.payout_unchanged"
 PAYOUT_ATTEMPT_UNCHANGED = "payout_attempts.payout_attempt_unchanged"
 
+COINS_KEPT = ("crypto_attempts.crypto_attempts_kept", "crypto_deposits.crypto_deposits_kept")
 PAYOUTS = ("payouts.payouts_kept", "payout_attempts.payout_attempts_kept")
 
 
@@ -402,6 +402,7 @@ CHOICES: tuple[Attack, ...] = (
         deleted=("payment_attempts_choice_id_fkey",),
         emptied=(
             "payment_attempts.payment_attempts_kept",
+            *COINS_KEPT,
             "receipts.receipts_kept",
             *PAYOUTS,
             "payment_claims.payment_claims_kept",

@@ -81,7 +81,8 @@ ON CONFLICT (attempt_id, txid, coin) DO UPDATE
 RETURNING *
 
 -- confirmed --
-UPDATE crypto_deposits SET confirmed_at = $4
+-- Coins are done with. PostgreSQL asks for their receipt, but of dust.
+UPDATE crypto_deposits SET confirmed_at = $4, dust = $5
  WHERE attempt_id = $1 AND txid = $2 AND coin = $3 AND confirmed_at IS NULL
 
 -- add_rate --
