@@ -1,6 +1,5 @@
-"""Direct SQL against money on its way in and out (invariants I13, I14, I16 and I17).
-
-Each attack is refused by name, and succeeds once its guard is gone: so no guard is idle.
+"""Direct SQL against money on its way in and out (invariants I13, I14, I16 and I17): each attack is
+refused by name, and succeeds once its guard is gone: so no guard is idle.
 """
 
 # ruff: noqa: S608 (the statements are made of this module's own constants)
