@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -17,16 +17,18 @@ from escrow.bot.typed import means_code, read_amount, read_offer, split_code
 from escrow.domain import claims, codes, phone
 from escrow.domain.errors import InvalidInput, LimitReached
 from escrow.domain.money import Money
-from escrow.rails import mpesa_parse, strict_json
+from escrow.rails import blockbee_wire, dynopay_wire, mpesa_parse, mpesa_statement, strict_json
 from escrow.rails.mpesa_balances import balances
 from escrow.rails.mpesa_payouts import asked_result, payout_result
 from escrow.rails.mpesa_reversals import reversal_result
-from escrow.services.ports import UnreadableError, Verdict
+from escrow.services.crypto import plain
+from escrow.services.ports import Deposit, RawRequest, UnreadableError, Verdict
 
 _SAMPLES: Final = Path(__file__).resolve().parents[1] / "rails" / "samples"
 _RECEIPT: Final = re.compile(r"[A-Z0-9]{4,32}", re.ASCII)
 _OUTSIDE: Final = re.compile("[\x00\ud800-\udfff]")
 _TALE: Final = 30
+_NOW: Final = datetime(2026, 11, 23, tzinfo=UTC)
 _MINOR_MAX: Final = 2**63
 
 
@@ -198,6 +200,87 @@ def _samples(*names: str) -> list[bytes]:
     return [path.read_bytes() for name in names for path in sorted(_SAMPLES.glob(name))]
 
 
+def _deposits(found: Sequence[Deposit]) -> None:
+    for one in found:
+        assert one.txid
+        assert one.txid == one.txid.strip()
+        assert one.coin
+        assert one.amount.is_finite()
+        assert 0 < one.amount < 10**20
+        assert 0 <= one.cost <= one.amount
+        assert one.usd is None or one.usd > 0
+        assert len(plain(one.amount)) < 200
+
+
+def _blockbee(body: bytes) -> None:
+    """As a query, and as a body."""
+    text = body.decode("utf-8", "replace")
+    for request in (
+        RawRequest("GET", f"/t?{text}", text, {}, b""),
+        RawRequest("POST", "/t", "", {}, body),
+    ):
+        try:
+            found = blockbee_wire.callback(request)
+        except UnreadableError as error:
+            _words(error)
+        else:
+            _deposits(found)
+
+
+def _dynopay(body: bytes) -> None:
+    request = RawRequest("POST", f"/{'5f' * 16}", "", {}, body)
+    try:
+        found = dynopay_wire.webhook(request, simulated=False)
+    except UnreadableError as error:
+        _words(error)
+    else:
+        _deposits(found)
+    header = body.decode("latin-1")
+    assert not dynopay_wire.signed(header, b"{}", b"whsec_of_nobody", _NOW), "nobody signed it"
+
+
+def _statement(body: bytes) -> None:
+    try:
+        found = mpesa_statement.read(body)
+    except UnreadableError as error:
+        _words(error)
+        return
+    for row in found.rows:
+        _is_receipt(row.receipt)
+
+
+# after shared samples blockbee/callback-json-confirmed and dynopay/webhook-direct-*
+_BEE: Final = (
+    b"uuid=5b0a2f6e&address_in=3PFoGK63cVVUWnd2vu7W1kM83NXUfvzMqM&txid_in="
+    + b"ab" * 32
+    + b"&value_coin=0.05&confirmations=3&pending=0&coin=btc&price=64000.5",
+    b'{"uuid":"5b0a","address_in":"0x'
+    + b"1a" * 20
+    + b'","txid_in":"0x'
+    + b"ab" * 32
+    + b'","value_coin":10,"value_forwarded_coin":9.9,"fee_coin":0.1,"coin":"eth","pending":0,'
+    b'"value_forwarded_coin_convert":"{\\"USD\\": \\"9.90\\"}","price":1}',
+)
+_DYNO: Final = (
+    b'{"event":"payment.confirmed","payment_type":"direct_api","payment_id":"pay_1",'
+    b'"transaction_reference":"0x'
+    + b"ab"
+    * 32
+    + b'","amount":0.015,"currency":"BTC","base_amount":500,"merchant_amount":0.01425,'
+    b'"meta_data":{"token":"' + b"5f" * 16 + b'"}}',
+    b'{"event":"payment.underpaid","payment_type":"direct_api","payment_id":"pay_1","txId":"0x'
+    + b"ab" * 32
+    + b'","amount_received":0.01,"amount_expected":0.015,"currency":"BTC"}',
+)
+# the portal's header and one row of each date format
+_CSV: Final = (
+    b"Receipt No.,Completion Time,Initiation Time,Details,Transaction Status,Paid In,Withdrawn,"
+    b"Balance,Balance Confirmed,Reason Type,Other Party Info,Linked Transaction ID,A/C No.\n"
+    b"SG632NMUAB,23-11-2026 12:05:00,23-11-2026 12:05:00,Pay Bill from 2547,Completed,1050.00,,"
+    b"1050.00,true,Pay Utility,2547 - X,,ES1008257626\n"
+    b'SG632NMUAC,2026-11-23 12:05:00,2026-11-23 12:05:00,Charge,Completed,,"-1,005.00",'
+    b"45.00,true,Pay Bill Charge,,SG632NMUAB,\n",
+)
 # after shared samples daraja/stk-callback-0-success and stk-callback-1032-cancelled
 _STK: Final = (
     b'{"Body":{"stkCallback":{"MerchantRequestID":"29115-34620561-1","CheckoutRequestID":'
@@ -230,6 +313,9 @@ TARGETS: Final[Mapping[str, Target]] = {
     "code": Target(_code, [b"ES1008257626", b"es 1008-257 6l6", b"1OO8257625"]),
     "amount": Target(_amount, [b"KSh 1,500/- Blue phone case", b"USD 10.50", b"1500"]),
     "message": Target(_message, _SMS),
+    "blockbee": Target(_blockbee, _BEE),
+    "dynopay": Target(_dynopay, _DYNO),
+    "statement": Target(_statement, _CSV),
     "phone": Target(_phone, [b"2547 ***** 126", b"+254712345678", b"a" * 64]),
 }
 """Name → reader. An input is its place in this table (one byte), then what it is given."""
