@@ -23,14 +23,21 @@ CREATE TRIGGER provider_reversals_append_only
 -- because of its small amount.
 ALTER TABLE receipts ADD COLUMN from_statement boolean NOT NULL DEFAULT false;
 
--- The lock is the one that a booking takes (0013): whichever comes second sees the first.
-CREATE FUNCTION provider_reversal_locks() RETURNS trigger LANGUAGE plpgsql AS $$
+-- A reversal has a number of its own, that no payment came in under. The lock is the one that a
+-- booking takes (0013): whichever comes second sees the first.
+CREATE FUNCTION provider_reversal_is_no_payment() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('mpesa:' || NEW.receipt, 0));
+    IF EXISTS (SELECT FROM receipts WHERE provider = 'mpesa' AND reference = NEW.reversal
+                                      AND state NOT IN ('WAITING', 'IGNORED'))
+    THEN
+        RAISE EXCEPTION 'reversal % is a payment that came in', NEW.reversal
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'reversal_is_no_payment';
+    END IF;
     RETURN NEW;
 END $$;
-CREATE TRIGGER provider_reversal_locks BEFORE INSERT ON provider_reversals
-    FOR EACH ROW EXECUTE FUNCTION provider_reversal_locks();
+CREATE TRIGGER provider_reversal_is_no_payment BEFORE INSERT ON provider_reversals
+    FOR EACH ROW EXECUTE FUNCTION provider_reversal_is_no_payment();
 
 -- What was taken back is credited to nobody, but for the one case where it was credited by a query
 -- before its number was known: then the number must find its row, or it could not be booked out.
@@ -127,7 +134,7 @@ BEGIN
         SELECT p.oid FROM pg_proc p
          WHERE p.pronamespace = current_schema()::regnamespace
            AND p.proowner = current_user::regrole
-           AND p.proname IN ('provider_reversal_locks', 'receipt_was_not_reversed',
+           AND p.proname IN ('provider_reversal_is_no_payment', 'receipt_was_not_reversed',
                              'receipt_goes_back', 'receipt_reversed_booked',
                              'reversal_journal_of_a_receipt')
     LOOP

@@ -99,7 +99,6 @@ TESTED_ELSEWHERE = {
 
 OF_THEIR_OWN = {
     "tests/fuzz/test_targets.py": "the readers of strangers' bytes, as `make fuzz` has them",
-    "tests/faults/test_sequences.py": "every way that money arrives by, in any order",
     "tests/web/test_forged.py": "10,000 requests against the door, all kinds mixed",
     "tests/test_escrow_fund_manager.py": "the seed's own name for its payment scenarios",
     "tests/test_house.py": "the rules of the source",

@@ -91,7 +91,7 @@ class Statements:
         try:
             said = await asyncio.to_thread(self._read, body)
         except UnreadableError as error:
-            raise InvalidInput(f"statement_{error}") from error
+            raise _unreadable(str(error)) from error
         if not said.rows:
             raise InvalidInput("statement_empty", bad=len(said.bad), unfinished=said.unfinished)
         if said.shortcode and said.shortcode not in self._shortcodes:
@@ -460,3 +460,12 @@ def _may_be(row: StatementRow, payout: Payout) -> bool:
         and bool(number)
         and phone.may_be(number, payout.destination)
     )
+
+
+def _unreadable(why: str) -> InvalidInput:
+    """The reader's word for why a file is no statement, as a refusal."""
+    if why == "too_large":
+        return InvalidInput("statement_too_large")
+    if why == "too_many_rows":
+        return InvalidInput("statement_too_many_rows")
+    return InvalidInput("statement_no_header")

@@ -84,6 +84,7 @@ _NOTICES: Final[tuple[tuple[str, Changes], ...]] = (
         for why in ("status_refused", "no_party", "statement", "unlisted_sender", "else")
     ),
     ("request_parked", {"many": 5}),
+    ("prompt_failed", {"reason": "unlisted"}),
     ("receipt_taken_back", {"whole": False, "frozen": False, "owed": "", "code": None}),
     ("receipt_not_shown", {"code": None}),
     ("payment_taken_back", {"code": None, "open": False, "returned": ""}),

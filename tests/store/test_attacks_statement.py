@@ -72,6 +72,14 @@ ATTACKS = (
         by="provider_reversal_once",
         roles=BOTH,
     ),
+    attack(
+        "a payment that came in is no reversal",
+        *posted("SGREVERS01", "CREDITED", telegram_id=STRANGER),
+        reversal(),
+        by="reversal_is_no_payment",
+        guard="provider_reversals.provider_reversal_is_no_payment",
+        roles=BOTH,
+    ),
     *(
         attack(
             f"reversals stay: {sql}",
