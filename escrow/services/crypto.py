@@ -380,7 +380,9 @@ class CoinPayments:
             result = await self._funds.process_escrow_payment(receipt, evidence)
             word = str(result.outcome)
         async with self._db.unit() as conn:
-            await crypto.confirmed(conn, attempt.id, found.txid, found.coin, self._clock.now())
+            await crypto.confirmed(
+                conn, attempt.id, found.txid, found.coin, self._clock.now(), dust=not value
+            )
         return word
 
     async def _keep(
@@ -471,7 +473,7 @@ class CoinPayments:
             "why": why,
             "provider": attempt.provider,
             "coin": found.coin,
-            "amount": plain(found.amount),
+            "amount": plain(worth.coins(found.amount)),
             "asked": attempt.coin,
             "txid": found.txid,
         }

@@ -15,6 +15,8 @@ from escrow.store.payouts import OpenCount
 OK, WATCH, BROKEN, PAUSED = "OK", "WATCH", "BROKEN", "PAUSED"
 STUCK_AFTER: Final = timedelta(days=7)
 DISPUTE_AFTER: Final = timedelta(days=14)
+ROWS_NAMED: Final = 5
+"""Of parked callbacks, the oldest."""
 SLOW_MS: Final = 250
 OUTBOX_LATE: Final = timedelta(minutes=5)
 _MISSED_TURNS: Final = 4
@@ -70,6 +72,7 @@ class Health:
     outbox_oldest: datetime | None = None
     inbox_waiting: int = 0
     inbox_parked: int = 0
+    parked_rows: Sequence[int] = ()
     receipts_waiting: int = 0
     clock_steady: bool = True
     held: Sequence[Mapping[str, Any]] = ()
@@ -86,6 +89,11 @@ class Health:
 def without_database(why: str) -> Health:
     """What is said when PostgreSQL does not answer."""
     return Health(BROKEN, [Reason("database_down", {"why": why}, broken=True)])
+
+
+def rows_named(rows: Sequence[int], count: int) -> str:
+    """`4, 7` or `4, 7, …` where there are more."""
+    return ", ".join([*map(str, rows), *(["…"] if count > len(rows) else [])])
 
 
 def judged(look: Health, now: datetime) -> Health:
@@ -130,7 +138,7 @@ def _watched(look: Health, now: datetime) -> list[Reason]:
         (look.critical_flags, "flags", {"count": look.critical_flags}),
         (look.disputes.count, "disputes", {"waiting": look.disputes}),
         (look.stuck.count, "stuck", {"waiting": look.stuck}),
-        (look.inbox_parked, "parked", {"count": look.inbox_parked}),
+        (look.inbox_parked, "parked", {"count": look.inbox_parked, "rows": look.parked_rows}),
         (late, "outbox", {"count": look.outbox_waiting, "since": look.outbox_oldest}),
         (look.database_ms > SLOW_MS, "slow", {"ms": look.database_ms, "limit": SLOW_MS}),
     ]

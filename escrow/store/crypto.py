@@ -36,6 +36,7 @@ class StoredDeposit:
     amount: Decimal
     seen_at: datetime
     confirmed_at: datetime | None
+    dust: bool
     known_before: Decimal | None
 
 
@@ -219,9 +220,11 @@ async def saw(
     return StoredDeposit(**dict(row))
 
 
-async def confirmed(conn: Connection, attempt_id: int, txid: str, coin: str, now: datetime) -> None:
-    """They are ours now."""
-    await conn.execute(_SQL["confirmed"], attempt_id, txid, coin, now)
+async def confirmed(
+    conn: Connection, attempt_id: int, txid: str, coin: str, now: datetime, *, dust: bool
+) -> None:
+    """They are ours now, and credited; `dust` is worth nothing, and was not."""
+    await conn.execute(_SQL["confirmed"], attempt_id, txid, coin, now, dust)
 
 
 async def add_rate(conn: Connection, kes_per_usd: Decimal, source: str, now: datetime) -> bool:

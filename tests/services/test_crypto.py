@@ -514,6 +514,9 @@ async def test_dust_credits_nothing_and_breaks_nothing(world: World) -> None:
     asked = await world.ask_coins(deal)
     assert await world.send_coins(asked, "0.009999") == "dust"
     assert await world.send_coins(asked, "0.0000000000000000001") == "nothing"
+    (kept,) = await world.sql("SELECT dust, confirmed_at FROM crypto_deposits")
+    assert kept["dust"]
+    assert kept["confirmed_at"] == world.clock.now()
     assert await world.receipts() == []
 
 

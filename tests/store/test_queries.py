@@ -45,6 +45,8 @@ async def test_a_block_can_be_prepared(
         ("cases", "ways_back", "'ES1008257624'", {"receipts_deal", "payouts_receipt"}),
         ("cases", "timeline", "'ES1008257624'", {"escrow_timeline_deal"}),
         ("inbox", "inbox_backlog", "", {"inbox_due", "inbox_parked"}),
+        ("inbox", "parked", "5", {"inbox_parked"}),
+        ("inbox", "parked_since", "now(), 5", {"inbox_parked"}),
     ],
 )
 async def test_what_grows_is_read_by_its_index(

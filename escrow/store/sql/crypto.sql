@@ -84,7 +84,8 @@ RETURNING *, (SELECT o.amount FROM crypto_deposits o
                WHERE o.attempt_id = $1 AND o.txid = $2 AND o.coin = $3) AS known_before
 
 -- confirmed --
-UPDATE crypto_deposits SET confirmed_at = $4
+-- Coins are done with. PostgreSQL asks for their receipt, but of dust.
+UPDATE crypto_deposits SET confirmed_at = $4, dust = $5
  WHERE attempt_id = $1 AND txid = $2 AND coin = $3 AND confirmed_at IS NULL
 
 -- add_rate --
