@@ -108,6 +108,13 @@ def quote(asked: CoinsAsked, page: Page) -> Markup:
             countdown=countdown(attempt.expires_at - page.now),
         ),
         say(
+            "Send it by {time} ({countdown}): once I see it by then, the deal waits for it.",
+            time=clock_time(page, asked.choice_until),
+            countdown=countdown(asked.choice_until - page.now),
+        )
+        if asked.choice_until is not None
+        else None,
+        say(
             "Send only {coin} on {network}: anything else may be lost. Your wallet app's fee comes "
             "on top.",
             coin=Plain(coin.name),

@@ -30,8 +30,8 @@ COINS: Final[tuple[Coin, ...]] = (
     Coin("USDC-ERC20", "USDC", "Ethereum (ERC-20)", 6, "erc20/usdc", "USDC-ERC20"),
     Coin("BTC", "Bitcoin", "Bitcoin", 8, "btc", "BTC"),
     Coin("LTC", "Litecoin", "Litecoin", 8, "ltc", "LTC"),
-    Coin("ETH", "Ether", "Ethereum", 18, "eth", "ETH"),
-    Coin("TRX", "Tron", "Tron", 6, "trx", "TRX"),
+    Coin("ETH", "ETH", "Ethereum", 18, "eth", "ETH"),
+    Coin("TRX", "TRX", "Tron", 6, "trx", "TRX"),
     Coin("XRP", "XRP", "XRP Ledger", 6, "", "XRP", needs_tag=True),
 )
 BY_CODE: Final = {coin.code: coin for coin in COINS}

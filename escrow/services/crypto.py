@@ -56,12 +56,15 @@ _SOON: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class CoinsAsked:
-    """A quote for a payer: `answer` is PENDING when he can pay it now, else why he can't."""
+    """A quote for a payer: `answer` is PENDING when he can pay it now, else why he can't.
+    `choice_until`: when the choice ends that these coins are to complete.
+    """
 
     attempt: CryptoAttempt
     coin: Coin
     escrow: Escrow
     answer: Answer
+    choice_until: datetime | None = None
 
 
 class CoinPayments:
@@ -169,7 +172,13 @@ class CoinPayments:
                 "code": answer.code,
             },
         )
-        return CoinsAsked(attempt, coin, escrow, answer)
+        return CoinsAsked(attempt, coin, escrow, answer, await self._choice_until(attempt))
+
+    async def _choice_until(self, attempt: CryptoAttempt) -> datetime | None:
+        async with self._db.reading() as conn:
+            choice = await payments.open_choice(conn, attempt.escrow_id)
+        mine = choice is not None and choice.telegram_id == attempt.telegram_id
+        return choice.expires_at if choice is not None and mine else None
 
     async def _prepare(
         self, conn: Connection, typed: str, telegram_id: int, coin_code: str, cause: str

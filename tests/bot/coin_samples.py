@@ -92,6 +92,9 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "one_moment:coin": t.one_moment(coin),
         "quote": t.quote(asked(said), on),
         "quote:dollars": t.quote(asked(said, **in_dollars), on),
+        "quote:rest": t.quote(
+            replace(asked(said), choice_until=samples.NOW + timedelta(minutes=9)), on
+        ),
         "quote:tag": t.quote(asked(said, "XRP", address=LONG, tag="4294967295"), on),
         "deal_card:coins": deal_texts.deal_card(samples.view(said, in_coins=True), on),
         "deal_card:dollars": deal_texts.deal_card(dollars(said, in_coins=True), on),

@@ -69,7 +69,7 @@ async def test_a_dollar_deal_is_opened_paid_in_coins_and_held(town: Town) -> Non
         "Bitcoin",
         "Litecoin",
         "Ether, Ethereum",
-        "Tron",
+        "TRX, Tron",
         "XRP, XRP Ledger",
         "Back to the deal",
     ]

@@ -303,6 +303,7 @@ async def test_the_missing_coins_complete_a_short_payment(world: World) -> None:
     assert pressed.choice.missing == usd(7)
     rest = await world.ask_coins(deal)
     assert (rest.attempt.amount, rest.attempt.choice_id) == (usd(7), pressed.choice.id)
+    assert (first.choice_until, rest.choice_until) == (None, pressed.choice.expires_at)
     assert await world.send_coins(rest, "7") == "funded"
     assert await world.accounts(deal) == (0, 100, 5)
 
