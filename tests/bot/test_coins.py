@@ -68,7 +68,7 @@ async def test_a_dollar_deal_is_opened_paid_in_coins_and_held(town: Town) -> Non
         "USDC, Ethereum (ERC-20)",
         "Bitcoin",
         "Litecoin",
-        "Ether, Ethereum",
+        "ETH, Ethereum",
         "TRX, Tron",
         "XRP, XRP Ledger",
         "Back to the deal",
