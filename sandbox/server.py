@@ -12,6 +12,7 @@ from aiohttp import web
 
 from sandbox import persona
 from sandbox.daraja import DarajaStandIn
+from sandbox.dynopay import DynoPayStandIn
 from sandbox.page import Page
 from sandbox.pulse import Clock, wall_clock
 from sandbox.telegram_api import MAX_UPLOAD_BYTES, TelegramStandIn
@@ -50,6 +51,9 @@ class Sandbox:
             clock=clock,
             prompt_seconds=prompt_seconds,
         )
+        self.dynopay = DynoPayStandIn(
+            api_key=persona.DYNOPAY_API_KEY, secret=persona.DYNOPAY_WEBHOOK_SECRET, clock=clock
+        )
         self.page = Page(self.telegram, self.daraja)
         self.url = ""
         self._runner: web.AppRunner | None = None
@@ -84,11 +88,17 @@ class Sandbox:
         """MPESA_BASE_URL."""
         return f"{self.url}/daraja"
 
+    @property
+    def dynopay_url(self) -> str:
+        """DYNOPAY_BASE_URL."""
+        return f"{self.url}/dynopay"
+
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Serve, and answer the address. Port 0: a free one. Raises OSError when it is taken."""
         app = web.Application(client_max_size=MAX_UPLOAD_BYTES + 1_000_000)
         app.add_subapp("/telegram", self.telegram.app())
         app.add_subapp("/daraja", self.daraja.app())
+        app.add_subapp("/dynopay", self.dynopay.app())
         self.page.add_routes(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()

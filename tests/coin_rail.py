@@ -33,6 +33,7 @@ class FakeCoinRail:
     opened: list[str] = field(default_factory=list)
     found: Answer | dict[str, list[Deposit]] = field(default_factory=dict)
     silent: bool = False
+    running_totals: bool = False
 
     async def open(
         self, *, token: str, coin: Coin, usd: Money, callback_url: str

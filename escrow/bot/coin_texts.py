@@ -192,6 +192,10 @@ def odd_coins(v: Values, page: Page) -> Markup:
         "other_tag": say("They came with another tag than the one we gave."),
         "other_coin": say("We do not know that coin's price, so nothing was credited."),
         "other_reference": say("The provider names another payment of ours with them."),
+        "maybe_total": say(
+            "Coins came to this address before, and the provider may have named the sum of both: "
+            "only the difference was credited."
+        ),
         "amounts_differ": say(
             "The provider named different amounts for the same coins: the lesser one counts."
         ),

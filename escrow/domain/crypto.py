@@ -49,9 +49,8 @@ def dollars(amount: Money, kes_per_usd: Decimal | None) -> Money:
         return amount
     if kes_per_usd is None:
         raise ValueError("shillings need a price")
-    exact = Fraction(amount.minor * Currency.USD.scale, amount.currency.scale) / Fraction(
-        kes_per_usd
-    )
+    major = Fraction(amount.minor * Currency.USD.scale, amount.currency.scale)
+    exact = Fraction(major, Fraction(kes_per_usd))
     return Money(-(-exact.numerator // exact.denominator), Currency.USD)
 
 
@@ -61,7 +60,8 @@ def at_quote(attempt: CryptoAttempt, amount: Decimal) -> Money:
     """
     if attempt.coin_amount is None:
         raise ValueError(f"crypto attempt {attempt.id} has no quote")
-    exact = attempt.amount.minor * Fraction(amount) / Fraction(attempt.coin_amount)
+    part = Fraction(Fraction(amount), Fraction(attempt.coin_amount))
+    exact = attempt.amount.minor * part
     return _down(exact, attempt.amount.currency)
 
 

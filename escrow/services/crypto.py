@@ -361,15 +361,11 @@ class CoinPayments:
             return await self._odd(attempt, found, "other_address")
         if found.tag and found.tag != attempt.tag:
             return await self._odd(attempt, found, "other_tag")
-        amount = worth.coins(found.amount)
-        if not amount:
+        stored, doubts = await self._keep(attempt, found, seen_at)
+        for why in doubts:
+            await self._odd(attempt, found, why)
+        if stored is None:
             return "nothing"
-        async with self._db.unit() as conn:
-            stored = await crypto.saw(conn, attempt.id, found.txid, found.coin, amount, seen_at)
-            if found.pending and stored.confirmed_at is None:
-                await outbox.queue(conn, [_seen(attempt, stored)], self._clock.now())
-        if stored.amount != amount:
-            await self._odd(attempt, found, "amounts_differ")
         if stored.confirmed_at is not None:
             return "duplicate"
         if found.pending:
@@ -387,6 +383,29 @@ class CoinPayments:
             await crypto.confirmed(conn, attempt.id, found.txid, found.coin, self._clock.now())
         return word
 
+    async def _keep(
+        self, attempt: CryptoAttempt, found: Deposit, seen_at: datetime
+    ) -> tuple[StoredDeposit | None, list[str]]:
+        """The deposit as it is known from now on, the payer told of one on its way; None for one of
+        nothing. And what has to be said about its amount.
+        """
+        doubts: list[str] = []
+        amount = worth.coins(found.amount)
+        async with self._db.unit() as conn:
+            if self._rails[attempt.provider].running_totals:
+                before = await crypto.before(conn, attempt.id, found.txid, found.coin, seen_at)
+                if before and amount >= before:  # it may include them: never more than came
+                    amount -= before
+                    doubts.append("maybe_total")
+            if not amount:
+                return None, doubts
+            stored = await crypto.saw(conn, attempt.id, found.txid, found.coin, amount, seen_at)
+            if found.pending and stored.confirmed_at is None:
+                await outbox.queue(conn, [_seen(attempt, stored)], self._clock.now())
+        if stored.amount != amount:
+            doubts.append("amounts_differ")
+        return stored, doubts
+
     async def _value(
         self, attempt: CryptoAttempt, found: Deposit, stored: StoredDeposit
     ) -> Money | None:
@@ -401,14 +420,22 @@ class CoinPayments:
             coin = BY_CODE.get(found.coin)
             if coin is None:
                 return None
-            asked = await self._rails[attempt.provider].worth(coin, stored.amount)
-            if asked is None:
-                raise PriceUnknown
-            usd = Fraction(asked)
+            usd = await self._worth(attempt.provider, coin, stored.amount)
         currency = attempt.amount.currency
         if currency is Currency.KES and self.rate is None:
             currency = Currency.USD
         return worth.at_price(currency, usd, self.rate)
+
+    async def _worth(self, provider: str, coin: Coin, amount: Decimal) -> Fraction:
+        """Dollars for that many coins now, by their own provider, else by another one.
+        `PriceUnknown`.
+        """
+        own = [rail for rail in self._rails.values() if rail.name == provider]
+        for rail in [*own, *(one for one in self._rails.values() if one not in own)]:
+            asked = await rail.worth(coin, amount)
+            if asked is not None:
+                return Fraction(asked)
+        raise PriceUnknown
 
     @staticmethod
     def _receipt(
@@ -482,7 +509,7 @@ def _word(attempt: CryptoAttempt) -> Answer:
 
 def _share(value: Money, found: Deposit, stored: StoredDeposit) -> int:
     """The cost of coins in the currency of their value, in minor units, rounded down."""
-    part = Fraction(found.cost) / Fraction(stored.amount)
+    part = Fraction(Fraction(found.cost), Fraction(stored.amount))
     return min((value.minor * part).__floor__(), value.minor)
 
 

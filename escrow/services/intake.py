@@ -78,10 +78,12 @@ class Intake:
         given = secret.encode("utf-8", "surrogateescape")
         return hmac.compare_digest(given, self._path_secret.encode())
 
-    def check(self, route: str, body: bytes, *, method: str = "POST", query: str = "") -> None:
+    def check(
+        self, route: str, body: bytes, *, token: str = "", method: str = "POST", query: str = ""
+    ) -> None:
         """`UnreadableError` when the request is not what the provider documents."""
         if self._coins is not None and route in COIN_ROUTES:
-            self._coins.read(route, _raw(method, query, body))
+            self._coins.read(route, _raw(token, method, query, body))
         elif route == STK:
             self._rail.read_stk_callback(body)
         elif route == PAYBILL:
@@ -104,7 +106,7 @@ class Intake:
         """
         unreadable: UnreadableError | None = None
         try:
-            self.check(route, body, method=method, query=query)
+            self.check(route, body, token=token, method=method, query=query)
         except UnreadableError as error:
             unreadable = error
         now = self._clock.now()
@@ -201,7 +203,7 @@ class Intake:
     async def _process(self, request: StoredRequest) -> str:
         """One stored request; returns a word on what became of it."""
         if self._coins is not None and request.route in COIN_ROUTES:
-            raw = _raw(request.method, request.query, request.body)
+            raw = _raw(request.token, request.method, request.query, request.body)
             return await self._coins.on_request(
                 request.route, request.token, raw, request.received_at, request.id
             )
@@ -264,6 +266,8 @@ _TELL_BALANCES: Final = {(PAYBILL, "DONE"), (PAYOUT, "DONE")}
 _PARKED: Final = {"wrong_shortcode", "other_request_id", *ODD}
 
 
-def _raw(method: str, query: str, body: bytes) -> RawRequest:
-    """A request as it was kept: what it was signed over and by whom was looked at before."""
-    return RawRequest(method, "", query, {}, body)
+def _raw(token: str, method: str, query: str, body: bytes) -> RawRequest:
+    """A request as it was kept: that its provider signed it was looked at before, the token is what
+    its path ended with.
+    """
+    return RawRequest(method, f"/{token}", query, {}, body)

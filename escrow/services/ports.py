@@ -350,6 +350,12 @@ class CoinRail(Protocol):
     def coins(self) -> Sequence[Coin]:
         """What it takes."""
 
+    @property
+    def running_totals(self) -> bool:
+        """Whether the amount of a second deposit at an address may include the first one: nobody
+        documents it.
+        """
+
     async def open(
         self, *, token: str, coin: Coin, usd: Money, callback_url: str
     ) -> CoinQuote | Answer:

@@ -194,6 +194,17 @@ async def look_again(
     await conn.execute(_SQL["look_again"], attempt_id, at, pending_at, pending_since)
 
 
+async def before(
+    conn: Connection, attempt_id: int, txid: str, coin: str, seen_at: datetime
+) -> Decimal:
+    """What came to that address in this coin before that deposit. Locks the address, so that
+    deposits follow each other.
+    """
+    await conn.execute(_SQL["lock"], attempt_id)
+    found: Decimal = await conn.fetchval(_SQL["before"], attempt_id, txid, coin, seen_at)
+    return found
+
+
 async def saw(
     conn: Connection, attempt_id: int, txid: str, coin: str, amount: Decimal, seen_at: datetime
 ) -> StoredDeposit:

@@ -447,6 +447,29 @@ async def test_contradicting_amounts_credit_the_lesser_one_and_are_told(world: W
     assert (await world.notice(ADMIN, "odd_coins"))["why"] == "amounts_differ"
 
 
+@pytest.mark.parametrize(
+    ("second", "credited", "told"),
+    [("7", 105, False), ("105", 105, True), ("98", 98, True), ("120", 120, True)],
+    ids=["of its own", "the sum", "the same again", "more than both"],
+)
+async def test_where_amounts_may_be_sums_no_more_is_credited_than_came(
+    world: World, second: str, credited: int, told: bool
+) -> None:
+    """Whether DynoPay's second confirmation of an address is a sum is documented nowhere."""
+    world.coin_rails[0].running_totals = True
+    deal = await world.usd_deal()
+    asked = await world.ask_coins(deal)
+    await world.send_coins(asked, "98", "tx1")
+    world.clock.tick(minutes=1)
+    await world.send_coins(asked, second, "tx2", pending=True)
+    await world.send_coins(asked, second, "tx2")
+    await world.send_coins(asked, "98", "tx1")
+    received, holding, fee = await world.accounts(deal)
+    wallet = await world.wallet(BRIAN, Currency.USD)
+    assert received + holding + fee + wallet == credited
+    assert ("odd_coins" in await world.told(ADMIN)) is told
+
+
 async def test_dust_credits_nothing_and_breaks_nothing(world: World) -> None:
     deal = await world.usd_deal()
     asked = await world.ask_coins(deal)

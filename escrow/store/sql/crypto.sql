@@ -59,6 +59,17 @@ UPDATE crypto_attempts
                            ELSE $2::timestamptz END
  WHERE id = $1
 
+-- lock --
+-- Deposits of one address follow each other.
+SELECT FROM crypto_attempts WHERE id = $1 FOR UPDATE
+
+-- before --
+-- What came to an address in this coin before that deposit.
+SELECT coalesce(sum(d.amount), 0) FROM crypto_deposits d
+ WHERE d.attempt_id = $1 AND d.coin = $3 AND d.txid <> $2
+   AND d.seen_at <= coalesce((SELECT o.seen_at FROM crypto_deposits o
+                               WHERE o.attempt_id = $1 AND o.txid = $2 AND o.coin = $3), $4)
+
 -- saw --
 -- Coins at an address. The earliest time at which they were seen stays, and the least amount that
 -- was ever named: what contradicts itself is never credited in full. What is confirmed stays.
