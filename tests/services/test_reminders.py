@@ -231,7 +231,8 @@ async def test_a_deadline_that_was_moved_moves_the_days(world: World) -> None:
     offer = await world.escrows.offer_extension(deal.id, JANE, 48, cause="test:o")
     await world.escrows.accept_offer(offer.id, BRIAN)
     moved = (await world.escrow(deal.id)).ship_by
-    assert moved is not None and deal.ship_by is not None
+    assert moved is not None
+    assert deal.ship_by is not None
     assert moved - deal.ship_by == timedelta(hours=48)
     assert await _run(world, deal.funded_at + 2 * DAY) == 0  # type: ignore[operator]
     assert await _run(world, moved - DAY - SECOND) == 0, "day 1 again, and it had its reminder"

@@ -1,5 +1,5 @@
-"""Direct SQL against what the jobs of the clock leave: a reminder that fits its deal, once; a month's
-report, once; a deal that stays archived; callbacks that are known for ever.
+"""Direct SQL against what the jobs of the clock leave: a reminder that fits its deal, once; a
+month's report, once; a deal that stays archived; callbacks that are known for ever.
 
 Each attack is refused by name, and succeeds once its guard is gone: so no guard is idle.
 """
