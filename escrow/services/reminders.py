@@ -69,6 +69,8 @@ class Reminders:
     ) -> int:
         still = await reminders.lock(conn, turn, due)
         new = await reminders.insert(conn, [one for one in due if one.escrow_id in still], now)
+        if not new:
+            return 0
         kinds = {one.escrow_id: one.kind for one in due if one.escrow_id in new}
         deals = await escrows.get_many(conn, list(kinds))
         kept = {code: {"kind": kind} for code, kind in kinds.items()}

@@ -46,7 +46,9 @@ async def due(
     after: DueReminder | None,
     limit: int,
 ) -> list[DueReminder]:
-    """The next reminders for deals that are on one of these days, the nearest deadline first."""
+    """The next deals that are on one of these days, the nearest deadline first; also those that
+    had their reminder.
+    """
     at, code = (now, "") if after is None else (after.deadline, after.escrow_id)
     rows = await conn.fetch(_SQL[f"due_{turn}"], now, list(days), at, code, limit)
     return [DueReminder(turn, row["id"], row["deadline"], row["day"]) for row in rows]

@@ -56,12 +56,13 @@ RETURNING telegram_id
 
 -- notices --
 -- The next $3 notices after $2, in the order in which they came: whether each is older than $1, and
--- whether it may go: it is closed since then, and its deal, if it has one, is archived.
+-- whether it may go: it is closed since then, and its deal, if it has one, is archived. Deals are
+-- looked up one by one, so that no plan reads all of them.
 SELECT o.id, o.created_at < $1 AS old,
        coalesce(o.closed_at < $1, false)
        AND (o.escrow_id IS NULL
-            OR EXISTS (SELECT FROM escrow_transactions e
-                        WHERE e.id = o.escrow_id AND e.archived_at IS NOT NULL)) AS over
+            OR coalesce((SELECT e.archived_at IS NOT NULL FROM escrow_transactions e
+                          WHERE e.id = o.escrow_id), false)) AS over
   FROM outbox o WHERE o.id > $2 ORDER BY o.id LIMIT $3
 
 -- drop_notices --
