@@ -105,16 +105,17 @@ async def test_it_says_count_volume_people_and_disputes(world: World) -> None:
     before = await _paid(world)
     await world.escrows.dispute(before.id, BRIAN, "It is a fake", cause="test:0")
     world.clock.at = _local(2026, 12, 1)
-    won, lost, split, settled, back, waits = [await _paid(world) for _ in range(6)]
+    won, lost, split, other, settled, back, waits = [await _paid(world) for _ in range(7)]
     dollars = await world.deal(100, currency=Currency.USD, buyer=OTIENO, seller=2_002)
     await world.pay(dollars, 105, buyer=OTIENO)
     unpaid = await world.deal(500, buyer=BRIAN)
     await world.escrows.cancel(unpaid.id, BRIAN)
-    for number, deal in enumerate((won, lost, split, settled, back, waits)):
+    for number, deal in enumerate((won, lost, split, other, settled, back, waits)):
         await world.escrows.dispute(deal.id, BRIAN, "It is a fake", cause=f"test:{number}x")
     await world.resolve(won.id, ADMIN, "buyer")
     await world.resolve(lost.id, ADMIN, "seller")
-    await world.resolve(split.id, ADMIN, "split")
+    for deal in (split, other):
+        await world.resolve(deal.id, ADMIN, "split")
     offer = await world.escrows.offer_settlement(settled.id, JANE, buyer_percent=10, cause="test:o")
     await world.escrows.accept_offer(offer.id, BRIAN)
     await world.escrows.withdraw_dispute(back.id, BRIAN)
@@ -127,14 +128,14 @@ async def test_it_says_count_volume_people_and_disputes(world: World) -> None:
     assert report["month"] == "2026-12-01"
     assert (report["buyers"], report["sellers"]) == (2, 2)
     kes, usd = report["money"]["KES"], report["money"]["USD"]
-    assert (kes["opened"], kes["funded"], kes["funded_minor"]) == (7, 6, 6 * 1_050_00)
-    assert (kes["completed"], kes["refunded"], kes["cancelled"]) == (3, 1, 1)
+    assert (kes["opened"], kes["funded"], kes["funded_minor"]) == (8, 7, 7 * 1_050_00)
+    assert (kes["completed"], kes["refunded"], kes["cancelled"]) == (4, 1, 1)
     assert (usd["funded"], usd["funded_minor"]) == (1, 105_00)
     assert report["disputes"] == {
-        "opened": 6,
+        "opened": 7,
         "buyer": 1,
         "seller": 1,
-        "split": 1,
+        "split": 2,
         "settled": 1,
         "withdrawn": 1,
         "open": 2,

@@ -15,7 +15,8 @@ from escrow.bot.notices import NOTICES
 from escrow.bot.page import speaking
 from escrow.domain.model import Escrow
 from escrow.services.reminders import Reminders
-from escrow.store import outbox
+from escrow.store import outbox, reminders
+from escrow.store.reminders import Turn
 from sandbox.telegram_html import parse_html
 from tests.bot import samples
 from tests.world import ADMIN, BRIAN, JANE, World
@@ -279,6 +280,20 @@ async def test_they_say_what_is_left_and_what_happens_then(
     assert text.startswith("KES 10,500")
     assert countdown in text
     assert "Jane Shop" in text
+
+
+async def test_what_changed_between_the_look_and_the_lock_is_left_alone(world: World) -> None:
+    sent, disputed, longer = [await _held(world) for _ in range(3)]
+    world.clock.at = sent.funded_at + DAY  # type: ignore[operator]
+    async with world.db.reading() as conn:
+        seen = await reminders.due(conn, Turn.SHIP, (1, 2), world.clock.at, None, 10)
+    assert {one.escrow_id for one in seen} == {sent.id, disputed.id, longer.id}
+    await world.escrows.ship(sent.id, JANE, tracking="G4S 1", proof=None, cause="test:s")
+    await world.escrows.dispute(disputed.id, BRIAN, "It is a fake", cause="test:d")
+    offer = await world.escrows.offer_extension(longer.id, JANE, 72, cause="test:o")
+    await world.escrows.accept_offer(offer.id, BRIAN)
+    async with world.db.unit() as conn:
+        assert await reminders.lock(conn, Turn.SHIP, seen) == set()
 
 
 async def test_one_bad_deal_among_many_stops_nobody(
