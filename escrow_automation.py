@@ -140,6 +140,26 @@ async def _send_digest(services: Services) -> tuple[int, int, int]:
     return done, done, 0
 
 
+async def _remind(services: Services) -> tuple[int, int, int]:
+    tally = await services.reminders.queue_due()
+    return tally.looked, tally.done, tally.failed
+
+
+async def _count_ratings(services: Services) -> tuple[int, int, int]:
+    tally = await services.standings.count()
+    return tally.looked, tally.done, tally.failed
+
+
+async def _detect_fraud(services: Services) -> tuple[int, int, int]:
+    tally = await services.patterns.detect()
+    return tally.looked, tally.done, tally.failed
+
+
+async def _clean_up(services: Services) -> tuple[int, int, int]:
+    tally = await services.cleanup.run()
+    return tally.looked, tally.done, tally.failed
+
+
 async def _read_clock(services: Services) -> tuple[int, int, int]:
     async with services.database.reading() as conn:
         await services.clock.read(conn)
@@ -282,6 +302,34 @@ JOBS: Final[tuple[Job, ...]] = (
         lambda services: max(services.settings.sweep_seconds, 30),
         _send_digest,
         in_pause=True,
+    ),
+    Job(
+        "send_reminders",
+        "sellers are asked to send, buyers to confirm, before something happens by itself",
+        lambda services: 3600,
+        _remind,
+    ),
+    Job(
+        "count_ratings",
+        "counts what sellers have shown, and tells those whose level changes",
+        lambda services: 86_400,
+        _count_ratings,
+        in_pause=True,
+    ),
+    Job(
+        "detect_fraud",
+        "flags whoever shows a pattern of fraud",
+        lambda services: 86_400,
+        _detect_fraud,
+        in_pause=True,
+    ),
+    Job(
+        "clean_up",
+        "archives old deals, drops what is bulky and old, reports the month to the admins",
+        lambda services: 7 * 86_400,
+        _clean_up,
+        in_pause=True,
+        cut=True,
     ),
     Job(
         "read_clock",

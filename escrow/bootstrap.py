@@ -37,6 +37,7 @@ from escrow.services.bookings import Book
 from escrow.services.cases import Cases
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
+from escrow.services.cleanup import Cleanup
 from escrow.services.confirmations import Confirmations
 from escrow.services.crypto import CoinPayments
 from escrow.services.digest import Digest
@@ -46,8 +47,10 @@ from escrow.services.floating import Floating
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.help import HelpDesk
 from escrow.services.intake import COIN_ROUTES, Intake
+from escrow.services.monthly import MonthlyReports
 from escrow.services.oversight import Oversight
 from escrow.services.parked import Parked
+from escrow.services.patterns import FraudPatterns
 from escrow.services.pauses import Pauses
 from escrow.services.payout_booking import PayoutBooking
 from escrow.services.payout_funding import FundingChecks
@@ -60,7 +63,9 @@ from escrow.services.pulls import Pulls
 from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
 from escrow.services.records import Records
+from escrow.services.reminders import Reminders
 from escrow.services.reversals import receipt_effects
+from escrow.services.standing import Standings
 from escrow.services.statements import Statements
 from escrow.services.verdicts import verdicts
 from escrow.services.wallets import Wallets
@@ -109,6 +114,10 @@ class Services:
     help: HelpDesk
     cases: Cases
     figures: Figures
+    reminders: Reminders
+    standings: Standings
+    patterns: FraudPatterns
+    cleanup: Cleanup
     oversight: Oversight
     audits: Audits
     statements: Statements
@@ -393,6 +402,12 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         help=HelpDesk(database, clock, admins),
         cases=Cases(database, clock, admins, Ratings(database, clock)),
         figures=Figures(database, clock, settings.zone),
+        reminders=Reminders(database, clock, terms, settings.zone),
+        standings=Standings(database, clock),
+        patterns=FraudPatterns(database, clock, terms, admins),
+        cleanup=Cleanup(
+            database, clock, terms, MonthlyReports(database, clock, admins, settings.zone)
+        ),
         oversight=oversight,
         audits=Audits(database, clock, oversight),
         statements=Statements(

@@ -27,8 +27,17 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from escrow.domain import schedule
 from escrow.domain.money import Currency, decimal_to_minor
-from escrow.domain.terms import DEFAULT_TIERS, FeeRule, Terms, Tiers, parse_tiers
+from escrow.domain.terms import (
+    DEFAULT_TIERS,
+    REMIND_FROM,
+    REMIND_UNTIL,
+    FeeRule,
+    Terms,
+    Tiers,
+    parse_tiers,
+)
 
 SANDBOX_DARAJA: Final = "https://sandbox.safaricom.co.ke"
 SANDBOX_SHORTCODE: Final = "174379"
@@ -85,7 +94,24 @@ def _database_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _times(value: str) -> str:
+    schedule.parse(value)
+    return value
+
+
+def _days(value: Any) -> Any:
+    if isinstance(value, str):
+        parts = [part.strip() for part in value.split(",")]
+        if not all(re.fullmatch(r"[1-9][0-9]?", part) for part in parts):
+            raise ValueError("use days from 1 to 99, comma-separated: 1,2")
+        return tuple(sorted({int(part) for part in parts}))
+    return value
+
+
 Ids = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_integer_list)]
+Days = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_days)]
+Times = Annotated[str, AfterValidator(_times)]
+"""`9:00,21:00`, or one weekday and its times."""
 Url = Annotated[str, AfterValidator(_url)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 Hours = Annotated[Decimal, Field(ge=0, le=24 * 365, allow_inf_nan=False)]
@@ -274,6 +300,31 @@ class Settings(BaseSettings):
     auto_refund_seconds: int = Field(
         21_600, ge=1, le=86_400, description="seconds between refunds of deals nobody sent in time"
     )
+    reminder_times: Times = Field(
+        "9:00,21:00", description="times of TIMEZONE, daily: reminders, and none outside of them"
+    )
+    remind_seller_days: Days = Field((1, 2), description="days after a payment, to send")
+    remind_buyer_days: Days = Field((5, 6), description="days after sending, to confirm")
+    ratings_times: Times = Field("0:00", description="times of TIMEZONE: sellers are counted")
+    fraud_times: Times = Field("2:00", description="times of TIMEZONE: patterns are looked for")
+    fraud_disputes: int = Field(3, ge=2, le=1000, description="disputes of a buyer, then a flag")
+    fraud_disputes_days: int = Field(30, ge=1, le=365, description="in so many days")
+    fraud_rate_percent: int = Field(
+        30, ge=1, le=99, description="percent of a seller's deals; more of them disputed: a flag"
+    )
+    fraud_rate_deals: int = Field(5, ge=1, le=1000, description="once he has so many deals")
+    fraud_rate_days: int = Field(60, ge=1, le=365, description="that were paid in so many days")
+    fraud_refunds: int = Field(3, ge=2, le=1000, description="refunds of a buyer, then a flag")
+    fraud_refunds_days: int = Field(14, ge=1, le=365, description="in so many days")
+    cleanup_times: Times = Field(
+        "sun 3:00", description="times of TIMEZONE, daily or of a weekday: what is old makes room"
+    )
+    archive_days: int = Field(
+        90, ge=1, le=3650, description="days, then a finished deal leaves the lists"
+    )
+    reviewed_flag_days: int = Field(
+        30, ge=30, le=3650, description="days, then a reviewed flag goes, 30 or more"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -333,6 +384,13 @@ class Settings(BaseSettings):
         for name in ("pay_hours", "ship_hours", "release_hours"):
             if getattr(self, name) * 3600 < 1:
                 raise ValueError(f"{name.upper()} must be a second or more")
+        if schedule.parse(self.reminder_times).weekday is not None:
+            raise ValueError("REMINDER_TIMES are of every day, without a weekday")
+        if self.archive_days < max(self.fraud_rate_days, self.fraud_refunds_days):
+            raise ValueError(
+                "ARCHIVE_DAYS is below FRAUD_RATE_DAYS or FRAUD_REFUNDS_DAYS, which have to see "
+                "what they count"
+            )
         if self.fee_min > self.fee_max:
             raise ValueError("FEE_MIN is above FEE_MAX")
         if self.fee_min_usd > self.fee_max_usd:
@@ -394,6 +452,7 @@ class Settings(BaseSettings):
             return timedelta(seconds=int(hours * 3600))
 
         points = int(self.fee_percent * 100)
+        asked = schedule.parse(self.reminder_times).times
         tiers: Tiers = parse_tiers(self.tolerance_tiers) if self.tolerance_tiers else DEFAULT_TIERS
         return Terms(
             fees={
@@ -418,6 +477,19 @@ class Settings(BaseSettings):
             unconfirmed_limit_minor=kes(self.mpesa_unconfirmed_limit),
             coin_quote=timedelta(seconds=int(self.crypto_quote_minutes * 60)),
             rate_life=span(self.fx_max_age_hours),
+            remind_seller_days=self.remind_seller_days,
+            remind_buyer_days=self.remind_buyer_days,
+            remind_from=min(asked[0], REMIND_FROM),
+            remind_until=max(asked[-1], REMIND_UNTIL),
+            disputes_before_flag=self.fraud_disputes,
+            dispute_days=self.fraud_disputes_days,
+            dispute_rate_percent=self.fraud_rate_percent,
+            dispute_rate_deals=self.fraud_rate_deals,
+            dispute_rate_days=self.fraud_rate_days,
+            refunds_before_flag=self.fraud_refunds,
+            refund_days=self.fraud_refunds_days,
+            archive_after=timedelta(days=self.archive_days),
+            reviewed_flag_life=timedelta(days=self.reviewed_flag_days),
         )
 
 

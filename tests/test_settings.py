@@ -33,6 +33,27 @@ def test_an_empty_environment_is_the_sandbox_with_the_designs_terms() -> None:
     assert terms.ship_window == datetime.timedelta(hours=72)
 
 
+def test_the_clock_jobs_have_the_seeds_schedules_thresholds_and_windows() -> None:
+    found = settings.load({})
+    assert (found.reminder_times, found.ratings_times) == ("9:00,21:00", "0:00")
+    assert (found.fraud_times, found.cleanup_times) == ("2:00", "sun 3:00")
+    terms = found.terms()
+    assert (terms.remind_seller_days, terms.remind_buyer_days) == ((1, 2), (5, 6))
+    assert (terms.remind_from, terms.remind_until) == (datetime.time(9), datetime.time(21))
+    assert (terms.disputes_before_flag, terms.dispute_days) == (3, 30)
+    assert (terms.dispute_rate_percent, terms.dispute_rate_deals) == (30, 5)
+    assert (terms.refunds_before_flag, terms.refund_days) == (3, 14)
+    assert terms.archive_after == datetime.timedelta(days=90)
+    assert terms.reviewed_flag_life == datetime.timedelta(days=30)
+
+
+def test_reminders_of_other_hours_open_the_day_for_them() -> None:
+    terms = settings.load({"REMINDER_TIMES": "7:30, 12:00", "REMIND_SELLER_DAYS": "2, 1"}).terms()
+    assert terms.remind_from == datetime.time(7, 30)
+    assert terms.remind_until == datetime.time(21)
+    assert terms.remind_seller_days == (1, 2)
+
+
 def test_hours_take_decimals() -> None:
     assert settings.load({"SHIP_HOURS": "0.5"}).terms().ship_window.total_seconds() == 1800
 
@@ -67,6 +88,18 @@ def test_five_percent_is_the_seeds_example() -> None:
         ("PUBLIC_URL", "https://example.org/?a=b"),
         ("CHOICE_MINUTES", "0.5"),
         ("PROOF_SECONDS", "121"),
+        ("REMINDER_TIMES", "9"),
+        ("REMINDER_TIMES", "sun 9:00"),
+        ("REMINDER_TIMES", "24:00"),
+        ("REMIND_SELLER_DAYS", "0,1"),
+        ("REMIND_BUYER_DAYS", "five"),
+        ("RATINGS_TIMES", "midnight"),
+        ("FRAUD_TIMES", "2:60"),
+        ("FRAUD_DISPUTES", "1"),
+        ("FRAUD_RATE_PERCENT", "100"),
+        ("CLEANUP_TIMES", "sunday 3:00"),
+        ("ARCHIVE_DAYS", "59"),
+        ("REVIEWED_FLAG_DAYS", "29"),
         ("FEE_MIN", "20.5"),
         ("FEE_MAX", "20.5"),
         ("DEAL_MIN", "100.01"),

@@ -18,6 +18,7 @@ from escrow.bot import (
     paid_texts,
     payout_texts,
     prompt_words,
+    rating_texts,
     ruling_texts,
     selling_texts,
     settle_texts,
@@ -27,6 +28,7 @@ from escrow.bot import (
 from escrow.bot.admin import (
     action_texts,
     digest_texts,
+    figures_texts,
     flag_texts,
     pausing_texts,
     receipt_texts,
@@ -333,6 +335,7 @@ NOTICES: Final[Mapping[str, Render]] = {
     **payout_texts.NOTICES,
     **receipt_texts.NOTICES,
     **statement_texts.NOTICES,
+    **rating_texts.NOTICES,
     **selling_texts.NOTICES,
     **shipping_texts.NOTICES,
     **talk_texts.NOTICES,
@@ -341,4 +344,5 @@ NOTICES: Final[Mapping[str, Render]] = {
     **seller_texts.NOTICES,
     **flag_texts.NOTICES,
     **digest_texts.NOTICES,
+    **figures_texts.NOTICES,
 }

@@ -11,10 +11,11 @@ from babel.dates import format_date
 from markupsafe import Markup
 
 from escrow.bot.page import Page, Plain, card, code, deadline, lines, moment, say, words
+from escrow.bot.rating_texts import level_words
 from escrow.domain.model import Escrow, Seller, SellerStatus
 from escrow.domain.money import Currency
 from escrow.domain.phone import mask
-from escrow.domain.terms import FeePayer, Level, Quote
+from escrow.domain.terms import FeePayer, Quote
 from escrow.services.ratings import SellerPage
 
 Values = Mapping[str, Any]
@@ -227,18 +228,6 @@ def _open_or_not(status: SellerStatus) -> Markup | None:
     if status is SellerStatus.PENDING:
         return say("This shop is not verified yet.")
     return say("This shop is closed at the moment.")
-
-
-def level_words(level: Level) -> Plain:
-    if level is Level.DIAMOND:
-        return Plain(words("Diamond seller"))
-    if level is Level.GOLD:
-        return Plain(words("Gold seller"))
-    if level is Level.SILVER:
-        return Plain(words("Silver seller"))
-    if level is Level.BRONZE:
-        return Plain(words("Bronze seller"))
-    return Plain(words("New seller"))
 
 
 def one_digit(value: Fraction) -> Plain:

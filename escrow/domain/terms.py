@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -22,6 +22,10 @@ FEE_CAP_PERCENT: Final = 20
 
 TOLERANCE_CAP_PERCENT: Final = 10
 """No tolerance is more than this share of what is due (flow.md 6)."""
+
+REMIND_FROM: Final = time(9)
+REMIND_UNTIL: Final = time(21)
+"""Reminders that were missed are made up between these, both included (flow.md 22)."""
 
 
 class FeePayer(StrEnum):
@@ -198,6 +202,24 @@ class Terms:
     shortage_days: int = 30
     unshipped_before_proposal: int = 3
     unshipped_days: int = 30
+    remind_seller_days: tuple[int, ...] = (1, 2)  # after the deal was paid (flow.md 22)
+    remind_buyer_days: tuple[int, ...] = (5, 6)  # after it was sent
+    remind_from: time = REMIND_FROM  # of the local day; nobody is woken for a reminder
+    remind_until: time = REMIND_UNTIL
+    disputes_before_flag: int = 3  # flow.md 19
+    dispute_days: int = 30
+    dispute_rate_percent: int = 30  # more than that
+    dispute_rate_deals: int = 5  # of so many or more
+    dispute_rate_days: int = 60
+    refunds_before_flag: int = 3
+    refund_days: int = 14
+    archive_after: timedelta = timedelta(days=90)  # flow.md 23
+    reviewed_flag_life: timedelta = timedelta(days=30)
+    raw_body_life: timedelta = timedelta(days=90)  # of callbacks that were processed
+    update_body_life: timedelta = timedelta(days=30)
+    conversation_life: timedelta = timedelta(days=30)
+    notice_life: timedelta = timedelta(days=180)
+    slot_life: timedelta = timedelta(days=90)
 
     def quote(self, price: Money, fee_payer: FeePayer) -> Quote:
         """What a deal of that price costs (flow.md 1). `LimitReached` outside the limits."""

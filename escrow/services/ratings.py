@@ -10,7 +10,7 @@ from typing import Final
 from escrow.domain.errors import IllegalMove, InvalidInput, NotAllowed, NotFound
 from escrow.domain.flow import Actor, Status
 from escrow.domain.model import Escrow, Seller
-from escrow.domain.terms import Level, level
+from escrow.domain.terms import Level
 from escrow.services.ports import Clock
 from escrow.services.work import locked, party_of
 from escrow.store import escrows, people, ratings
@@ -123,16 +123,13 @@ class Ratings:
             figures = await ratings.standing(conn, seller_id)
         if seller is None or figures is None:
             raise NotFound("no_shop")
-        ended = figures.sales + figures.failed + figures.lost
-        average = Fraction(figures.stars, figures.ratings) if figures.ratings else None
-        lost_rate = Fraction(figures.lost, ended) if ended else Fraction(0)
         return SellerPage(
             seller=seller,
-            level=level(figures.sales, average, lost_rate),
-            average=average,
+            level=figures.level,
+            average=figures.average,
             ratings=figures.ratings,
             sales=figures.sales,
-            success=Fraction(figures.sales, ended) if ended else None,
+            success=figures.success,
             lost=figures.lost,
             since=figures.since,
         )

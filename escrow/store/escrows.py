@@ -213,9 +213,23 @@ async def note(
     conn: Connection, escrow_id: str, event: str, by: By, at: datetime, **data: Any
 ) -> None:
     """A timeline row for an event that moves no status."""
+    await note_many(conn, {escrow_id: data}, event, by, at)
+
+
+async def note_many(
+    conn: Connection,
+    data: Mapping[str, Mapping[str, Any]],
+    event: str,
+    by: By,
+    at: datetime,
+) -> None:
+    """As `note`, for many deals: their codes → what each row keeps."""
     await conn.execute(
         _SQL["note_events"],
-        [{"id": escrow_id, "event": event, "actor": str(by), "at": at, "data": data}],
+        [
+            {"id": code, "event": event, "actor": str(by), "at": at, "data": dict(kept)}
+            for code, kept in data.items()
+        ],
     )
 
 

@@ -325,6 +325,7 @@ def notice_values(said: str) -> dict[str, dict[str, Any]]:
         "unlisted_sender": {"sender": "203.0.113.9", "row": 4, "route": "stk"},
         "books_broken": {"breaks": [said] * 30},
         "clock_jumped": {"seconds": -7_200},
+        "monthly_report": figures_samples.MONTH,
         "claim_card": {
             **admin,
             "reference": "SG632NMUAB",
@@ -392,11 +393,14 @@ def ruled_notices(deal: Mapping[str, Any], said: str) -> dict[str, dict[str, Any
 def _selling_notices(said: str) -> dict[str, dict[str, Any]]:
     deal = {"code": CODE, "description": said, "shop": said}
     asked = {**deal, "gets": "KES 10,000", "due": "KES 10,500"}
+    levels = {"shop": said, "sales": 50, "stars": "4.56", "lost": 1}
     return {
         "proposal": asked,
         "proposal_accepted": {**asked, "pay_by": LATER},
         "seller_suspended": {"shop": said, "reason": said},
         "seller_restored": {"shop": said, "codes": [CODE]},
+        "level_up": {**levels, "level": "GOLD", "before": "SILVER"},
+        "level_down": {**levels, "level": "NEW", "before": "BRONZE", "stars": None},
         "payout_number_changed": {"shop": said, "old": "0712***678", "new": "0733***555"},
     }
 

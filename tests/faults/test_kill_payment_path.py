@@ -294,7 +294,6 @@ async def _is_as_it_should(world: World, scene: Scene) -> None:
 async def _clear(world: World, scene: Scene) -> None:
     """Makes room for the next one."""
     await world.sql("DELETE FROM outbox")
-    await world.sql("DELETE FROM inbox")
     world.clock.tick(minutes=15)
     world.rail.query_answer = CANCELLED
     await world.confirmations.look_due()

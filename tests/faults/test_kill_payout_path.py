@@ -296,7 +296,6 @@ async def _clear(world: World) -> None:
     for one in await world.payouts.open_ones():
         await world.payouts.mark_failed(one.id, ADMIN, "test", not_sent=True)
     await world.sql("DELETE FROM outbox")
-    await world.sql("DELETE FROM inbox")
     bank(world).can_pay = True
     Path(bank(world).path).unlink(missing_ok=True)
 

@@ -10,7 +10,7 @@ without their help. Amounts are minor units; a deal is the seed's: price 100, fe
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -101,6 +101,14 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
             0,
         ),
         **dict.fromkeys(("released_minor", "refunded_minor", "fees_minor"), 0),
+    },
+    "reminders": {"escrow_id": HELD, "kind": "ship_day_1", "at": NOW},
+    "monthly_reports": {
+        "month": date(2026, 10, 1),
+        "starts_at": NOW - timedelta(days=54),
+        "ends_at": NOW - timedelta(days=23),
+        "figures": {},
+        "made_at": NOW,
     },
     "people": {"telegram_id": 9001, "first_name": "New", "started_at": NOW},
     "escrow_sellers": {

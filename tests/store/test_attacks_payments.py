@@ -661,11 +661,11 @@ LAWFUL = {
             posted_at=NOW,
         ),
     ),
-    "a reviewed flag and a finished callback may go": (
+    "a reviewed flag and the body of a finished callback may go": (
         "UPDATE fraud_flags SET reviewed_at = now(), reviewed_by = 1001",
         "DELETE FROM fraud_flags",
         "UPDATE inbox SET state = 'DONE', processed_at = now()",
-        "DELETE FROM inbox",
+        "UPDATE inbox SET body = '', query = ''",
     ),
     "a payout that may have left becomes a person's task": (
         "UPDATE payouts SET state = 'UNKNOWN' WHERE id = 1",

@@ -14,6 +14,7 @@ from tests.store import (
     books,
     test_attacks_actions,
     test_attacks_claims,
+    test_attacks_clock,
     test_attacks_crypto,
     test_attacks_deals,
     test_attacks_dollars,
@@ -56,6 +57,7 @@ ATTACKS = (
     *test_attacks_actions.ATTACKS,
     *test_attacks_statement.ATTACKS,
     *test_attacks_crypto.ATTACKS,
+    *test_attacks_clock.ATTACKS,
 )
 
 GUARDS = """
@@ -99,7 +101,7 @@ TOGETHER = {
 MAY_BE_EMPTY = {
     "people": "username phone unreachable_at",
     "escrow_sellers": "verified_at verified_by suspended_at suspended_by suspension_reason"
-    " average_rating success_rate dispute_rate payout_phone_since",
+    " average_rating success_rate dispute_rate payout_phone_since counted_at",
     "seller_history": "cause",
     "escrow_transactions": "buyer_telegram_id held_price_minor held_fee_minor pay_by ship_by"
     " release_at frozen_from tracking joined_at funded_at shipped_at delivered_at disputed_at"
@@ -118,6 +120,8 @@ MAY_BE_EMPTY = {
     "ledger_rollups": "",
     "ledger_rollup_mark": "",
     "daily_figures": "",
+    "monthly_reports": "",
+    "reminders": "",
     "offers": "buyer_percent seller_minor buyer_minor fee_minor hours closed_at closed_as"
     " closed_by",
     "deal_records": "dispute_id file_id file_unique_id file_size",
@@ -179,6 +183,8 @@ RIGHTS = {
     "ledger_rollup_mark": READ,
     "ledger_derived_balances": READ,
     "daily_figures": ADD,
+    "monthly_reports": ADD,
+    "reminders": ADD,
     "offers": KEEP,
     "deal_records": ADD,
     "fingerprints": ADD,

@@ -31,8 +31,9 @@ from escrow.bot.page import (
     when,
     words,
 )
+from escrow.bot.rating_texts import level_words
 from escrow.bot.ruling_texts import age, template
-from escrow.bot.selling_texts import level_words, one_digit
+from escrow.bot.selling_texts import one_digit
 from escrow.domain import phone
 from escrow.domain.actions import Action
 from escrow.domain.flow import Event, Status
@@ -480,6 +481,7 @@ def event_words(event: str) -> Plain:
         "manual_refund": words("refunded by an admin"),
         "dispute_taken": words("dispute taken"),
         "deadline_moved": words("deadline moved"),
+        "reminded": words("reminded"),
         "settle_offered": words("offer to settle"),
         "extend_offered": words("offer of more time"),
         "offer_declined": words("offer declined"),

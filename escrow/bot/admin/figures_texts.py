@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from babel.dates import format_date
 from markupsafe import Markup
 
 from escrow.bot.charts import Panel
 from escrow.bot.page import Page, Plain, card, language, lines, say, words
+from escrow.domain.figures import Counts
 from escrow.domain.money import Currency, Money
 from escrow.services.figures import CurrencyFigures, Dashboard, MonthFigures
 
+Values = Mapping[str, Any]
 _NOTHING: Final = Plain("–")
 
 
@@ -136,6 +138,60 @@ def report_empty(first: date, page: Page) -> Markup:
             month=Plain(month_name(first)),
         ),
     )
+
+
+def monthly_report(v: Values, page: Page) -> Markup:
+    """What admins read by themselves of a month that is over."""
+    first = date.fromisoformat(str(v["month"]))
+    disputes: Mapping[str, int] = v["disputes"]
+    found = {Currency.of(code): Counts(**counts) for code, counts in v["money"].items()}
+    paid = {currency: counts for currency, counts in found.items() if counts.funded}
+    deals = sum(found.values(), Counts())
+    return card(
+        page,
+        say("<b>{month} is over: the report</b>", month=Plain(month_name(first))),
+        *(
+            say(
+                "Deals paid: {count}, together {volume}",
+                count=_number(counts.funded),
+                volume=Money(counts.funded_minor, currency),
+            )
+            for currency, counts in paid.items()
+        ),
+        None if paid else say("No deal was paid."),
+        say(
+            "Different buyers: {buyers} · different sellers: {sellers}",
+            buyers=_number(v["buyers"]),
+            sellers=_number(v["sellers"]),
+        ),
+        say(
+            "Opened {opened} · completed {completed} · refunded {refunded} · cancelled {cancelled}",
+            opened=_number(deals.opened),
+            completed=_number(deals.completed),
+            refunded=_number(deals.refunded),
+            cancelled=_number(deals.cancelled),
+        ),
+        say(
+            "Disputes opened: {opened} · still open at its end: {open}",
+            opened=_number(disputes["opened"]),
+            open=_number(disputes["open"]),
+        ),
+        say(
+            "Disputes closed: for the buyer {buyer} · for the seller {seller} · split {split}"
+            " · settled {settled} · taken back {withdrawn}",
+            **{
+                how: _number(disputes[how])
+                for how in ("buyer", "seller", "split", "settled", "withdrawn")
+            },
+        ),
+        say(
+            "Every deal that ended: <code>/report {month}</code>",
+            month=Plain(f"{first:%Y-%m}"),
+        ),
+    )
+
+
+NOTICES: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {"monthly_report": monthly_report}
 
 
 def report_file(part: int, parts: int) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,6 +17,11 @@ from escrow.domain.model import FraudFlag
 Values = Mapping[str, Any]
 SEVERITIES: Final = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
 _DEALS_NAMED: Final = 4
+_COUNT: Final = re.compile(r"([0-9]{1,9}) [a-z ]+ in ([0-9]{1,4}) days")
+_RATE: Final = re.compile(
+    r"([0-9]{1,9}) of ([0-9]{1,9}) deals in ([0-9]{1,4}) days, above ([0-9]{1,3}) %"
+)
+"""How rules keep their figures."""
 
 
 def severity_words(severity: str) -> Markup:
@@ -27,24 +33,34 @@ def severity_words(severity: str) -> Markup:
     }[severity]
 
 
-def rule_words(flag_type: str, count: int, rule: str) -> Markup:
-    """Why it was raised; `count`: how many deals are behind it."""
+def rule_words(flag_type: str, rule: str) -> Markup:
+    """Why it was raised, with the figures of that time; `rule` has them in English."""
     if flag_type == "unshipped_order":
         return say("Did not send a paid deal in time; the money went back to the buyer.")
     if flag_type == "reversed_payment":
         return say("M-Pesa took back a payment of a deal that is open.")
-    if flag_type == "high_dispute_rate":
-        return say("Buyers dispute more than 30 % of the deals paid in 60 days: {rule}", rule=rule)
-    if count >= 2:
-        counted = {
+    rate = _RATE.fullmatch(rule)
+    if flag_type == "high_dispute_rate" and rate is not None:
+        part, whole, days, percent = map(int, rate.groups())
+        return say(
+            "Buyers dispute {part} of {whole} deals paid in {days} days: more than {percent} %.",
+            part=part,
+            whole=whole,
+            days=days,
+            percent=percent,
+        )
+    counted = _COUNT.fullmatch(rule)
+    if counted is not None:
+        figures = dict(zip(("count", "days"), map(int, counted.groups()), strict=True))
+        said = {
             "repeated_shortage": say(
-                "Paid a little less than asked for, {count} times in 30 days.", count=count
+                "Paid a little less than asked for, {count} times in {days} days.", **figures
             ),
-            "multiple_disputes": say("Raised {count} disputes in 30 days.", count=count),
-            "multiple_refunds": say("Got {count} refunds in 14 days.", count=count),
+            "multiple_disputes": say("Raised {count} disputes in {days} days.", **figures),
+            "multiple_refunds": say("Got {count} refunds in {days} days.", **figures),
         }.get(flag_type)
-        if counted is not None:
-            return counted
+        if said is not None:
+            return said
     return say("{rule}", rule=rule)
 
 
@@ -96,7 +112,7 @@ def _flag(one: FraudFlag, page: Page) -> Markup:
             number=one.id,
             person=person_words(one.user_type, one.first_name, one.shop_name),
         ),
-        rule_words(one.flag_type, len(one.deals), one.rule),
+        rule_words(one.flag_type, one.rule),
         _deals(one.deals),
         say("Since {when}", when=when(page, one.created_at)),
     )
@@ -130,7 +146,7 @@ def flag_raised(v: Values, page: Page) -> Markup:
             number=v["flag"],
             person=person_words(str(v["user_type"]), str(v["name"]), v["shop"]),
         ),
-        rule_words(str(v["flag_type"]), len(v["deals"]), str(v["rule"])),
+        rule_words(str(v["flag_type"]), str(v["rule"])),
         _deals(v["deals"]),
         say("Nothing happens by itself. Look at the deals, then review it or suspend."),
     )

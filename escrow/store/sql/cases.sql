@@ -41,12 +41,12 @@ SELECT kind, balance_minor FROM ledger_accounts
  WHERE kind IN ('received', 'holding', 'pending_fee', 'receivable') AND owner = $1 AND currency = $2
 
 -- buyer_record --
--- A buyer's deals that held money, and what became of them.
-SELECT count(*) FILTER (WHERE e.funded_at IS NOT NULL) AS deals,
+-- A buyer's deals that held money, archived or not, and what became of them.
+SELECT count(*) AS deals,
        count(*) FILTER (WHERE e.status = 'COMPLETED') AS completed,
        count(*) FILTER (WHERE e.status = 'REFUNDED') AS refunded,
        count(*) FILTER (WHERE e.disputed_at IS NOT NULL) AS disputed
-  FROM escrow_transactions e WHERE e.buyer_telegram_id = $1 AND e.archived_at IS NULL
+  FROM escrow_transactions e WHERE e.buyer_telegram_id = $1 AND e.funded_at IS NOT NULL
 
 -- open_flags --
 SELECT flag_type, severity FROM fraud_flags

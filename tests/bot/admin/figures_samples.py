@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,16 @@ EVER = Counts(
     1_000_000, 90_000, 8_000, 900_000, 10**13, 800_000, 99_000, 8 * 10**12, 10**11, 10**11
 )
 FIRST = date(2026, 11, 1)
+MONTH = {
+    "month": "2026-10-01",
+    "money": {"KES": asdict(EVER), "USD": asdict(Counts(3, 1, 0, 2, 200_00))},
+    "buyers": 1_234,
+    "sellers": 56,
+    "disputes": dict.fromkeys(
+        ("opened", "buyer", "seller", "split", "settled", "withdrawn", "open"), 7
+    ),
+}
+NO_MONTH = {**MONTH, "money": {}, "buyers": 0, "sellers": 0}
 
 
 def _money(currency: Currency) -> CurrencyFigures:
@@ -64,6 +75,7 @@ def texts(on: Page) -> dict[str, Markup]:
         "dashboard:empty": t.dashboard(board(), on),
         "report": t.report(month(*both), FIRST, on),
         "report:empty": t.report_empty(FIRST, on),
+        "month:nothing": t.monthly_report(NO_MONTH, on),
         "report file": t.report_file(1, 1),
         "report file:parts": t.report_file(2, 3),
         **{f"picture:{number}": escape(words) for number, words in enumerate(drawn)},

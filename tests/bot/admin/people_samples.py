@@ -63,6 +63,15 @@ def flag(said: str, number: int = 12, **changes: Any) -> FraudFlag:
     return FraudFlag(**{**values, **changes})
 
 
+RULES = {
+    "repeated_shortage": "3 tolerated shortages in 30 days",
+    "multiple_disputes": "4 disputes in 30 days",
+    "high_dispute_rate": "2 of 5 deals in 60 days, above 30 %",
+    "multiple_refunds": "3 refunds in 14 days",
+}
+"""What a flag keeps of its rule."""
+
+
 def flags(said: str) -> list[FraudFlag]:
     """One of every rule, by people of every kind."""
     buyer: dict[str, Any] = {
@@ -127,7 +136,7 @@ def notices(said: str) -> dict[str, dict[str, Any]]:
             "severity": "HIGH",
             "user_type": "seller",
             "flag_type": "high_dispute_rate",
-            "rule": "4 of 9 deals",
+            "rule": "4 of 9 deals in 60 days, above 30 %",
             "name": said,
             "seller": 5,
         },
@@ -183,7 +192,8 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "ask_note": f.ask_note(flag(said), on),
         "reviewed": f.reviewed(replace(reviewed, review_notes=None), said, on, changed=True),
         "reviewed:before": f.reviewed(reviewed, said, on, changed=False),
-        "rule:refunds": f.rule_words("multiple_refunds", 3, said),
+        "rule:refunds": f.rule_words("multiple_refunds", said),
+        **{f"rule:{kind}": f.rule_words(kind, rule) for kind, rule in RULES.items()},
         "by:unknown_time": s.by_and_when(ADMIN, said, None, on),
         "digest:nothing": d.digest(NOTHING, on),
         "digest:calm": d.digest(calm, on),

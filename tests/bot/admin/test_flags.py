@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from escrow.bot import page
 from escrow.bot.admin import flag_texts
 from escrow.services.flags import raise_flag
 from escrow.services.ports import Answer, Verdict
 from sandbox import persona
-from tests.bot import samples
+from tests.bot.admin import people_samples
 from tests.bot.admin.people_samples import read
 from tests.bot.conftest import ADMIN, BUYER, SELLER, Town
 
@@ -154,14 +155,13 @@ async def test_three_unsent_deals_are_a_proposal_with_its_button(town: Town) -> 
 
 
 def test_every_rule_has_words_and_an_unknown_one_says_what_it_carries() -> None:
-    kinds = (
-        "repeated_shortage",
-        "unshipped_order",
-        "multiple_disputes",
-        "high_dispute_rate",
-        "multiple_refunds",
+    rules = {"unshipped_order": "not sent in time", **people_samples.RULES}
+    said = {kind: str(flag_texts.rule_words(kind, rule)) for kind, rule in rules.items()}
+    assert not [kind for kind, text in said.items() if text == page.said(rules[kind])]
+    assert said["multiple_disputes"] == "Raised 4 disputes in 30 days."
+    assert said["multiple_refunds"] == "Got 3 refunds in 14 days."
+    assert said["high_dispute_rate"] == (
+        "Buyers dispute 2 of 5 deals paid in 60 days: more than 30 %."
     )
-    said = {str(flag_texts.rule_words(kind, 4, "the figure")) for kind in kinds}
-    assert len(said) == len(kinds)
-    assert not [text for text in said if text == str(samples.Markup("the figure"))]
-    assert "the figure" in flag_texts.rule_words("from_the_future", 4, "the figure")
+    for kind in ("from_the_future", *people_samples.RULES):
+        assert "the figure" in flag_texts.rule_words(kind, "the figure")
