@@ -11,11 +11,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from escrow.domain import schedule
 from escrow.domain.errors import DatabaseDown, Paused, TimedOut
+from escrow.domain.schedule import Schedule
 from escrow.services.health import Planned
 from escrow.store import inbox
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 MISFIRE_SECONDS: Final = 300
 BEAT_SECONDS: Final = 120.0
+LOOK_SECONDS: Final = 4.0
+"""A slot whose owner died is taken over within ten seconds of silence and one such look."""
 STOP_SECONDS: Final = 3.0
 
 
@@ -34,7 +39,9 @@ class Job:
     """One row of JOBS. `run` returns (looked at, done, failed); `timer` jobs stand still while the
     clock can't be trusted; `cut` ones only read for long, and a stop does not wait for them;
     `in_pause` ones move nothing and run also while Amana is paused. Questions to M-Pesa wait with
-    the rest: the answers wait, too, and an unheard one would count as none.
+    the rest: the answers wait, too, and an unheard one would count as none. One with a `schedule`
+    runs at these times of the day, once each, whatever number of processes there is
+    (`services/slots`); `seconds` is how often this process looks for such a slot.
     """
 
     name: str
@@ -44,6 +51,7 @@ class Job:
     timer: bool = True
     cut: bool = False
     in_pause: bool = False
+    schedule: Callable[[Services], Schedule] | None = None
 
 
 async def _expire_choices(services: Services) -> tuple[int, int, int]:
@@ -231,11 +239,12 @@ JOBS: Final[tuple[Job, ...]] = (
     Job(
         "prove_all_books",
         "proves the whole of the books, old deals too",
-        lambda services: 86_400,
+        lambda services: LOOK_SECONDS,
         _prove_all_books,
         timer=False,
         in_pause=True,
         cut=True,
+        schedule=lambda services: services.settings.schedule("proof_times"),
     ),
     Job(
         "close_days",
@@ -307,11 +316,19 @@ class Automation:
 
     def _planned(self) -> dict[str, Planned]:
         """Every job's turns, for whoever watches that none is missed."""
-        return {
-            job.name: Planned(job.seconds(self._services), turn.next_run_time, self._since)
-            for job in JOBS
-            if (turn := self._scheduler.get_job(job.name)) is not None
-        }
+        found = {}
+        for job in JOBS:
+            turn = self._scheduler.get_job(job.name)
+            if turn is None:
+                continue
+            seconds, next_at = job.seconds(self._services), turn.next_run_time
+            if job.schedule is not None:
+                times = job.schedule(self._services)
+                seconds = times.longest_gap.total_seconds()
+                zone = self._services.settings.zone
+                next_at = schedule.next_one(times, zone, self._services.clock.now())
+            found[job.name] = Planned(seconds, next_at, self._since)
+        return found
 
     @property
     def running(self) -> bool:
@@ -325,7 +342,7 @@ class Automation:
         assert task is not None  # noqa: S101 a coroutine always runs in a task
         self._under_way[task] = job
         try:
-            await run_job(self._services, job)
+            await turn(self._services, job)
             if job.name == "read_clock":  # every turn, whatever came of it
                 self._beat = asyncio.get_running_loop().time()
         except asyncio.CancelledError:
@@ -345,6 +362,24 @@ class Automation:
             await asyncio.wait(list(self._under_way), timeout=STOP_SECONDS)
         self._scheduler.shutdown(wait=False)
         await asyncio.sleep(0)  # the library ends it at the loop's next turn
+
+
+async def turn(services: Services, job: Job) -> bool | None:
+    """A turn of the scheduler: a sweep runs, a job of the clock when a slot of it is due and nobody
+    else runs it. None: nothing was to do.
+    """
+    if job.schedule is None:
+        return await run_job(services, job)
+    if job.timer and not services.clock.steady:
+        return None
+    try:
+        slot = await services.slots.take(job.name, job.schedule(services), in_pause=job.in_pause)
+        if slot is None:
+            return None
+        return await services.slots.run(slot, partial(run_job, services, job))
+    except (DatabaseDown, TimedOut):
+        _LOG.warning("%s waits for PostgreSQL", job.name, extra={"action": "job_waits"})
+        return None
 
 
 async def run_job(services: Services, job: Job) -> bool:

@@ -52,6 +52,7 @@ from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
 from escrow.services.records import Records
 from escrow.services.reversals import receipt_effects
+from escrow.services.slots import Slots
 from escrow.services.verdicts import verdicts
 from escrow.services.wallets import Wallets
 from escrow.settings import (
@@ -99,6 +100,7 @@ class Services:
     oversight: Oversight
     audits: Audits
     pauses: Pauses
+    slots: Slots
     coins: CoinPayments
     coin_secrets: Mapping[str, str]
     rail: Mpesa
@@ -358,6 +360,7 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         oversight=oversight,
         audits=Audits(database, clock, oversight),
         pauses=Pauses(database, clock, admins),
+        slots=Slots(database, clock, settings.zone),
         coins=coins,
         coin_secrets=coin_secrets,
         rail=rail,

@@ -28,6 +28,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from escrow.domain.money import Currency, decimal_to_minor
+from escrow.domain.schedule import Schedule
+from escrow.domain.schedule import parse as parse_schedule
 from escrow.domain.terms import DEFAULT_TIERS, FeeRule, Terms, Tiers, parse_tiers
 
 SANDBOX_DARAJA: Final = "https://sandbox.safaricom.co.ke"
@@ -249,6 +251,9 @@ class Settings(BaseSettings):
     # Jobs
     sweep_seconds: int = Field(15, ge=1, le=300, description="seconds between the quick sweeps")
     proof_seconds: int = Field(30, ge=1, le=120, description="seconds between proofs of the books")
+    proof_times: str = Field(
+        "4:00", description="times of TIMEZONE at which the whole of the books is proved"
+    )
     figures_seconds: int = Field(
         900, ge=60, le=86_400, description="seconds between looks for days whose figures are due"
     )
@@ -302,6 +307,12 @@ class Settings(BaseSettings):
     def _readable_tiers(cls, value: str) -> str:
         if value:
             parse_tiers(value)
+        return value
+
+    @field_validator("proof_times")
+    @classmethod
+    def _schedule(cls, value: str) -> str:
+        parse_schedule(value)
         return value
 
     @field_validator("trusted_proxies", "mpesa_allowed_ips")
@@ -363,6 +374,10 @@ class Settings(BaseSettings):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    def schedule(self, name: str) -> Schedule:
+        """When a job of the clock runs; `name`: its setting."""
+        return parse_schedule(getattr(self, name))
 
     def terms(self) -> Terms:
         """The platform's terms from these settings."""
