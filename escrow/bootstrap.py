@@ -20,6 +20,10 @@ from escrow.bot.context import Office
 from escrow.domain.errors import DatabaseDown
 from escrow.domain.money import Currency, Money
 from escrow.rails import mpesa_balances
+from escrow.rails.blockbee import BlockBee
+from escrow.rails.blockbee_gateway import BlockBeeConfig
+from escrow.rails.dynopay import DynoPay
+from escrow.rails.dynopay_gateway import DynoPayConfig
 from escrow.rails.mpesa import Mpesa, security_credential
 from escrow.rails.mpesa_gateway import MpesaConfig
 from escrow.rails.mpesa_payouts import MpesaPayouts
@@ -374,7 +378,33 @@ def _coin_rails(
     settings: Settings, http: httpx.AsyncClient, clock: DatabaseClock
 ) -> list[CoinRail]:
     """The crypto providers whose keys are set. Without PUBLIC_URL none could say what came."""
-    return []
+    if not settings.public_url:
+        return []
+    rails: list[CoinRail] = []
+    bee_key = settings.blockbee_api_key.get_secret_value()
+    try:
+        if bee_key:
+            bee = BlockBeeConfig(
+                base_url=settings.blockbee_base_url,
+                api_key=bee_key,
+                public_url=settings.public_url,
+                public_key_pem=settings.blockbee_public_key.replace("\\n", "\n"),
+            )
+            rails.append(BlockBee(bee, http, clock))
+    except ValueError as error:
+        raise SettingsError(f"BLOCKBEE_API_KEY, BLOCKBEE_PUBLIC_KEY: {error}") from error
+    dyno_key = settings.dynopay_api_key.get_secret_value()
+    try:
+        if dyno_key:
+            dyno = DynoPayConfig(
+                base_url=settings.dynopay_base_url,
+                api_key=dyno_key,
+                webhook_secret=settings.dynopay_webhook_secret.get_secret_value(),
+            )
+            rails.append(DynoPay(dyno, http, clock))
+    except ValueError as error:
+        raise SettingsError(f"DYNOPAY_API_KEY, DYNOPAY_WEBHOOK_SECRET: {error}") from error
+    return rails
 
 
 def _payout_rail(

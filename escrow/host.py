@@ -22,6 +22,7 @@ from escrow.bot.files import plain
 from escrow.bot.page import Page
 from escrow.domain.actions import ActionState
 from escrow.domain.errors import CannotDo
+from escrow.program import as_sandbox
 from escrow.settings import Settings
 
 Say = Callable[[str], None]
@@ -33,11 +34,8 @@ _PATIENCE_SECONDS: Final = 10.0
 @asynccontextmanager
 async def _open(settings: Settings, dsn: str, key: bytes, say: Say) -> AsyncIterator[Services]:
     environment = "live" if settings.token else "sandbox"
-    if not settings.token:  # its admins are its own people: an approval asks who asked
-        from sandbox import persona
-
-        admins = (persona.ADMIN.id, persona.SECOND_ADMIN.id)
-        settings = settings.model_copy(update={"admin_chat_id": admins})
+    if not settings.token:
+        settings = as_sandbox(settings)
     await migrate_when_up(dsn, environment, say, patience_seconds=_PATIENCE_SECONDS)
     services = await open_services_on(settings, dsn, key)
     try:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 Say = Callable[[str], None]
+_SANDBOX_DOLLAR: Final = Decimal("129.50")
 POLL_SILENCE_SECONDS: Final = 900.0
 """A poll takes 40 s at most. After this long without a good answer a restart may help; sooner it
 is Telegram's outage, and no reason to stop taking in money.
@@ -119,7 +120,6 @@ class Program:
     # -- parts -------------------------------------------------------------------------------------
 
     async def _start_sandbox(self) -> Sandbox:
-        from sandbox import persona
         from sandbox.server import PROMPT_SECONDS, Sandbox
 
         sandbox = Sandbox(prompt_seconds=PROMPT_SECONDS)
@@ -131,25 +131,13 @@ class Program:
                 "set SANDBOX_PORT to a free port"
             ) from error
         self._closers.append(("sandbox", sandbox.stop))
-        chosen = self._settings.model_fields_set
-        self._settings = self._settings.model_copy(
+        self._settings = as_sandbox(self._settings).model_copy(
             update={
-                "telegram_bot_token": SecretStr(persona.BOT_TOKEN),
                 "telegram_api_url": sandbox.telegram_url,
-                "telegram_webhook_url": "",
-                "admin_chat_id": (persona.ADMIN.id, persona.SECOND_ADMIN.id),
-                "public_url": f"http://{self._settings.http_host}:{self._settings.http_port}",
                 "mpesa_base_url": sandbox.daraja_url,
-                "mpesa_consumer_key": SecretStr(persona.CONSUMER_KEY),
-                "mpesa_consumer_secret": SecretStr(persona.CONSUMER_SECRET),
-                "mpesa_shortcode": persona.SHORTCODE,
-                "mpesa_passkey": SecretStr(persona.PASSKEY),
-                "mpesa_display_name": persona.BUSINESS_NAME,
-                "mpesa_initiator_name": "sandbox",
-                "mpesa_security_credential": SecretStr("play-money"),
-                "mpesa_b2c_shortcode": persona.SHORTCODE,
-                "new_seller_open_deals": 0,
-                **({} if "fee_percent" in chosen else {"fee_percent": Decimal(5)}),
+                "blockbee_base_url": sandbox.blockbee_url,
+                "blockbee_public_key": sandbox.blockbee.public_key_pem,
+                "dynopay_base_url": sandbox.dynopay_url,
             }
         )
         return sandbox
@@ -217,6 +205,36 @@ class Program:
         return found
 
 
+def as_sandbox(settings: Settings) -> Settings:
+    """The people, keys and terms of the sandbox, for whoever works beside it, too: with others he
+    would see another preview.
+    """
+    from sandbox import persona
+
+    chosen = settings.model_fields_set
+    return settings.model_copy(
+        update={
+            "telegram_bot_token": SecretStr(persona.BOT_TOKEN),
+            "telegram_webhook_url": "",
+            "admin_chat_id": (persona.ADMIN.id, persona.SECOND_ADMIN.id),
+            "public_url": f"http://{settings.http_host}:{settings.http_port}",
+            "mpesa_consumer_key": SecretStr(persona.CONSUMER_KEY),
+            "mpesa_consumer_secret": SecretStr(persona.CONSUMER_SECRET),
+            "mpesa_shortcode": persona.SHORTCODE,
+            "mpesa_passkey": SecretStr(persona.PASSKEY),
+            "mpesa_display_name": persona.BUSINESS_NAME,
+            "mpesa_initiator_name": "sandbox",
+            "mpesa_security_credential": SecretStr("play-money"),
+            "mpesa_b2c_shortcode": persona.SHORTCODE,
+            "blockbee_api_key": SecretStr(persona.BLOCKBEE_API_KEY),
+            "dynopay_api_key": SecretStr(persona.DYNOPAY_API_KEY),
+            "dynopay_webhook_secret": SecretStr(persona.DYNOPAY_WEBHOOK_SECRET),
+            "new_seller_open_deals": 0,
+            **({} if "fee_percent" in chosen else {"fee_percent": Decimal(5)}),
+        }
+    )
+
+
 async def _connect_bot(app: application.Bot, say: Say) -> None:
     """Telegram may be away at the start: money still has to be taken in, so keep trying."""
     wait = 1.0
@@ -255,6 +273,7 @@ async def _furnish(services: Services, sandbox: Sandbox) -> None:
         confirmation_url=f"{services.callback_base}/c",
         validation_url=f"{services.callback_base}/v",
     )
+    await services.coins.set_rate(_SANDBOX_DOLLAR, "host")
     waiting = [
         escrow
         for escrow, _ in await services.escrows.deals(persona.SELLER.id)

@@ -327,7 +327,10 @@ function bubble(message) {
   if (message.photo) box.append(make("img", { src: `photo/${message.photo}`, alt: "photo" }));
   for (const kind of ["document", "contact"]) {
     if (!message[kind]) continue;
-    box.append(make("div", { className: "file" }, make("small", { textContent: kind }), message[kind]));
+    const name = kind === "document" && message.file
+      ? make("a", { href: `document/${message.file}`, download: message.document, textContent: message.document })
+      : message[kind];
+    box.append(make("div", { className: "file" }, make("small", { textContent: kind }), name));
   }
   box.append(...rich(user, message.text, message.entities));
   box.append(make("span", { className: "time", textContent: (message.edited ? "edited " : "") + message.at }));

@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -79,6 +80,7 @@ class Page:
             app.router.add_get(path, self._file)
         app.router.add_get("/stream", self._stream)
         app.router.add_get("/photo/{file_id}", self._picture)
+        app.router.add_get("/document/{file_id}", self._document)
         app.router.add_post("/act", self._act)
         self._closed = False
         app.on_shutdown.append(self._shutdown)
@@ -111,6 +113,21 @@ class Page:
             body=file.content,
             content_type=file.mime if file.mime in _SHOWN else "image/png",
             headers={"X-Content-Type-Options": "nosniff"},
+        )
+
+    async def _document(self, request: web.Request) -> web.StreamResponse:
+        """To be saved, never shown here: an HTML file would be a page of this address."""
+        file = self.telegram.files.get(request.match_info["file_id"])
+        if file is None:
+            raise web.HTTPNotFound
+        name = quote(file.name, safe="")
+        return web.Response(
+            body=file.content,
+            content_type="application/octet-stream",
+            headers={
+                "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+                "X-Content-Type-Options": "nosniff",
+            },
         )
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
@@ -191,6 +208,7 @@ class Page:
             "entities": one.entities,
             "photo": one.media["photo"][-1]["file_id"] if "photo" in one.media else None,
             "document": document["file_name"] if document else None,
+            "file": document["file_id"] if document else None,
             "sound": next(
                 (one.media[kind]["file_id"] for kind in ("voice", "audio") if kind in one.media),
                 None,

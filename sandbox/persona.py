@@ -11,6 +11,7 @@ SHORTCODE: Final = SANDBOX_SHORTCODE
 PASSKEY: Final = SANDBOX_PASSKEY
 CONSUMER_KEY: Final = "sandbox"
 CONSUMER_SECRET: Final = "sandbox"  # noqa: S105 - play money
+BLOCKBEE_API_KEY: Final = "sandbox"
 DYNOPAY_API_KEY: Final = "dpk_test_sandbox"
 DYNOPAY_WEBHOOK_SECRET: Final = "whsec_sandbox"  # noqa: S105 - play money
 BUSINESS_NAME: Final = "AMANA"

@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import web
 
 from sandbox import persona
+from sandbox.blockbee import BlockBeeStandIn
 from sandbox.daraja import DarajaStandIn
 from sandbox.dynopay import DynoPayStandIn
 from sandbox.page import Page
@@ -54,6 +55,7 @@ class Sandbox:
         self.dynopay = DynoPayStandIn(
             api_key=persona.DYNOPAY_API_KEY, secret=persona.DYNOPAY_WEBHOOK_SECRET, clock=clock
         )
+        self.blockbee = BlockBeeStandIn(clock=clock)
         self.page = Page(self.telegram, self.daraja)
         self.url = ""
         self._runner: web.AppRunner | None = None
@@ -93,12 +95,18 @@ class Sandbox:
         """DYNOPAY_BASE_URL."""
         return f"{self.url}/dynopay"
 
+    @property
+    def blockbee_url(self) -> str:
+        """BLOCKBEE_BASE_URL."""
+        return f"{self.url}/blockbee"
+
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Serve, and answer the address. Port 0: a free one. Raises OSError when it is taken."""
         app = web.Application(client_max_size=MAX_UPLOAD_BYTES + 1_000_000)
         app.add_subapp("/telegram", self.telegram.app())
         app.add_subapp("/daraja", self.daraja.app())
         app.add_subapp("/dynopay", self.dynopay.app())
+        app.add_subapp("/blockbee", self.blockbee.app())
         self.page.add_routes(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()

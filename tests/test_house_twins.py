@@ -16,6 +16,7 @@ TESTED_ELSEWHERE = {
     # parts of one thing that is tested as that thing
     "escrow/bot/talk_texts.py": "tests/bot/test_talk.py",
     "escrow/bot/payout_texts.py": "tests/bot/test_payouts.py",
+    "escrow/bot/dollar_texts.py": "tests/bot/test_dollars.py",
     "escrow/domain/payouts.py": "tests/services/test_payout_booking.py",
     "escrow/store/embedded_home.py": "tests/store/test_embedded.py",
     "escrow/domain/figures.py": "tests/services/test_figures.py",
@@ -97,6 +98,7 @@ OF_THEIR_OWN = {
     "tests/bot/admin/test_matrix.py": "who may use which admin command, on which deal",
     "tests/bot/admin/test_hostile.py": "what people write, on every admin screen",
     "tests/services/test_claims_and_prompts.py": "claims beside prompts whose number is not known",
+    "tests/services/test_dollars.py": "dollars on their way out, through the payout services",
     "tests/services/test_million.py": "what figures and health read of a million deals",
     "tests/services/test_own_deals.py": "nobody buys from himself, by whatever way",
     "tests/services/test_lifecycle_triples.py": "the flow, through every service",
@@ -105,6 +107,7 @@ OF_THEIR_OWN = {
     "tests/store/test_attacks_claims.py": "the migrations, attacked",
     "tests/bot/test_locales.py": "the catalogues and the command that renews them",
     "tests/store/test_attacks_deals.py": "the migrations, attacked",
+    "tests/store/test_attacks_dollars.py": "the migrations, attacked",
     "tests/store/test_attacks_edges.py": "the migrations, attacked",
     "tests/store/test_attacks_figures.py": "the migrations, attacked",
     "tests/store/test_attacks_float.py": "the migrations, attacked",

@@ -82,6 +82,9 @@ class Verb(StrEnum):
     WALLET_PAGE = "wallet_pg"  # the next page of a wallet
     WITHDRAW_ALL = "wd_all"  # send the wallet to the phone
     WITHDRAW_YES = "wd_yes"  # send that amount (minor units)
+    DOLLARS_ALL = "usd_all"  # withdraw all dollars: asks for the coin first
+    DOLLARS_COIN = "usd_coin"  # as that coin
+    DOLLARS_YES = "usd_yes"  # send what the question of that number shows
     AUTO_PAYOUT = "auto_pay"  # turn automatic payouts on (1) or off (2)
     LANGUAGE = "language"  # 1: English, 2: Kiswahili
     HELP = "help"  # ask the admins
@@ -174,6 +177,9 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.WALLET_PAGE: (False, True),
     Verb.WITHDRAW_ALL: (False, False),
     Verb.WITHDRAW_YES: (False, True),
+    Verb.DOLLARS_ALL: (False, False),
+    Verb.DOLLARS_COIN: (False, True),
+    Verb.DOLLARS_YES: (False, True),
     Verb.AUTO_PAYOUT: (False, True),
     Verb.LANGUAGE: (False, True),
     Verb.HELP: (False, False),

@@ -11,6 +11,7 @@ from escrow.bot import (
     common,
     deals,
     disputes,
+    dollars,
     language,
     newdeal,
     paid,
@@ -50,7 +51,12 @@ USER_COMMANDS: Final[tuple[Command, ...]] = (
     Command("settle", "offer to divide the money", "/settle ES1008257624 70/30", settling.settle),
     Command("extend", "ask for more time", "/extend ES1008257624 48", settling.extend),
     Command("wallet", "your money with Amana", "/wallet", wallet.wallet),
-    Command("withdraw", "send your money to your phone", "/withdraw 500", wallet.withdraw),
+    Command(
+        "withdraw",
+        "send your money to your phone; dollars: /withdraw USD 25",
+        "/withdraw 500",
+        wallet.withdraw,
+    ),
 )
 
 USER_BUTTONS: Final[Mapping[Verb, Handler]] = {
@@ -76,6 +82,9 @@ USER_BUTTONS: Final[Mapping[Verb, Handler]] = {
     Verb.AUTO_PAYOUT: wallet.switch,
     Verb.WITHDRAW_ALL: wallet.withdraw_all,
     Verb.WITHDRAW_YES: wallet.send,
+    Verb.DOLLARS_ALL: dollars.all_pressed,
+    Verb.DOLLARS_COIN: dollars.coin_pressed,
+    Verb.DOLLARS_YES: dollars.send,
     Verb.SHOW: deals.show_pressed,
     Verb.PAY: buyer.pay_pressed,
     Verb.PAYBILL: buyer.by_hand,

@@ -156,7 +156,7 @@ def _clock(status: Status, page: Page, until: object) -> Markup | None:
         return None
     if status is Status.HELD:
         return say("The seller sends it by {deadline}.", deadline=deadline(page, at))
-    return say("The seller is paid at {deadline}.", deadline=deadline(page, at))
+    return say("The seller is paid on {deadline}.", deadline=deadline(page, at))
 
 
 # -- notices -------------------------------------------------------------------------------------

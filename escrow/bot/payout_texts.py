@@ -9,6 +9,7 @@ from typing import Any, Final
 from markupsafe import Markup
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
+from escrow.bot import dollar_texts
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.page import Page, Plain, card, code, moment, say, when, words
 from escrow.domain.payouts import Payout, PayoutState
@@ -53,7 +54,9 @@ def payout_paid(v: Values, page: Page) -> Markup:
     return card(
         page,
         say("<b>{amount} sent to {to}.</b>", amount=Plain(v["amount"]), to=Plain(v["to"])),
-        say("M-Pesa receipt {reference}", reference=Plain(v["reference"])),
+        dollar_texts.transaction(v)
+        if v.get("coin")
+        else say("M-Pesa receipt {reference}", reference=Plain(v["reference"])),
         _deal(v),
     )
 
@@ -69,6 +72,8 @@ def payout_failed(v: Values, page: Page) -> Markup:
     }.get(str(v["why"]), say("M-Pesa could not send it."))
     if v.get("words"):
         why = say("An admin says: {words}", words=str(v["words"]))
+    elif v.get("coin"):
+        why = say("It can't be sent as coins.")
     if str(v["why"]) == "number_changed":
         return _taken_back(v, page)
     return card(
@@ -117,6 +122,7 @@ def payout_waits(v: Values, page: Page) -> Markup:
 def why_words(v: Values) -> Markup:
     """Why one waits, by its note."""
     return {
+        "in_coins": say("Dollars are sent as coins, by hand."),
         "no_keys": say("No keys for payouts are set: payouts are made by hand."),
         "suspended": say("Its seller was suspended: it waits for an admin."),
         "unknown": say("M-Pesa does not say whether it was paid."),
@@ -173,6 +179,8 @@ def payout_manual(v: Values, page: Page) -> Markup:
         return _own(v, page)
     if v.get("receipt"):
         return _back_by_hand(v, page)
+    if v.get("coin"):
+        return dollar_texts.by_hand(v, why_words(v), page)
     since = moment(v.get("not_before"))
     return card(
         page,
@@ -256,7 +264,9 @@ def _back_unknown(v: Values, page: Page) -> Markup:
 def payout_late(v: Values, page: Page) -> Markup:
     return card(
         page,
-        say(
+        dollar_texts.late(v)
+        if v.get("coin")
+        else say(
             "<b>{amount} waits for more than an hour (payout {payout}).</b>",
             amount=Plain(v["amount"]),
             payout=v["payout"],
@@ -413,6 +423,8 @@ def _button(label: str, verb: Verb, number: int) -> InlineKeyboardButton:
 
 
 def ask_receipt(payout: Payout) -> Markup:
+    if payout.in_coins:
+        return dollar_texts.ask_hash(payout)
     return say(
         "Payout {payout}, {amount}: please type M-Pesa's receipt number. /cancel stops.",
         payout=payout.id,
@@ -445,6 +457,8 @@ def closed(payout: Payout) -> Markup:
             reference=Plain(payout.named_reference or ""),
             payout=payout.id,
         )
+    if payout.state is PayoutState.PAID and payout.in_coins:
+        return dollar_texts.closed(payout)
     if payout.state is PayoutState.PAID:
         return say(
             "<b>Payout {payout} is paid</b>, receipt {reference}.",
@@ -509,7 +523,7 @@ def receipt_came_in(v: Values, page: Page) -> Markup:
 
 
 def receipt_used(v: Values, page: Page) -> Markup:
-    return say("That receipt belongs to another payout. Nothing changed.")
+    return say("That receipt or hash belongs to another payout. Nothing changed.")
 
 
 def withdraw_large(v: Values, page: Page) -> Markup:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from escrow.bot import (
     coin_texts,
     dispute_texts,
+    dollar_texts,
     paid_texts,
     payout_texts,
     rating_texts,
@@ -388,6 +389,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
         )
     },
     **wallet_texts.REFUSALS,
+    **dollar_texts.REFUSALS,
     **shipping_texts.REFUSALS,
     **dispute_texts.REFUSALS,
     **settle_texts.REFUSALS,

@@ -200,7 +200,7 @@ def _new_clock(v: Values, page: Page) -> Markup | None:
         return None
     if v["status"] == Status.HELD:
         return say("The seller then sends it by {deadline}.", deadline=deadline(page, at))
-    return say("The seller is then paid at {deadline}.", deadline=deadline(page, at))
+    return say("The seller is then paid on {deadline}.", deadline=deadline(page, at))
 
 
 def offer_declined(v: Values, page: Page) -> Markup:

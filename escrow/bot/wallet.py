@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from telegram import Update
 
-from escrow.bot import asking, desk, wallet_texts
+from escrow.bot import asking, desk, dollars, wallet_texts
 from escrow.bot.desk import Desk
 from escrow.bot.typed import read_amount
 from escrow.domain.money import Currency, Money
+
+DOLLAR_WORDS: Final = frozenset({"USD", "US$", "$"})
 
 
 async def wallet(update: Update, context: Desk) -> None:
@@ -44,9 +46,18 @@ async def _show_again(update: Update, context: Desk, number: int) -> None:
 
 
 async def withdraw(update: Update, context: Desk) -> None:
-    """/withdraw [AMOUNT]"""
+    """/withdraw [AMOUNT], /withdraw USD [AMOUNT]; bare: what there is, shillings first"""
     typed = desk.words(context)
-    await _preview(update, context, read_amount(typed, "withdraw") if typed else None)
+    if typed.upper() in DOLLAR_WORDS:
+        await dollars.begin(update, context)
+        return
+    amount = read_amount(typed, "withdraw") if typed else None
+    if amount is not None and amount.currency is Currency.USD:
+        await dollars.begin(update, context, amount)
+    elif amount is None and await desk.office(context).wallets.only_dollars(desk.user(update).id):
+        await dollars.begin(update, context)
+    else:
+        await _preview(update, context, amount)
 
 
 async def withdraw_all(update: Update, context: Desk) -> None:

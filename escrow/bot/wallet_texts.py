@@ -8,6 +8,7 @@ from typing import Any, Final
 from markupsafe import Markup
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
+from escrow.bot import dollar_texts
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.page import Page, Plain, card, code, say, when, words
 from escrow.bot.payout_texts import way
@@ -34,8 +35,16 @@ def wallet(values: Values, page: Page) -> Markup:
         *(_on_the_way(amount, to) for amount, to in values["on_the_way"]),
         say("Last entries:") if entries else None,
         *(_entry(row, page) for row in entries),
-        say("You can pay deals with it, or send it to your M-Pesa.") if any(available) else None,
+        _use_of(available),
     )
+
+
+def _use_of(available: Sequence[Money]) -> Markup | None:
+    if any(one for one in available if one.currency is Currency.KES):
+        return say("You can pay deals with it, or send it to your M-Pesa.")
+    if any(available):
+        return say("You can pay deals with it, or have it sent as USDT or USDC.")
+    return None
 
 
 def _sums(amounts: Sequence[Money]) -> Plain:
@@ -66,6 +75,8 @@ def _entry(row: Values, page: Page) -> Markup:
     at = when(page, row["happened_at"])
     signed = Plain(f"+{amount}" if amount.minor > 0 else str(amount))
     what = _what(str(row["kind"]), came=amount.minor > 0)
+    if row["kind"] == "payout" and amount.currency is Currency.USD:
+        what = say("sent to you as coins")
     if row["escrow_id"] is None:
         return say("{when}: {amount} · {what}", when=at, amount=signed, what=what)
     return say(
@@ -138,6 +149,8 @@ def keyboard(values: Values) -> InlineKeyboardMarkup:
         if values["to"]:
             label = words("Send {amount} to {phone}", amount=sendable, phone=Plain(values["to"]))
         rows.append([_button(label, Button(Verb.WITHDRAW_ALL))])
+    if values["dollars"] is not None:
+        rows.append([dollar_texts.withdraw_all(values["dollars"])])
     switch = words("Automatic payouts: off")
     if values["auto_payout"]:
         switch = words("Automatic payouts: on")
@@ -166,8 +179,8 @@ def _button(label: str, button: Button) -> InlineKeyboardButton:
 
 def withdraw_dollars(v: Values, page: Page) -> Markup:
     return say(
-        "You have {amount}. M-Pesa can't send dollars, so an admin pays them out by hand: "
-        "please write to them with /help.",
+        "You have {amount}. M-Pesa can't send dollars; an admin sends them as USDT or USDC: "
+        "<code>/withdraw USD 25</code>",
         amount=v["amount"],
     )
 

@@ -35,3 +35,5 @@ COINS: Final[tuple[Coin, ...]] = (
     Coin("XRP", "XRP", "XRP Ledger", 6, "", "XRP", needs_tag=True),
 )
 BY_CODE: Final = {coin.code: coin for coin in COINS}
+STABLE: Final = tuple(coin for coin in COINS if coin.name in ("USDT", "USDC"))
+"""One of them is a dollar: what dollars are paid out as."""

@@ -7,11 +7,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from escrow.domain.coins import Coin
 from escrow.domain.money import Currency, Money
 
 LEAST: Final = Money(10_00, Currency.KES)
 MOST: Final = Money(250_000_00, Currency.KES)
 """What M-Pesa sends in one payment (rails.md 1.7)."""
+LEAST_DOLLARS: Final = Money(10_00, Currency.USD)
+"""Less is not worth a network's fee and a person's work."""
 COOL_OFF: Final = timedelta(hours=24)
 """Nothing is sent to a changed number before its owner had a day to notice the change."""
 
@@ -53,6 +56,21 @@ class Payout:
     receipt: str | None = None
 
     @property
+    def in_coins(self) -> bool:
+        """Dollars: an admin sends coins by hand, and nothing of it is M-Pesa's."""
+        return self.amount.currency is Currency.USD and self.receipt_id is None
+
+    @property
+    def coin(self) -> str:
+        """The code of the coin that it is paid in; empty for shillings."""
+        return self.destination.partition(":")[0] if self.in_coins else ""
+
+    @property
+    def address(self) -> str:
+        """The address that the coins are sent to; empty for shillings."""
+        return self.destination.partition(":")[2] if self.in_coins else ""
+
+    @property
     def held(self) -> bool:
         """It became a person's task because its seller was suspended."""
         return self.state is PayoutState.MANUAL and self.note == "suspended"
@@ -73,6 +91,20 @@ class PayoutAttempt:
     state: PayoutState
     conversation_id: str | None
     result_code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class InCoins:
+    """Dollars that somebody wants as coins, at an address that was read (`addresses`)."""
+
+    amount: Money
+    coin: Coin
+    address: str
+
+    @property
+    def destination(self) -> str:
+        """What is frozen: `USDT-TRC20:T…`."""
+        return f"{self.coin.code}:{self.address}"
 
 
 def sendable(amount: Money) -> Money | None:

@@ -112,14 +112,14 @@ class Assignment:
         must_be(receipt, ReceiptState.SUSPENSE)
         context = await receipts.context(conn, code, _of_suspense(receipt, code))
         named = params.get("person")
-        wanted = _whose(context, int(named) if named else None, now)
+        wanted = _whose(context, receipt, int(named) if named else None, now)
         person = await people.person(conn, wanted)
         if person is None:
             raise NotFound("nobody_so", person=wanted)
         return receipt, context, person
 
 
-def _whose(context: Context, named: int | None, now: datetime) -> int:
+def _whose(context: Context, receipt: StoredReceipt, named: int | None, now: datetime) -> int:
     """Whose money it is: the one who is named, else the deal's buyer, else who holds it now."""
     escrow = context.escrow
     buyer = escrow.buyer_telegram_id if escrow else None
@@ -130,7 +130,8 @@ def _whose(context: Context, named: int | None, now: datetime) -> int:
     held = context.reserved_until is not None and context.reserved_until > now
     found = buyer or (context.reserver if held else None)
     if found is None:
-        raise NotAllowed("assign_to_whom", code=escrow.id if escrow else None)
+        code = escrow.id if escrow else ""
+        raise NotAllowed("assign_to_whom", code=code, reference=receipt.reference)
     return found
 
 

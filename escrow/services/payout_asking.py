@@ -27,6 +27,8 @@ BATCH: Final = 20
 BETWEEN_ASKS: Final = timedelta(minutes=5)
 ASKS: Final = 2
 LATE: Final = timedelta(hours=1)
+LATE_DOLLARS: Final = timedelta(hours=24)
+"""An admin sends them, who says: usually within a day."""
 
 
 class PayoutAsking(PayoutResults):
@@ -82,7 +84,7 @@ class PayoutAsking(PayoutResults):
 
     async def _tell_late(self, conn: Connection) -> None:
         now = self._clock.now()
-        for payout in await payouts.late(conn, now - LATE, BATCH):
+        for payout in await payouts.late(conn, now - LATE, BATCH, now - LATE_DOLLARS):
             await outbox.queue(conn, waits(payout), now)
             values = values_of(payout, state=str(payout.state), why=payout.note)
             await self._tell_admins(f"payout:{payout.id}:late", "payout_late", conn, values)
@@ -90,7 +92,9 @@ class PayoutAsking(PayoutResults):
     # -- an admin's word ---------------------------------------------------------------------------
 
     def _asked_of(self, payout: Payout) -> PayoutRail | ReversalRail | None:
-        """Who can be asked about it: the half of M-Pesa that it was sent by."""
+        """Who can be asked about it: the half of M-Pesa that it was sent by; of coins nobody."""
+        if payout.in_coins:
+            return None
         back = self._reversals
         if payout.receipt is not None:
             return back if back is not None and back.can_reverse else None

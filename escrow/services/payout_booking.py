@@ -9,11 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from escrow.domain import phone
-from escrow.domain.errors import Conflict, LimitReached, NotAllowed, NotFound
+from escrow.domain import addresses, phone
+from escrow.domain.errors import Conflict, InvalidInput, LimitReached, NotAllowed, NotFound
 from escrow.domain.model import ReceiptState, StoredReceipt
 from escrow.domain.money import Currency, Money
-from escrow.domain.payouts import COOL_OFF, LEAST, MOST, Payout, PayoutState, sendable
+from escrow.domain.payouts import (
+    COOL_OFF,
+    LEAST,
+    LEAST_DOLLARS,
+    MOST,
+    InCoins,
+    Payout,
+    PayoutState,
+    sendable,
+)
 from escrow.services import payout_guards, postings
 from escrow.store import ledger, outbox, payouts
 from escrow.store.database import Connection
@@ -32,8 +41,8 @@ class SettledLeg:
 
 @dataclass(frozen=True, slots=True)
 class BookedPayout:
-    """A payout on its way: `to` is the masked number. It goes at once, but not before `not_before`;
-    `why` is set when it waits for an admin.
+    """A payout on its way: `to` is the masked number, or the whole address. It goes at once, but
+    not before `not_before`; `why` is set when it waits for an admin.
     """
 
     id: int
@@ -132,6 +141,41 @@ class PayoutBooking:
         (booked,) = await self._book(conn, [new], now)
         return booked
 
+    async def book_dollars(
+        self, conn: Connection, telegram_id: int, wish: InCoins | None, cause: str, now: datetime
+    ) -> BookedPayout:
+        """A person's dollars are to be sent as coins, by an admin. The same cause again gives the
+        first answer; `wish` is None where nothing else is asked for.
+
+        `LimitReached`: too little, more than there is; `InvalidInput`: no address of his;
+        `NotAllowed`: over by now, or nobody asks for it any more (`dollars_over`); `Conflict` when
+        the cause was used for something else.
+        """
+        cause = f"withdraw:{telegram_id}:{cause}"
+        available = await ledger.lock_wallet(conn, telegram_id, Currency.USD)
+        before = await payouts.by_cause(conn, cause)
+        if before is not None:
+            asked = None if wish is None else (wish.amount, wish.destination)
+            if asked not in (None, (before.amount, before.destination)):
+                raise Conflict(f"{cause} was used for another withdrawal")
+            if not before.is_open:
+                raise NotAllowed("sent_before", amount=before.amount)
+            return _booked(before)
+        if wish is None:
+            raise NotAllowed("dollars_over")
+        await may_send_coins(conn, wish, available)
+        known = await payouts.person_facts(conn, telegram_id)
+        new = NewPayout(
+            cause=cause,
+            telegram_id=telegram_id,
+            amount=wish.amount,
+            destination=wish.destination,
+            state=PayoutState.MANUAL,
+            note="suspended" if known is not None and known.suspended else "in_coins",
+        )
+        (booked,) = await self._book(conn, [new], now)
+        return booked
+
     def way_back(self, receipt: StoredReceipt) -> str:
         """Why a receipt's money can only go back by hand; empty where M-Pesa reverses it."""
         if not self._can_reverse():
@@ -227,10 +271,28 @@ def _booked(one: Payout) -> BookedPayout:
         one.escrow_id,
         one.leg,
         one.amount,
-        phone.mask(one.destination),
+        payout_guards.shown(one) if one.in_coins else phone.mask(one.destination),
         one.note if by_hand else "",
         one.not_before,
     )
+
+
+def may_withdraw(amount: Money, available: Money) -> None:
+    """`LimitReached` for dollars that are too few, or more than there are."""
+    if amount > available:
+        raise LimitReached("withdraw_short", wallet=available)
+    if amount < LEAST_DOLLARS:
+        raise LimitReached("dollars_small", minimum=LEAST_DOLLARS, wallet=available)
+
+
+async def may_send_coins(conn: Connection, wish: InCoins, available: Money) -> None:
+    """`LimitReached`; `InvalidInput` for what is no address, or is one of ours, where a deal would
+    take it for a payment.
+    """
+    may_withdraw(wish.amount, available)
+    addresses.read_address(wish.coin, wish.address)
+    if await payouts.address_of_ours(conn, wish.address):
+        raise InvalidInput("address_of_ours")
 
 
 def _named_at(to: str, known: Facts, *, own: bool) -> datetime | None:

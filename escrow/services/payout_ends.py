@@ -218,7 +218,8 @@ class PayoutEnds:
 def values_of(payout: Payout, **more: Any) -> dict[str, Any]:
     back = {} if payout.receipt is None else {"receipt": payout.receipt}
     facts = {"payout": payout.id, "amount": str(payout.amount), "code": payout.escrow_id}
-    return {**facts, **back, **more}
+    coins = {"coin": payout.coin} if payout.in_coins else {}
+    return {**facts, **back, **coins, **more}
 
 
 def waits(payout: Payout) -> list[Notice]:

@@ -41,7 +41,8 @@ async def may_have_paid(conn: Connection, payout: Payout, reference: str, now: d
         raise NotAllowed("payout_rests", payout=payout.id, until=payout.not_before)
     if await payouts.by_reference(conn, reference) is not None:
         raise NotAllowed("receipt_used")
-    if await payouts.came_in(conn, reference):
+    came_in = payouts.coins_came_in if payout.in_coins else payouts.came_in
+    if await came_in(conn, reference):
         raise NotAllowed("receipt_came_in")
     await not_ours(conn, reference)
 
@@ -75,7 +76,9 @@ async def take_back(conn: Connection, telegram_id: int, number: str, now: dateti
 
 
 def shown(payout: Payout) -> str:
-    """Where it goes, for people's eyes."""
+    """Where it goes, for people's eyes: a number masked, an address whole."""
+    if payout.in_coins:
+        return f"{payout.address} ({payout.coin})"
     if phone.is_msisdn(payout.destination):
         return phone.mask(payout.destination)
     return phone.mask_shown(payout.destination)
@@ -104,6 +107,7 @@ def failed_notices(
         "to": shown(payout),
         "leg": payout.leg,
         "receipt": payout.receipt,
+        "coin": payout.coin,
         "why": why,
         "words": words,
     }
@@ -130,7 +134,8 @@ async def cards(
             values = {
                 "payout": one.id,
                 "amount": str(one.amount),
-                "number": one.destination if admin in able else None,
+                "number": (one.address or one.destination) if admin in able else None,
+                "coin": one.coin,
                 "receipt": one.receipt,
                 "code": one.escrow_id,
                 "why": one.note,

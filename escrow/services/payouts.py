@@ -11,9 +11,10 @@ import re
 import secrets
 from typing import Final
 
+from escrow.domain.addresses import read_hash
 from escrow.domain.errors import InvalidInput, NotAllowed, NotFound
 from escrow.domain.money import Money
-from escrow.domain.payouts import Payout, PayoutState
+from escrow.domain.payouts import InCoins, Payout, PayoutState
 from escrow.services import payout_guards
 from escrow.services.payout_asking import PayoutAsking
 from escrow.services.payout_booking import BookedPayout
@@ -40,6 +41,17 @@ class Payouts(PayoutSending, PayoutAsking):
         async def work(conn: Connection) -> BookedPayout:
             now = self._clock.now()
             return await self._booking.book_withdrawal(conn, telegram_id, amount, cause, now)
+
+        return await self._db.run(work)
+
+    async def book_dollars(
+        self, telegram_id: int, wish: InCoins | None, cause: str
+    ) -> BookedPayout:
+        """See `PayoutBooking.book_dollars`."""
+
+        async def work(conn: Connection) -> BookedPayout:
+            now = self._clock.now()
+            return await self._booking.book_dollars(conn, telegram_id, wish, cause, now)
 
         return await self._db.run(work)
 
@@ -141,17 +153,16 @@ class Payouts(PayoutSending, PayoutAsking):
 
     async def mark_paid(self, payout_id: int, admin: int, receipt: str) -> Payout:
         """An admin paid it by hand, and names M-Pesa's receipt: closed once M-Pesa was asked about
-        it, where it can be asked; until then its note is `checking`. Repeating it changes nothing.
+        it, where it can be asked; until then its note is `checking`. Of coins he names the
+        transaction's hash, and it is closed. Repeating it changes nothing.
 
-        `InvalidInput` (`not_a_receipt`), `NotFound`, `NotAllowed`: it does not wait for a person,
-        or not for this one, rests, or the receipt is another payment's.
+        `InvalidInput` (`not_a_receipt`, `not_a_hash`), `NotFound`, `NotAllowed`: it does not wait
+        for a person, or not for this one, rests, or the receipt is another payment's.
         """
-        number = receipt.strip().upper()
-        if not _RECEIPT.fullmatch(number):
-            raise InvalidInput("not_a_receipt")
 
         async def work(conn: Connection) -> Payout:
             payout = await self._task(conn, payout_id, admin)
+            number = _reference(payout, receipt)
             if payout.state is PayoutState.PAID and payout.provider_reference == number:
                 return payout
             if payout.state is not PayoutState.MANUAL:
@@ -217,3 +228,13 @@ class Payouts(PayoutSending, PayoutAsking):
             raise NotFound("no_payout", payout=payout_id)
         await payout_guards.may_decide(conn, payout, admin)
         return payout
+
+
+def _reference(payout: Payout, typed: str) -> str:
+    """What proves that it was paid, as it was typed. `InvalidInput`."""
+    if payout.in_coins:
+        return read_hash(typed)
+    number = typed.strip().upper()
+    if not _RECEIPT.fullmatch(number):
+        raise InvalidInput("not_a_receipt")
+    return number

@@ -14,6 +14,9 @@ EXTERNAL: Final = {"mpesa": "mpesa:utility"}
 """Provider → the account of his that customers' payments land in."""
 
 
+COINS: Final = "coins"
+"""The account that dollars leave by which an admin sends as coins."""
+
 Source = tuple[str, str]
 """The account that money comes from: (kind, owner)."""
 
@@ -211,7 +214,8 @@ def payout_booked(payout: Payout, at: datetime) -> Journal:
 def payout_paid(payout: Payout, at: datetime) -> Journal:
     """It arrived: payable → external."""
     source = ("payable", str(payout.id))
-    return _payout("payout_paid", "payout_paid", payout, source, external("mpesa"), at)
+    out = external(COINS if payout.in_coins else "mpesa")
+    return _payout("payout_paid", "payout_paid", payout, source, out, at)
 
 
 def payout_failed(payout: Payout, at: datetime) -> Journal:

@@ -16,8 +16,9 @@ from escrow.domain.model import Escrow, ReceiptState, StoredReceipt
 from escrow.domain.payouts import Payout
 from escrow.services.matching import credit_key_of
 from escrow.services.ports import Clock
-from escrow.store import escrows, payouts, people, receipts, unmatched
+from escrow.store import escrows, floating, payouts, people, receipts, unmatched
 from escrow.store.database import Connection, Database
+from escrow.store.floating import Booking
 
 _RECEIPT: Final = re.compile(r"[A-Z0-9]{4,32}", re.ASCII)
 _LOOKED_AT: Final = 5
@@ -77,22 +78,24 @@ class Receipts:
             raise NotFound("no_receipt")
         return found.reference
 
-    async def card(self, typed: str) -> tuple[ReceiptCard | None, list[Payout]]:
-        """The receipt of that number, and the payout that it paid or is said to have paid.
-        `InvalidInput` when it can't be one, `NotFound` when nobody knows it.
+    async def card(self, typed: str) -> tuple[ReceiptCard | None, list[Payout], Booking | None]:
+        """The receipt of that number, the payouts that it paid or is said to have paid, and what an
+        admin booked under it. `InvalidInput` when it can't be one, `NotFound` when nobody knows it.
         """
         number = read_receipt(typed)
         async with self._db.reading() as conn:
             receipt = await unmatched.by_reference(conn, number)
             paid = await payouts.numbered(conn, number)
+            booked = await floating.booking(conn, number)
             if receipt is None:
-                if not paid:
+                if not paid and booked is None:
                     raise NotFound("unknown_receipt", reference=number)
-                return None, paid
+                return None, paid, booked
             escrow = await escrows.get(conn, receipt.escrow_id) if receipt.escrow_id else None
             person = await people.person(conn, receipt.telegram_id) if receipt.telegram_id else None
             back = await payouts.way_back(conn, receipt.id)
-            return ReceiptCard(receipt, escrow, person.first_name if person else "", back), paid
+            owner = person.first_name if person else ""
+            return ReceiptCard(receipt, escrow, owner, back), paid, booked
 
 
 def read_receipt(typed: str) -> str:

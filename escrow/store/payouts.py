@@ -222,6 +222,16 @@ async def came_in(conn: Connection, reference: str) -> bool:
     return bool(await conn.fetchval(_SQL["came_in"], reference))
 
 
+async def coins_came_in(conn: Connection, txid: str) -> bool:
+    """Whether this transaction (its hash without 0x) brought coins to us."""
+    return bool(await conn.fetchval(_SQL["coins_came_in"], txid))
+
+
+async def address_of_ours(conn: Connection, address: str) -> bool:
+    """Whether somebody was given this address to pay us."""
+    return bool(await conn.fetchval(_SQL["address_of_ours"], address))
+
+
 async def sides(conn: Connection, payout_ids: Sequence[int]) -> dict[int, set[int]]:
     """Who gets each payout, and the two sides of its deal."""
     rows = await conn.fetch(_SQL["sides"], list(payout_ids))
@@ -388,9 +398,12 @@ async def of_person(conn: Connection, telegram_id: int) -> list[Payout]:
     return [from_row(row) for row in await conn.fetch(_SQL["of_person"], telegram_id)]
 
 
-async def late(conn: Connection, since: datetime, limit: int) -> list[Payout]:
-    """Open since before then, and nobody was told so yet."""
-    return [from_row(row) for row in await conn.fetch(_SQL["late"], since, limit)]
+async def late(
+    conn: Connection, since: datetime, limit: int, dollars_since: datetime
+) -> list[Payout]:
+    """Open since before then (dollars: before `dollars_since`), and nobody was told so yet."""
+    rows = await conn.fetch(_SQL["late"], since, limit, dollars_since)
+    return [from_row(row) for row in rows]
 
 
 async def stopped(conn: Connection, credential: str) -> str | None:

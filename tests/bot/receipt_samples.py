@@ -16,6 +16,7 @@ from escrow.domain.actions import Action, ActionState
 from escrow.domain.model import Channel, Escrow, Evidence, ReceiptState, StoredReceipt
 from escrow.domain.payouts import Payout, PayoutState
 from escrow.services.receipts import Candidate, ReceiptCard, Unmatched
+from escrow.store.floating import Booking
 from escrow.store.payouts import OpenCount, OpenPayout
 from tests.bot import samples
 from tests.bot.payout_samples import payout
@@ -142,7 +143,7 @@ def _cards(said: str, deal: Escrow, on: Page) -> dict[str, Markup]:
     found = {}
     for state in ReceiptState:
         one = ReceiptCard(_receipt(said, state), deal, said, None)
-        found[f"receipt_card:{state}"] = t.receipt_card(one, [], on)
+        found[f"receipt_card:{state}"] = t.receipt_card(one, [], None, on)
     for proof in (None, *Evidence):
         for came in ("choice", "refunded_to_wallet", "to_wallet"):
             one = ReceiptCard(
@@ -151,11 +152,14 @@ def _cards(said: str, deal: Escrow, on: Page) -> dict[str, Markup]:
                 said,
                 _back(PayoutState.PAID),
             )
-            found[f"receipt_card:{proof}:{came}"] = t.receipt_card(one, [], on)
+            found[f"receipt_card:{proof}:{came}"] = t.receipt_card(one, [], None, on)
     one = ReceiptCard(_receipt(said, ReceiptState.SUSPENSE), deal, "", _back(PayoutState.READY))
-    found["receipt_card:back"] = t.receipt_card(one, [], on)
+    found["receipt_card:back"] = t.receipt_card(one, [], None, on)
     both = [payout(7, PayoutState.PAID), _back(PayoutState.MANUAL)]
-    found["receipt_card:payouts"] = t.receipt_card(None, both, on)
+    found["receipt_card:payouts"] = t.receipt_card(None, both, None, on)
+    for kind in ("float", "withdraw", "charge"):
+        booked = Booking(kind, "SGL51H2K3M", kes(500), 1001, NOW)
+        found[f"receipt_card:{kind}"] = t.receipt_card(None, [], booked, on)
     return found
 
 

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from markupsafe import Markup
 
-from escrow.bot import deal_texts, dispute_texts, texts, wallet_texts
+from escrow.bot import (
+    deal_texts,
+    dispute_texts,
+    dollar_texts,
+    payout_texts,
+    texts,
+    wallet_texts,
+)
 from escrow.bot.notices import NOTICES
 from escrow.bot.page import Page
 from escrow.bot.refusals import REFUSALS
+from escrow.domain.coins import STABLE
 from escrow.domain.flow import Status
 from escrow.domain.model import SellerStatus
+from escrow.domain.money import Currency, Money
+from escrow.domain.payouts import InCoins, Payout, PayoutState
 from escrow.domain.terms import Shares
+from escrow.services.payout_booking import BookedPayout
 from tests.bot import refusal_samples, samples
+from tests.coin_addresses import TRON, txid
 
 Changes = Mapping[str, Any]
 
@@ -38,6 +51,19 @@ _NOTICES: Final[tuple[tuple[str, Changes], ...]] = (
     *(("payout_manual", {"number": None, "own": own}) for own in ("another", "none")),
     ("payout_unknown", {"number": None, "own": "another"}),
     ("payout_failed", {"why": "number_changed", "words": ""}),
+    *(
+        (kind, {"coin": "USDT-TRC20", "number": TRON, "to": f"{TRON} (USDT-TRC20)", **more})
+        for kind, more in (
+            ("payout_manual", {"why": "in_coins", "code": None}),
+            ("payout_manual", {"why": "suspended", "code": None}),
+            ("payout_manual", {"why": "in_coins", "code": None, "own": "none", "number": None}),
+            ("payout_paid", {"code": None, "reference": txid(1)}),
+            ("payout_failed", {"code": None, "why": "by_admin"}),
+            ("payout_failed", {"code": None, "why": "by_admin", "words": ""}),
+            ("payout_waits", {"code": None}),
+            ("payout_late", {"code": None, "state": "MANUAL"}),
+        )
+    ),
     ("late_money", {"code": None}),
     *(("claim_card", {"why": why, "code": None}) for why in _CLAIMS),
     ("claim_card", {"said_at": None}),
@@ -123,10 +149,42 @@ def variants(said: str, on: Page) -> dict[str, Markup]:
         empty, empty, on, rings=False
     )
     found["prompt_over"] = deal_texts.prompt_over()
+    found |= _dollars(on)
     found["photo_of"] = deal_texts.photo_of(held)
     found["ask_language"] = texts.ask_language()
     found["language_chosen"] = texts.language_chosen(said, on)
     return found
+
+
+def _dollars(on: Page) -> dict[str, Markup]:
+    """Everything that is said about dollars on their way out, beside notices and refusals."""
+    coin, amount = STABLE[0], Money(25_00, Currency.USD)
+    wish = InCoins(amount, coin, TRON)
+    waits = Payout(
+        7, 3001, None, None, amount, wish.destination, PayoutState.MANUAL, "in_coins", None, 0,
+        samples.NOW,
+    )  # fmt: skip
+    paid = replace(waits, state=PayoutState.PAID, provider_reference=txid(1))
+    booked = BookedPayout(7, None, None, amount, f"{TRON} (USDT-TRC20)", "in_coins")
+    moved = {"kind": "payout", "escrow_id": None, "happened_at": samples.NOW, "currency": "USD"}
+    values = {
+        "available": [amount],
+        "held": [],
+        "on_the_way": [],
+        "entries": [{**moved, "amount_minor": -25_00}],
+    }
+    return {
+        "dollars:coin": dollar_texts.ask_coin(amount, on),
+        "dollars:address": dollar_texts.ask_address(amount, coin, on),
+        "dollars:preview": dollar_texts.preview(wish, amount, on),
+        "dollars:preview:all": dollar_texts.preview(wish, Money.zero(Currency.USD), on),
+        "dollars:sent": dollar_texts.sent(booked, on),
+        "dollars:suspended": dollar_texts.sent(replace(booked, why="suspended"), on),
+        "dollars:hash": payout_texts.ask_receipt(waits),
+        "dollars:closed": payout_texts.closed(paid),
+        "dollars:line": dollar_texts.wallet_to(waits, "Brian"),
+        "wallet:dollars": wallet_texts.wallet(values, on),
+    }
 
 
 def _wallet(on: Page) -> Markup:

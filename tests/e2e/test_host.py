@@ -5,17 +5,25 @@ the bot runs and while it does not.
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import re
+import shutil
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from escrow.domain.model import Escrow
 from sandbox.server import Sandbox
-from tests.e2e.conftest import ADMIN, BUYER, ROOT, SELLER, Running
+from tests.conftest import fast_folder
+from tests.e2e.cast import Stage
+from tests.e2e.conftest import ADMIN, BUYER, ROOT, SELLER, Running, free_port
 from tests.world import MovableClock, World
 
 
@@ -166,6 +174,131 @@ async def test_the_host_gives_the_second_word_after_reading_what_it_does(
     await running.until("SELECT status FROM escrow_transactions", "REFUNDED")
     code, out = await _main(running, "approve", str(action), "--yes")
     assert code == 0, out  # again: the first answer
+
+
+async def test_the_host_approves_what_is_paid_out_by_itself(running: Running) -> None:
+    """The whole way, with the money's way to the phone in the preview."""
+    stage = Stage(running)
+    jane, brian = await stage.pair()
+    code = await jane.opens_deal("60000 Big fridge")
+    await brian.pays(code)
+    stage.admin.types(f"/manual_refund {code} it never came")
+    await stage.admin.taps("Confirm")
+    await stage.until("SELECT state FROM admin_actions", "CONFIRMED")
+    number = await stage.value("SELECT id FROM admin_actions")
+    done, out = await _main(running, "approve", str(number), "--yes")
+    assert done == 0, out
+    assert "071" in out, "where the money goes"
+    await stage.status(code, "REFUNDED")
+
+
+class _Played:
+    """`python main.py` without a token, and its page."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONUNBUFFERED": "1",
+            "DATA_DIR": str(folder / "data"),
+            "LOG_FILE": "",
+            "HTTP_PORT": str(free_port()),
+            "SANDBOX_PORT": str(free_port()),
+            **settings,
+        }
+        self.http = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.environment['SANDBOX_PORT']}", timeout=30
+        )
+
+    async def act(self, what: str, **wish: Any) -> None:
+        answer = await self.http.post("/act", json={"act": what, **wish})
+        assert answer.status_code == 200, answer.text
+
+    async def until(self, found: Callable[[dict[str, Any]], Any]) -> Any:
+        """What that finds in the page's state, as soon as it does; each change is looked at."""
+        whole: dict[int, Any] = {}
+        async with self.http.stream("GET", "/stream") as stream:
+            async for line in stream.aiter_lines():
+                if not line.startswith("data: "):
+                    continue
+                state = json.loads(line.removeprefix("data: "))
+                whole |= {one["id"]: one for one in state["messages"]}
+                if what := found({**state, "messages": list(whole.values())}):
+                    return what
+        raise AssertionError("the page ended")
+
+    async def said(self, who: int, pattern: str) -> re.Match[str]:
+        """The words of the bot to that person that fit."""
+
+        def look(state: dict[str, Any]) -> re.Match[str] | None:
+            texts = [m["text"] for m in state["messages"] if m["bot"] and m["chat"] == who]
+            return next(filter(None, (re.search(pattern, text) for text in texts)), None)
+
+        found: re.Match[str] = await self.until(look)
+        return found
+
+
+def _button(label: str) -> Callable[[dict[str, Any]], tuple[int, str] | None]:
+    def look(state: dict[str, Any]) -> tuple[int, str] | None:
+        for message in state["messages"]:
+            for key in (key for row in message["keyboard"] for key in row):
+                if key["text"] == label:
+                    return message["id"], key["callback_data"]
+        return None
+
+    return look
+
+
+async def test_in_the_sandbox_the_host_approves_as_well() -> None:
+    """With the sandbox's people and keys: otherwise it would see another preview and refuse."""
+    folder = Path(tempfile.mkdtemp(prefix="amana-host-", dir=fast_folder()))
+    folder.chmod(0o755)
+    played = _Played(folder, SECOND_ADMIN_ABOVE="1000")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "main.py"),
+        env=played.environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        assert process.stdout is not None
+        while b"Sandbox with play money" not in await asyncio.wait_for(
+            process.stdout.readline(), 60
+        ):
+            assert process.returncode is None
+        async with played.http, asyncio.timeout(90):
+            code = (await played.said(BUYER, r"ES[0-9]{10}"))[0]
+            await played.act("send", user=BUYER, text=f"/pay {code}")
+            checkout = await played.until(
+                lambda state: [
+                    prompt["checkout"]
+                    for one in state["mpesa"]["phones"]
+                    for prompt in one["prompts"]
+                ]
+            )
+            await played.act("pin", checkout=checkout[0], outcome="paid")
+            await played.said(BUYER, "your money is held")
+            await played.act("send", user=ADMIN, text=f"/manual_refund {code} it never came")
+            message, word = await played.until(_button("Confirm"))
+            await played.act("tap", user=ADMIN, message=message, data=word)
+            command = (await played.said(ADMIN, r"python main\.py (approve [0-9]+)"))[1]
+            host = await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(ROOT / "main.py"),
+                *command.split(),
+                "--yes",
+                env=played.environment,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            out, _ = await host.communicate()
+            assert host.returncode == 0, out.decode()
+            await played.said(ADMIN, f"confirmed on the host(?s:.*){code} is refunded")
+            await played.said(BUYER, "is on its way to")
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 30)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def test_what_the_host_cant_approve_is_one_sentence(by_hand: Running, dsn: str) -> None:

@@ -302,6 +302,11 @@ async def test_files_replies_and_reactions_are_shown(
     found = {one["id"]: one for one in shown}
     assert (found[voice.id]["reply"], found[voice.id]["reaction"]) == ("hello", "👍")
     assert found[document.id]["document"] == "a.pdf"
+    saved = await page.get(f"/document/{found[document.id]['file']}")
+    assert saved.content == b"OggS"
+    assert saved.headers["content-disposition"] == "attachment; filename*=UTF-8''a.pdf"
+    assert saved.headers["content-type"] == "application/octet-stream"
+    assert (await page.get("/document/nothing")).status_code == 404
     served = await page.get(f"/photo/{found[voice.id]['sound']}")
     assert served.headers["content-type"] == "audio/ogg"
     assert served.content == b"OggS"

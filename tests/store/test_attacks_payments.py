@@ -11,7 +11,7 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from tests.store import attacks, books
+from tests.store import attacks, books, test_attacks_dollars
 from tests.store.attacks import Attack, attack, bad
 from tests.store.books import (
     APP,
@@ -584,13 +584,14 @@ PAYOUTS: tuple[Attack, ...] = (
     ),
     *kept("payout_attempts", "payout_attempts_kept"),
 )
-# what else stands around them is attacked in test_attacks_payouts.py
+# what else stands around them is attacked in test_attacks_payouts.py and test_attacks_dollars.py
 PAYOUTS = tuple(
     replace(
         one,
         behind=(
             *one.behind,
             "payouts.payout_check",
+            *test_attacks_dollars.AROUND,
             "payout_attempts.payout_check",
             "ledger_accounts.payout_check",
             "payout_attempts.payout_may_be_sent",

@@ -85,6 +85,7 @@ ATTACKS: tuple[Attack, ...] = (
         by_hand(2, "PAID", provider_reference="'SGX0000001'", closed_by=ADMIN),
         by="payout_money_matches",
         guard=ROW,
+        behind=("payouts.payout_leaves_by_its_rail",),
         roles=BOTH,
     ),
     attack(

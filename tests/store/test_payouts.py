@@ -88,8 +88,8 @@ async def test_what_is_open_is_listed_a_persons_tasks_first(conn: Connection) ->
     count = await payouts.open_count(conn)
     assert (count.by_hand, count.unknown, count.under_way, count.oldest) == (1, 0, 1, NOW)
     assert [one.id for one in await payouts.of_person(conn, BUYER)] == [2]
-    assert {one.id for one in await payouts.late(conn, NOW, 10)} == {1, 2}
-    assert await payouts.late(conn, NOW - timedelta(minutes=1), 10) == []
+    assert {one.id for one in await payouts.late(conn, NOW, 10, NOW)} == {1, 2}
+    assert await payouts.late(conn, NOW - timedelta(minutes=1), 10, NOW) == []
 
 
 async def test_one_that_is_over_has_its_receipt_and_whose_word_it_was(conn: Connection) -> None:

@@ -40,6 +40,7 @@ from escrow.domain.model import Dispute, DisputeStatus, Escrow, ReceiptState, St
 from escrow.domain.money import Money
 from escrow.domain.payouts import Payout, PayoutState
 from escrow.services.cases import Case, Listed, Side
+from escrow.services.payout_guards import shown
 
 if TYPE_CHECKING:
     from escrow.store.cases import Entry
@@ -233,7 +234,7 @@ def _clock(escrow: Escrow, page: Page) -> Markup | None:
         )
     if escrow.status in (Status.SHIPPED, Status.DELIVERED) and escrow.release_at:
         return say(
-            "By itself the seller is paid at {deadline}",
+            "By itself the seller is paid on {deadline}",
             deadline=deadline(page, escrow.release_at),
         )
     return None
@@ -349,7 +350,7 @@ def _payout(one: Payout, page: Page) -> Markup:
     return say(
         "Out: {amount} to {to} · {state}{reference}",
         amount=one.amount,
-        to=Plain(phone.mask(one.destination)),
+        to=Plain(shown(one)),
         state=_state(one.state),
         reference=say(" · {receipt}", receipt=Plain(one.provider_reference))
         if one.provider_reference

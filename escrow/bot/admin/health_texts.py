@@ -237,6 +237,17 @@ def _figures(look: Health, page: Page) -> list[Markup | None]:
         _notices(look, page),
         say("Receipts that wait for confirmation: {count}", count=look.receipts_waiting),
         _payouts(look),
+        say(
+            "Deals without a change for {days} days: {count}",
+            days=STUCK_AFTER.days,
+            count=look.stuck.count,
+        ),
+        say(
+            "Disputes open for {days} days: {count}",
+            days=DISPUTE_AFTER.days,
+            count=look.disputes.count,
+        ),
+        say("Critical flags: {count}", count=look.critical_flags),
         _jobs(look),
         say("Clock: steady") if look.clock_steady else say("Clock: it jumped"),
     ]
@@ -281,10 +292,10 @@ def _notices(look: Health, page: Page) -> Markup:
     )
 
 
-def _payouts(look: Health) -> Markup | None:
+def _payouts(look: Health) -> Markup:
     leaving = look.payouts
     if leaving is None or leaving.oldest is None:
-        return None
+        return say("Payouts: none waits")
     return say(
         "Payouts: {under_way} under way, {unknown} unknown, {by_hand} wait for an admin (/payouts)",
         under_way=leaving.under_way,

@@ -8,6 +8,7 @@ from typing import Any, Final
 from markupsafe import Markup
 from telegram import InlineKeyboardButton
 
+from escrow.bot import dollar_texts
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.page import Page, Plain, card, code, lines, say, when, words
 from escrow.bot.payout_texts import resting, why_words
@@ -79,6 +80,8 @@ def _whose(one: OpenPayout) -> Markup:
     payout, to = one.payout, Plain(shown(one.payout))
     if payout.receipt is not None:
         return say("back to who paid receipt {receipt}: {to}", receipt=Plain(payout.receipt), to=to)
+    if payout.in_coins:
+        return dollar_texts.wallet_to(payout, one.name)
     if payout.escrow_id is None:
         return say("{name}'s wallet to {to}", name=one.name, to=to)
     deal = code(payout.escrow_id)

@@ -5,7 +5,7 @@ done with it and what was; and what its owner hears when it goes back.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 from telegram import InlineKeyboardButton
@@ -19,6 +19,9 @@ from escrow.domain.flow import Status
 from escrow.domain.model import Evidence, ReceiptState, StoredReceipt
 from escrow.domain.payouts import Payout, PayoutState
 from escrow.services.receipts import Candidate, ReceiptCard, Unmatched
+
+if TYPE_CHECKING:
+    from escrow.store.floating import Booking
 
 Values = Mapping[str, Any]
 Rows = list[list[InlineKeyboardButton]]
@@ -130,8 +133,10 @@ def _button(label: str, verb: Verb, number: int) -> InlineKeyboardButton:
 # -- /receipt ------------------------------------------------------------------------------------
 
 
-def receipt_card(found: ReceiptCard | None, paid: Sequence[Payout], page: Page) -> Markup:
-    """All about a receipt that came in, and the payout that has its number."""
+def receipt_card(
+    found: ReceiptCard | None, paid: Sequence[Payout], booked: Booking | None, page: Page
+) -> Markup:
+    """All about a receipt that came in, the payout that has its number, and what was booked so."""
     parts = [] if found is None else [_card(found, page)]
     parts += [
         lines(
@@ -149,7 +154,28 @@ def receipt_card(found: ReceiptCard | None, paid: Sequence[Payout], page: Page) 
         )
         for one in paid
     ]
+    if booked is not None:
+        parts.append(_booked(booked, page))
     return card(page, *parts)
+
+
+def _booked(booked: Booking, page: Page) -> Markup:
+    """`/book`: money of ours."""
+    amount, receipt = booked.amount, Plain(booked.receipt)
+    return lines(
+        {
+            "float": say("<b>{amount} · float that was put in</b>", amount=amount),
+            "withdraw": say("<b>{amount} · taken out for us</b>", amount=amount),
+            "charge": say("<b>{amount} · M-Pesa's charge</b>", amount=amount),
+        }[booked.kind],
+        say(
+            "Receipt {receipt}, booked by admin {by}, {when}",
+            receipt=receipt,
+            by=booked.booked_by,
+            when=when(page, booked.booked_at),
+        ),
+        say("No customer's money: it can't be reversed here.") if booked.kind != "charge" else None,
+    )
 
 
 def _card(found: ReceiptCard, page: Page) -> Markup:
@@ -209,6 +235,7 @@ def _proof(receipt: StoredReceipt) -> Markup | None:
         Evidence.LIMIT: say("Not proved: below the limit up to which it is believed"),
         Evidence.UNCHECKED: say("Not proved: callbacks are believed at once"),
         Evidence.ADMIN: say("Proved by: an admin's word"),
+        Evidence.SIGNED: say("Proved by: the provider's signature"),
     }[receipt.evidence]
 
 
@@ -554,8 +581,10 @@ def receipt_is(v: Values, page: Page) -> Markup:
 
 def assign_to_whom(v: Values, page: Page) -> Markup:
     return say(
-        "Nobody is the buyer of that deal yet, and nobody holds it. Whose money is it? Add his "
-        "Telegram id: /assign_payment RECEIPT CODE 3001"
+        "Nobody is the buyer of deal {code} yet, and nobody holds it. Whose money is it? Add his "
+        "Telegram id, like 3001: <code>/assign_payment {reference} {code} 3001</code>",
+        code=Plain(v["code"]),
+        reference=Plain(v["reference"]),
     )
 
 

@@ -25,8 +25,8 @@ async def receipt(update: Update, context: Desk) -> None:
         params = {"reason": " ".join(args[2:])}
         await confirming.ask(update, context, REVERSE, number, params)
         return
-    found, paid = await desk.office(context).receipts.card(number)
-    text = receipt_texts.receipt_card(found, paid, desk.page(context))
+    found, paid, booked = await desk.office(context).receipts.card(number)
+    text = receipt_texts.receipt_card(found, paid, booked, desk.page(context))
     rows = receipt_texts.receipt_buttons(found)
     await desk.answer(update, context, text, InlineKeyboardMarkup(rows) if rows else None)
 

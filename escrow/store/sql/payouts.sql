@@ -115,6 +115,14 @@ SELECT * FROM payouts WHERE provider_reference = $1
 SELECT EXISTS (SELECT FROM receipts WHERE reference = $1)
     OR EXISTS (SELECT FROM payment_claims WHERE reference = $1 AND state <> 'DENIED')
 
+-- coins_came_in --
+-- Whether coins came to an address of ours by this transaction; its hash without 0x.
+SELECT EXISTS (SELECT FROM crypto_deposits WHERE lower(txid) IN ($1, '0x' || $1))
+
+-- address_of_ours --
+-- Whether a payer was given this address by us.
+SELECT EXISTS (SELECT FROM crypto_attempts WHERE address <> '' AND lower(address) = lower($1))
+
 -- way_back --
 SELECT * FROM payouts WHERE receipt_id = $1 AND state <> 'FAILED'
 
@@ -269,7 +277,7 @@ SELECT * FROM payouts WHERE telegram_id = $1 AND state NOT IN ('PAID', 'FAILED')
 -- Open for long, and nobody was told yet.
 SELECT p.* FROM payouts p
  WHERE p.state NOT IN ('PAID', 'FAILED')
-   AND p.created_at <= $1
+   AND p.created_at <= CASE WHEN p.currency = 'USD' THEN $3::timestamptz ELSE $1 END
    -- a changed number waits its day; a refusal for a reason of ours is no excuse
    AND (p.not_before IS NULL OR p.not_before <= $1 OR (p.state = 'READY' AND p.note <> ''))
    AND NOT EXISTS (SELECT FROM outbox o

@@ -57,6 +57,13 @@ def test_a_quiet_system_names_no_trouble() -> None:
     assert "Books: in balance" in text
     assert "Held: nothing" in text
     assert "•" not in text
+    for zero in (
+        "Payouts: none waits",
+        "Deals without a change for 7 days: 0",
+        "Disputes open for 14 days: 0",
+        "Critical flags: 0",
+    ):
+        assert zero in text, "what was looked at is said, also when there is nothing"
     assert "Clock: steady" in text
     assert not any(line.endswith("–") for line in text.splitlines()), "a dash says nothing"
 

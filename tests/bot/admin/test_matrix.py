@@ -112,19 +112,19 @@ EXPECTED: Final[Mapping[str, Expect]] = {
     "verify_seller": Expect("/verify_seller 2001", "Jane Shop"),
     "suspend_seller": Expect("/suspend_seller 3001 why", "no seller 3001"),
     "pending_sellers": Expect("/pending_sellers", "Otieno Shop"),
-    "suspicious_users": Expect("/suspicious_users", "."),
-    "review_flag": Expect("/review_flag 99 fine", "."),
-    "disputed_transactions": Expect("/disputed_transactions", "."),
-    "escrow_dashboard": Expect("/escrow_dashboard", "."),
+    "suspicious_users": Expect("/suspicious_users", "^No flag waits for a review"),
+    "review_flag": Expect("/review_flag 99 fine", "^There is no flag 99"),
+    "disputed_transactions": Expect("/disputed_transactions", "^No dispute is open"),
+    "escrow_dashboard": Expect("/escrow_dashboard", "Deals: 0 · held 0.*Sellers: 3 · verified 2"),
     "system_health": Expect("/system_health", "^(OK|WATCH) – "),
-    "report": Expect("/report", "."),
-    "audit": Expect("/audit", "."),
+    "report": Expect("/report", "^Report November 2026: nothing"),
+    "audit": Expect("/audit", "^The audit is running.*The books are whole"),
     "book": Expect("/book float 1000 SKB0000001", "1,000", asks="book"),
-    "unmatched": Expect("/unmatched", "."),
-    "payouts": Expect("/payouts", "."),
+    "unmatched": Expect("/unmatched", "{receipt}"),
+    "payouts": Expect("/payouts", "^No payout waits"),
     "receipt": Expect("/receipt {receipt}", "{receipt}"),
-    "pause": Expect("/pause", "."),
-    "resume": Expect("/resume", "."),
+    "pause": Expect("/pause", "^Amana is paused"),
+    "resume": Expect("/resume", "^Amana (goes on|is not paused)"),
 }
 
 
@@ -274,7 +274,7 @@ async def problem(place: Place, role: str, name: str) -> str | None:
         if len(heard) != 1 or not wanted.search(text):
             return f"refused with {text!r}, not {wanted.pattern!r}"
         return "refused, and something changed" if changed else None
-    if not re.search(expect.says.format(**values), text):
+    if not re.search(expect.says.format(**values), text, re.DOTALL):
         return f"says {text!r}"
     if expect.pays and place.status:
         into_the_deal = allows(place.status, expect.pays, Actor.ADMIN)

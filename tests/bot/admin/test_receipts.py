@@ -90,3 +90,20 @@ async def test_an_unknown_receipt_is_one_sentence_and_an_empty_one_the_usage(tow
     assert "/receipt SG632NMUAB" in usage.text
     (odd,) = await town.says(ADMIN, "/receipt <b>x</b>")
     assert "no receipt number" in odd.text
+
+
+async def test_a_receipt_that_an_admin_booked_is_known(town: Town) -> None:
+    await town.confirms("/book float 5000 SGL51H2K3M")
+    (card,) = await town.says(ADMIN, "/receipt SGL51H2K3M")
+    assert "KES 5,000 · float that was put in" in card.text
+    assert f"booked by admin {ADMIN}, Mon 23 Nov, 12:00" in card.text
+    assert card.keyboard == []
+
+
+async def test_a_charge_under_a_customers_receipt_stands_on_its_card(town: Town, shop: str) -> None:
+    await paid(town, shop)
+    await town.confirms(f"/book charge 33 {NUMBER}")
+    (card,) = await town.says(ADMIN, f"/receipt {NUMBER}")
+    assert "credited" in card.text
+    assert "KES 33 · M-Pesa's charge" in card.text
+    assert "Reverse it…" in card.labels

@@ -93,6 +93,20 @@ async def test_assigning_is_typed_too_and_warns_of_another_number(town: Town, sh
     assert "the deal is funded" in done.text
 
 
+async def test_a_deal_without_a_buyer_gets_the_line_to_complete(town: Town) -> None:
+    await town.says(ADMIN, "/start")
+    await town.says(BUYER, "/start")
+    await town.shop()
+    code = await town.deal("1000")
+    await stray(town, await due(town, code))
+    (listed,) = await town.says(ADMIN, "/unmatched")
+    (asked,) = await town.taps(ADMIN, listed, f"1: assign to {code}")
+    line = f"/assign_payment {NUMBER} {code} {BUYER}"
+    assert asked.text.endswith(line)
+    (preview,) = await town.says(ADMIN, line)
+    assert "The deal is funded" in preview.text
+
+
 async def test_his_wallet_by_his_telegram_id(town: Town, shop: str) -> None:
     await stray(town, 700)
     (preview,) = await town.says(ADMIN, f"/assign_payment {NUMBER} {BUYER}")
