@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from escrow.domain.model import Attempt, Channel, Escrow, Evidence, PaymentResult, Receipt
 from escrow.domain.money import Currency, Money
+from escrow.domain.outages import Pulse
 from escrow.domain.terms import FeePayer, FeeRule, Terms
 from escrow.rails.mpesa_balances import balances
 from escrow.services.actions import Action as AdminAction
@@ -36,6 +37,7 @@ from escrow.services.floating import Floating
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.help import HelpDesk
 from escrow.services.intake import CLAIM, PAYBILL, STATUS, STK, Intake
+from escrow.services.outages import Outages
 from escrow.services.pauses import Pauses
 from escrow.services.payout_booking import PayoutBooking
 from escrow.services.payout_funding import FundingChecks
@@ -197,6 +199,8 @@ class World:
         self.people = People(db, clock, ADMINS)
         self.flags = Flags(db, clock)
         self.pauses = Pauses(db, clock, ADMINS)
+        self.pulse = Pulse()
+        self.outages = Outages(db, clock, ADMINS, self.pauses, self.pulse)
         self.records = Records(db, clock, ADMINS)
         self.help = HelpDesk(db, clock, ADMINS)
         self.wallets = Wallets(db, clock)

@@ -16,6 +16,7 @@ from aiolimiter import AsyncLimiter
 from escrow.domain.money import Money
 from escrow.domain.payouts import LEAST, MOST
 from escrow.domain.phone import is_msisdn
+from escrow.domain.outages import Pulse
 from escrow.rails import mpesa_codes, mpesa_parse
 from escrow.rails.mpesa_gateway import Gateway, MpesaConfig
 from escrow.rails.token_store import TokenStore
@@ -80,10 +81,11 @@ class MpesaPayouts:
         *,
         credential: str = "",
         pace: AsyncLimiter | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self._config = config
         self._credential = credential
-        self._gateway = Gateway(config, http, tokens, clock, pace=pace)
+        self._gateway = Gateway(config, http, tokens, clock, pace=pace, pulse=pulse)
 
     @property
     def can_pay(self) -> bool:

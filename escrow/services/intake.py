@@ -15,6 +15,7 @@ from typing import Final
 
 from escrow.domain.errors import DatabaseDown, OutcomeUnknown, Paused, PriceUnknown, TimedOut
 from escrow.domain.model import Notice
+from escrow.domain.outages import Pulse
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
 from escrow.services.crypto import ODD, CoinPayments
@@ -60,6 +61,7 @@ class Intake:
         payouts: Payouts | None = None,
         floating: Floating | None = None,
         coins: CoinPayments | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self._db = database
         self._clock = clock
@@ -71,6 +73,7 @@ class Intake:
         self._payouts = payouts
         self._floating = floating
         self._coins = coins
+        self._pulse = pulse
         self._wake = asyncio.Event()
 
     def knows(self, secret: str) -> bool:
@@ -132,6 +135,8 @@ class Intake:
             raise unreadable
         for action in ("authenticated", "stored" if new else "duplicate"):
             _LOG.info("callback %s", action, extra={"action": action, "route": route, "row": row})
+        if new and self._pulse is not None and route not in COIN_ROUTES:
+            self._pulse.heard(now, good=True)
         self._wake.set()
         return new
 
