@@ -176,6 +176,12 @@ class Settings(BaseSettings):
     payout_recheck_above: Amount = Field(
         Decimal(20000), description="KES, price from which M-Pesa is asked again before a payout"
     )
+    payout_recheck_hours: Hours = Field(
+        Decimal(24), description="hours before a release at which M-Pesa is asked again, too"
+    )
+    unclaimed_hours: Hours = Field(
+        Decimal(24), description="hours that a payment by hand waits for whoever made it"
+    )
     second_admin_above: Amount = Field(
         Decimal(50000), description="KES, a larger sum is moved by two admins, or one and the host"
     )
@@ -253,6 +259,15 @@ class Settings(BaseSettings):
     proof_seconds: int = Field(30, ge=1, le=120, description="seconds between proofs of the books")
     proof_times: str = Field(
         "4:00", description="times of TIMEZONE at which the whole of the books is proved"
+    )
+    outage_hours: Annotated[Decimal, Field(ge=0.25, le=24 * 30, allow_inf_nan=False)] = Field(
+        Decimal(1), description="hours that Amana or M-Pesa may be away; more moves all deadlines"
+    )
+    look_seconds: int = Field(
+        60, ge=1, le=3600, description="seconds between looks at money that was paid in"
+    )
+    float_seconds: int = Field(
+        600, ge=1, le=86_400, description="seconds between looks whether the float will do"
     )
     figures_seconds: int = Field(
         900, ge=60, le=86_400, description="seconds between looks for days whose figures are due"
@@ -388,9 +403,6 @@ class Settings(BaseSettings):
         def usd(value: Decimal) -> int:
             return decimal_to_minor(value, Currency.USD)
 
-        def span(hours: Decimal) -> timedelta:
-            return timedelta(seconds=int(hours * 3600))
-
         points = int(self.fee_percent * 100)
         tiers: Tiers = parse_tiers(self.tolerance_tiers) if self.tolerance_tiers else DEFAULT_TIERS
         return Terms(
@@ -404,10 +416,10 @@ class Settings(BaseSettings):
                 "USD": usd(self.deal_max_due_usd),
             },
             tiers=tiers,
-            pay_window=span(self.pay_hours),
-            ship_window=span(self.ship_hours),
-            release_window=span(self.release_hours),
-            inspection=span(self.inspection_hours),
+            pay_window=hours(self.pay_hours),
+            ship_window=hours(self.ship_hours),
+            release_window=hours(self.release_hours),
+            inspection=hours(self.inspection_hours),
             choice_window=timedelta(seconds=int(self.choice_minutes * 60)),
             require_shipping_proof=self.require_shipping_proof,
             new_seller_open_deals=self.new_seller_open_deals,
@@ -415,8 +427,13 @@ class Settings(BaseSettings):
             new_seller_until=self.new_seller_until,
             unconfirmed_limit_minor=kes(self.mpesa_unconfirmed_limit),
             coin_quote=timedelta(seconds=int(self.crypto_quote_minutes * 60)),
-            rate_life=span(self.fx_max_age_hours),
+            rate_life=hours(self.fx_max_age_hours),
         )
+
+
+def hours(value: Decimal) -> timedelta:
+    """A setting in hours as a span, to the second."""
+    return timedelta(seconds=int(value * 3600))
 
 
 def load(

@@ -35,6 +35,7 @@ from escrow.services.figures import Figures
 from escrow.services.flags import Flags
 from escrow.services.floating import Floating
 from escrow.services.fund_manager import EscrowFundManager
+from escrow.services.funding_looks import FundingLooks
 from escrow.services.help import HelpDesk
 from escrow.services.intake import CLAIM, PAYBILL, STATUS, STK, Intake
 from escrow.services.outages import Outages
@@ -48,6 +49,8 @@ from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
 from escrow.services.records import Records
 from escrow.services.reversals import receipt_effects
+from escrow.services.silences import Silences
+from escrow.services.unclaimed import Unclaimed
 from escrow.services.verdicts import verdicts
 from escrow.services.wallets import Wallets
 from escrow.store import ledger, payments
@@ -148,6 +151,15 @@ class World:
             can_reverse=lambda: self.reversals.can_reverse,
             admins=ADMINS,
         )
+        funding = FundingChecks(
+            db,
+            clock,
+            rail,
+            kes(20_000),
+            callback_base=base,
+            may_ask=lambda: self.confirmations.may_ask,
+        )
+        self.funding_looks = FundingLooks(db, clock, rail, funding, ADMINS, callback_base=base)
         self.payouts = Payouts(
             db,
             clock,
@@ -155,14 +167,7 @@ class World:
             self.booking,
             ADMINS,
             callback_base=base,
-            funding=FundingChecks(
-                db,
-                clock,
-                rail,
-                kes(20_000),
-                callback_base=base,
-                may_ask=lambda: self.confirmations.may_ask,
-            ),
+            funding=funding,
             reversals=self.reversals,
         )
         self.funds = EscrowFundManager(db, clock, self.terms, ADMINS)
@@ -200,6 +205,8 @@ class World:
         self.flags = Flags(db, clock)
         self.pauses = Pauses(db, clock, ADMINS)
         self.pulse = Pulse()
+        self.unclaimed = Unclaimed(db, clock, self.booking, ADMINS)
+        self.silences = Silences(db, clock, ADMINS)
         self.outages = Outages(db, clock, ADMINS, self.pauses, self.pulse)
         self.records = Records(db, clock, ADMINS)
         self.help = HelpDesk(db, clock, ADMINS)
@@ -649,6 +656,8 @@ class World:
         """Every unit is in some account, exactly once; and nothing is left locked."""
         async with self.db.reading() as conn:
             assert await ledger.proof(conn) == []
+            written = await ledger.next_page(conn, "journals", None)
+            assert (await ledger.broken_among(conn, "journals", written)).lines() == []
         for row in await self.sql("SELECT * FROM ledger_trial_balance"):
             assert row["total_minor"] == 0, row
         await self._receipts_are_booked_once()

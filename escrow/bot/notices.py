@@ -31,6 +31,7 @@ from escrow.bot.admin import (
     pausing_texts,
     receipt_texts,
     seller_texts,
+    sweep_texts,
 )
 from escrow.bot.page import (
     Page,
@@ -338,6 +339,7 @@ NOTICES: Final[Mapping[str, Render]] = {
     **talk_texts.NOTICES,
     **action_texts.NOTICES,
     **pausing_texts.NOTICES,
+    **sweep_texts.NOTICES,
     **seller_texts.NOTICES,
     **flag_texts.NOTICES,
     **digest_texts.NOTICES,

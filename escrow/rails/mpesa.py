@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from escrow.domain.money import Currency, Money
-from escrow.domain.phone import is_msisdn
 from escrow.domain.outages import Pulse
+from escrow.domain.phone import is_msisdn
 from escrow.rails import mpesa_codes, mpesa_parse
 from escrow.rails.mpesa_gateway import ANSWER_LOST, NEVER_SENT, Gateway, MpesaConfig
 from escrow.rails.token_store import TokenStore

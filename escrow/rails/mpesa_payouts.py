@@ -14,9 +14,9 @@ import httpx
 from aiolimiter import AsyncLimiter
 
 from escrow.domain.money import Money
+from escrow.domain.outages import Pulse
 from escrow.domain.payouts import LEAST, MOST
 from escrow.domain.phone import is_msisdn
-from escrow.domain.outages import Pulse
 from escrow.rails import mpesa_codes, mpesa_parse
 from escrow.rails.mpesa_gateway import Gateway, MpesaConfig
 from escrow.rails.token_store import TokenStore

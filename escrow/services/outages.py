@@ -158,7 +158,7 @@ class Outages:
         )
         if ended_at is None:
             values = {"source": source, "began_at": began_at.isoformat()}
-            await self._tell_admins(conn, begun, "outage_began", values)
+            await self._tell_admins(conn, "outage_began", begun, values)
 
     # -- moving ----------------------------------------------------------------------------------
 
@@ -197,11 +197,11 @@ class Outages:
             "seconds": int((ended_at - outage.began_at).total_seconds()),
             "moved": outage.moved,
         }
-        await self._tell_admins(conn, outage, "outage_over", values)
+        await self._tell_admins(conn, "outage_over", outage, values)
         _LOG.warning("an outage is over", extra={"action": "outage_over", **values})
 
     async def _tell_admins(
-        self, conn: Connection, outage: Outage, kind: str, values: Mapping[str, object]
+        self, conn: Connection, kind: str, outage: Outage, values: Mapping[str, object]
     ) -> None:
         cause = f"outage:{outage.id}"
         told = [Notice(cause, kind, admin, values) for admin in self._admins]

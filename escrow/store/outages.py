@@ -73,9 +73,7 @@ async def move_deadlines(
     """Moves what falls due after the outage's beginning by what the outage took of it; deal → by
     how many seconds. It stands on their timelines.
     """
-    rows = await conn.fetch(
-        _SQL["move_deadlines"], list(codes), outage.began_at, outage.ended_at
-    )
+    rows = await conn.fetch(_SQL["move_deadlines"], list(codes), outage.began_at, outage.ended_at)
     done = {row["id"]: row["seconds"] for row in rows}
     said = [{"id": code, "seconds": seconds} for code, seconds in done.items()]
     await conn.execute(_SQL["note_moved"], said, now, outage.id)

@@ -71,6 +71,7 @@ from tests.bot.admin import (
     pausing_samples,
     people_samples,
     safe_samples,
+    sweep_samples,
 )
 
 NOW: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -335,6 +336,7 @@ def ruled_notices(deal: Mapping[str, Any], said: str) -> dict[str, dict[str, Any
         **payout_samples.notices(said),
         **action_samples.notices(said),
         **pausing_samples.notices(said),
+        **sweep_samples.notices(said),
         **people_samples.notices(said),
         **receipt_samples.notices(said),
         "disputed": raised,
@@ -503,6 +505,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
     found |= payout_samples.answers(on)
     found |= action_samples.answers(said, on)
     found |= pausing_samples.answers(said, on)
+    found |= sweep_samples.variants(said, on)
     found |= people_samples.answers(said, on)
     found |= case_samples.answers(said, on)
     found |= receipt_samples.answers(said, on)

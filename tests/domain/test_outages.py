@@ -71,4 +71,4 @@ def test_failures_far_apart_begin_anew(after: float, since: float) -> None:
 
 def test_no_failure_lasts_no_time() -> None:
     assert Beat(AT).lasted() == timedelta(0)
-    assert PATIENCE == timedelta(minutes=15)
+    assert timedelta(minutes=15) == PATIENCE

@@ -1,4 +1,4 @@
-"""Whatever fell due while Amana or M-Pesa was down for more than an hour falls due as much later."""
+"""Whatever fell due while Amana or M-Pesa was down for over an hour falls due as much later."""
 
 from __future__ import annotations
 
