@@ -41,7 +41,8 @@ class Job:
     `in_pause` ones move nothing and run also while Amana is paused. Questions to M-Pesa wait with
     the rest: the answers wait, too, and an unheard one would count as none. One with a `schedule`
     runs at these times of the day, once each, whatever number of processes there is
-    (`services/slots`); `seconds` is how often this process looks for such a slot.
+    (`services/slots`); `seconds` is how often this process looks for such a slot. `at_once` ones
+    need not wait until what an outage held up is moved.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Job:
     cut: bool = False
     in_pause: bool = False
     schedule: Callable[[Services], Schedule] | None = None
+    at_once: bool = False
 
 
 async def _expire_choices(services: Services) -> tuple[int, int, int]:
@@ -117,6 +119,29 @@ async def _prove_books(services: Services) -> tuple[int, int, int]:
 async def _prove_all_books(services: Services) -> tuple[int, int, int]:
     looked, breaks = await services.oversight.prove_all()
     return looked, looked if not breaks else 0, int(breaks > 0)
+
+
+async def _look_at_funding(services: Services) -> tuple[int, int, int]:
+    return await services.funding_looks.look_due()
+
+
+async def _return_unclaimed(services: Services) -> tuple[int, int, int]:
+    return await services.unclaimed.return_due()
+
+
+async def _tell_silences(services: Services) -> tuple[int, int, int]:
+    done = await services.silences.tell_due()
+    return done, done, 0
+
+
+async def _watch_float(services: Services) -> tuple[int, int, int]:
+    looked, told = await services.float_watch.warn_due()
+    return looked, told, 0
+
+
+async def _beat(services: Services) -> tuple[int, int, int]:
+    moved = await services.outages.beat()
+    return moved, moved, 0
 
 
 async def _close_days(services: Services) -> tuple[int, int, int]:
@@ -247,6 +272,40 @@ JOBS: Final[tuple[Job, ...]] = (
         schedule=lambda services: services.settings.schedule("proof_times"),
     ),
     Job(
+        "look_at_funding",
+        "asks M-Pesa again whether the payments of large deals stand",
+        lambda services: services.settings.look_seconds,
+        _look_at_funding,
+        timer=False,
+    ),
+    Job(
+        "return_unclaimed",
+        "money that nobody claims goes back to whoever paid it",
+        lambda services: services.settings.look_seconds,
+        _return_unclaimed,
+    ),
+    Job(
+        "tell_silences",
+        "the admins hear that a side of a dispute did not answer",
+        lambda services: services.settings.look_seconds,
+        _tell_silences,
+    ),
+    Job(
+        "watch_float",
+        "the admins hear before the float is short",
+        lambda services: services.settings.float_seconds,
+        _watch_float,
+        timer=False,
+    ),
+    Job(
+        "beat",
+        "says that Amana lives, and moves what an outage held up",
+        lambda services: 30,
+        _beat,
+        timer=False,
+        in_pause=True,
+    ),
+    Job(
         "close_days",
         "keeps the figures of days that are over",
         lambda services: services.settings.figures_seconds,
@@ -276,6 +335,7 @@ JOBS: Final[tuple[Job, ...]] = (
         _read_clock,
         timer=False,
         in_pause=True,
+        at_once=True,
     ),
 )
 
@@ -368,6 +428,8 @@ async def turn(services: Services, job: Job) -> bool | None:
     """A turn of the scheduler: a sweep runs, a job of the clock when a slot of it is due and nobody
     else runs it. None: nothing was to do.
     """
+    if not job.at_once and not await _ready(services, job):
+        return None
     if job.schedule is None:
         return await run_job(services, job)
     if job.timer and not services.clock.steady:
@@ -380,6 +442,19 @@ async def turn(services: Services, job: Job) -> bool | None:
     except (DatabaseDown, TimedOut):
         _LOG.warning("%s waits for PostgreSQL", job.name, extra={"action": "job_waits"})
         return None
+
+
+async def _ready(services: Services, job: Job) -> bool:
+    """Whether nothing is left to be moved of an outage: before that no job runs (flow.md 31)."""
+    try:
+        await services.outages.ready()
+    except (DatabaseDown, TimedOut):
+        _LOG.warning("%s waits for PostgreSQL", job.name, extra={"action": "job_waits"})
+        return False
+    except Exception:  # noqa: BLE001 it is tried again before the next job
+        _LOG.exception("an outage could not be looked for", extra={"action": "outage_failed"})
+        return False
+    return True
 
 
 async def run_job(services: Services, job: Job) -> bool:
