@@ -117,6 +117,7 @@ OF_THEIR_OWN = {
     "tests/store/test_attacks_forged.py": "the migrations, attacked",
     "tests/store/test_attacks_ledger.py": "the migrations, attacked",
     "tests/store/test_attacks_life.py": "the migrations, attacked",
+    "tests/store/test_attacks_outages.py": "the migrations, attacked",
     "tests/store/test_attacks_pauses.py": "the migrations, attacked",
     "tests/store/test_attacks_payments.py": "the migrations, attacked",
     "tests/store/test_attacks_payouts.py": "the migrations, attacked",

@@ -22,6 +22,7 @@ from tests.store import (
     test_attacks_forged,
     test_attacks_ledger,
     test_attacks_life,
+    test_attacks_outages,
     test_attacks_pauses,
     test_attacks_payments,
     test_attacks_payouts,
@@ -51,6 +52,7 @@ ATTACKS = (
     *test_attacks_claims.ATTACKS,
     *test_attacks_reversals.ATTACKS,
     *test_attacks_pauses.ATTACKS,
+    *test_attacks_outages.ATTACKS,
     *test_attacks_actions.ATTACKS,
 )
 
@@ -102,7 +104,7 @@ MAY_BE_EMPTY = {
     " frozen_at extended_at completed_at refunded_at cancelled_at archived_at",
     "escrow_timeline": "version from_status",
     "escrow_disputes": "answered_at taken_by taken_at resolution buyer_percent notes closed_by"
-    " closed_at",
+    " closed_at silence_told_at",
     "seller_ratings": "replaced_at",
     "fraud_flags": "escrow_id reviewed_at reviewed_by review_notes review_cause",
     "admin_menus": "",
@@ -125,7 +127,7 @@ MAY_BE_EMPTY = {
     " chat_message_id prompted_at claimed_at closed_at next_query_at",
     "receipts": "reference attempt_id escrow_id telegram_id evidence posted_at inbox_id"
     " next_check_at",
-    "status_queries": "answered_at answer",
+    "status_queries": "answered_at answer looked_at",
     "admin_actions": "escrow_id second_until outcome done_at closed_by",
     "admin_approvals": "admin",
     "payment_claims": "escrow_id receipt_id claimed_minor said_at amount_minor happened_at"
@@ -135,6 +137,8 @@ MAY_BE_EMPTY = {
     "reservation_counts": "",
     "payouts": "telegram_id escrow_id leg provider_reference finalized_at not_before next_look_at"
     " closed_by named_reference named_by named_token receipt_id receipt about",
+    "heartbeats": "failing_since failed_at",
+    "outages": "ended_at done_at",
     "pauses": "paused_by resume_cause resumed_at resumed_by ended_at",
     "payout_stops": "lifted_at lifted_by",
     "payout_attempts": "conversation_id result_code closed_at",
@@ -187,6 +191,8 @@ RIGHTS = {
     "reservation_counts": ALL,
     "payouts": KEEP,
     "payout_attempts": KEEP,
+    "heartbeats": KEEP,
+    "outages": KEEP,
     "pauses": KEEP,
     "payout_stops": KEEP,
     "provider_tokens": KEEP,
