@@ -9,6 +9,7 @@ import pytest
 
 from escrow.domain.errors import DatabaseDown
 from escrow.domain.model import Escrow
+from escrow.services.funding_looks import FundingLooks
 from escrow.store import funding
 from tests.rail import status_body
 from tests.world import ADMIN, ADMINS, BRIAN, JANE, World, kes, new_reference
@@ -20,6 +21,13 @@ SECOND = timedelta(seconds=1)
 @pytest.fixture(autouse=True)
 def keys(world: World) -> None:
     world.rail.can_ask_status = True
+
+
+def _looks(world: World) -> FundingLooks:
+    checks = world.payouts._funding
+    assert checks is not None
+    base = "https://amana.example/hooks/m/" + "0" * 32
+    return FundingLooks(world.db, world.clock, world.rail, checks, ADMINS, callback_base=base)
 
 
 async def _shipped(world: World, price: int = 20_000) -> Escrow:
@@ -45,17 +53,17 @@ async def _frozen_notice(world: World) -> bool:
 
 async def test_it_is_asked_at_shipping_and_a_day_before_the_release(world: World) -> None:
     deal = await _shipped(world)
-    assert await world.funding_looks.look_due() == (1, 1, 0)
+    assert await _looks(world).look_due() == (1, 1, 0)
     await _answer(world, "Completed")
-    assert await world.funding_looks.look_due() == (0, 0, 0)
+    assert await _looks(world).look_due() == (0, 0, 0)
     assert deal.release_at is not None
     world.clock.at = deal.release_at - DAY - SECOND
-    assert await world.funding_looks.look_due() == (0, 0, 0)
+    assert await _looks(world).look_due() == (0, 0, 0)
     world.clock.tick(seconds=1)
-    assert await world.funding_looks.look_due() == (1, 1, 0)
+    assert await _looks(world).look_due() == (1, 1, 0)
     await _answer(world, "Completed")
     world.clock.tick(hours=20)
-    assert await world.funding_looks.look_due() == (0, 0, 0)
+    assert await _looks(world).look_due() == (0, 0, 0)
     assert len(world.rail.asked) == 2
 
 
@@ -65,10 +73,10 @@ async def test_small_deals_unsent_ones_and_rails_without_keys_are_not_asked_abou
     await _shipped(world, 19_999)
     held = await world.deal(20_000, buyer=BRIAN)
     await world.pay(held, 21_000)
-    assert await world.funding_looks.look_due() == (0, 0, 0)
+    assert await _looks(world).look_due() == (0, 0, 0)
     await _shipped(world, 20_000)
     world.rail.can_ask_status = False
-    assert await world.funding_looks.look_due() == (0, 0, 0)
+    assert await _looks(world).look_due() == (0, 0, 0)
     assert world.rail.asked == []
 
 
@@ -76,23 +84,23 @@ async def test_no_answer_is_asked_again_twice_and_no_more(world: World) -> None:
     await _shipped(world)
     for minutes in (0, 9, 1, 10, 10, 60):
         world.clock.tick(minutes=minutes)
-        await world.funding_looks.look_due()
+        await _looks(world).look_due()
     assert len(world.rail.asked) == 3
 
 
 async def test_a_question_that_failed_is_asked_again(world: World) -> None:
     await _shipped(world)
-    await world.funding_looks.look_due()
+    await _looks(world).look_due()
     await _answer(world, "", code=2032)
     world.clock.tick(minutes=10)
-    assert await world.funding_looks.look_due() == (1, 1, 0)
+    assert await _looks(world).look_due() == (1, 1, 0)
 
 
 async def test_a_payment_that_was_taken_back_freezes_the_deal_once(world: World) -> None:
     deal = await _shipped(world)
-    await world.funding_looks.look_due()
+    await _looks(world).look_due()
     await _answer(world, "Reversed")
-    assert await world.funding_looks.look_due() == (1, 1, 0)
+    assert await _looks(world).look_due() == (1, 1, 0)
     assert await world.status_of(deal) == "FROZEN"
     (flag,) = await world.sql("SELECT telegram_id, flag_type, severity, escrow_id FROM fraud_flags")
     assert tuple(flag.values()) == (BRIAN, "reversed_payment", "CRITICAL", deal.id)
@@ -103,7 +111,7 @@ async def test_a_payment_that_was_taken_back_freezes_the_deal_once(world: World)
     assert "frozen" in await world.told(JANE)
     # an admin who looked it up lets it go on: the same answer freezes nothing again
     await world.escrows.unfreeze(deal.id, ADMIN, "it is there", "test:unfreeze")
-    assert await world.funding_looks.look_due() == (0, 0, 0)
+    assert await _looks(world).look_due() == (0, 0, 0)
     assert await world.status_of(deal) == "SHIPPED"
     assert (await world.receipts())[0]["state"] == "CREDITED", "nothing is booked by it"
 
@@ -112,12 +120,12 @@ async def test_a_release_does_not_wait_for_the_answer_and_one_after_it_wakes_the
     world: World,
 ) -> None:
     deal = await _shipped(world)
-    await world.funding_looks.look_due()
+    await _looks(world).look_due()
     assert deal.release_at is not None
     world.clock.at = deal.release_at
     assert await world.escrows.release_due() == (1, 1)
     await _answer(world, "Reversed")
-    await world.funding_looks.look_due()
+    await _looks(world).look_due()
     assert await world.status_of(deal) == "COMPLETED"
     assert not await _frozen_notice(world)
     assert await world.sql("SELECT * FROM fraud_flags") == []
@@ -127,7 +135,7 @@ async def test_an_answer_to_the_question_before_the_payout_is_left_to_the_payout
     world: World,
 ) -> None:
     deal = await _shipped(world)
-    await world.funding_looks.look_due()
+    await _looks(world).look_due()
     await _answer(world, "Completed")
     world.clock.tick(hours=1)
     await world.escrows.receive(deal.id, BRIAN, "test:receive")
@@ -139,7 +147,7 @@ async def test_an_answer_to_the_question_before_the_payout_is_left_to_the_payout
         receipt,
         world.clock.now(),
     )
-    await world.funding_looks.look_due()
+    await _looks(world).look_due()
     assert "funding_refused" not in await world.told(ADMIN)
 
 
@@ -147,12 +155,12 @@ async def test_a_disputed_deal_is_frozen_too_and_a_frozen_one_stays_and_is_told(
     world: World,
 ) -> None:
     disputed, frozen = await _shipped(world), await _shipped(world)
-    await world.funding_looks.look_due()
+    await _looks(world).look_due()
     await world.escrows.dispute(disputed.id, BRIAN, "broken", "test:dispute")
     await world.escrows.freeze(frozen.id, ADMIN, "", "test:freeze")
     for ask in (0, 1):
         await _answer(world, "Reversed", ask=ask)
-    assert await world.funding_looks.look_due() == (2, 2, 0)
+    assert await _looks(world).look_due() == (2, 2, 0)
     assert await world.status_of(disputed) == await world.status_of(frozen) == "FROZEN"
     told = await world.sql("SELECT params FROM outbox WHERE kind = 'funding_refused'")
     assert len(told) == 2 * len(ADMINS)
@@ -164,14 +172,14 @@ async def test_a_freeze_and_a_release_in_the_same_instant_are_never_both(
     world: World, turn: int
 ) -> None:
     deal = await _shipped(world)
-    await world.funding_looks.look_due()
+    await _looks(world).look_due()
     await _answer(world, "Reversed")
     assert deal.release_at is not None
     world.clock.at = deal.release_at
     await asyncio.gather(
         world.escrows.release_due(),
-        world.funding_looks.look_due(),
-        world.funding_looks.look_due(),
+        _looks(world).look_due(),
+        _looks(world).look_due(),
     )
     status = await world.status_of(deal)
     settlements = await world.value("SELECT count(*) FROM settlements")
@@ -184,7 +192,7 @@ async def test_one_that_can_not_be_acted_upon_stops_no_other_and_is_tried_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison, other = await _shipped(world), await _shipped(world)
-    await world.funding_looks.look_due()
+    await _looks(world).look_due()
     for ask in (0, 1):
         await _answer(world, "Reversed", ask=ask)
     real, broken = funding.looked, [True]
@@ -195,11 +203,11 @@ async def test_one_that_can_not_be_acted_upon_stops_no_other_and_is_tried_again(
         return await real(conn, query, now)  # type: ignore[arg-type]
 
     monkeypatch.setattr(funding, "looked", looked)
-    assert await world.funding_looks.look_due() == (2, 1, 1)
+    assert await _looks(world).look_due() == (2, 1, 1)
     assert await world.status_of(poison) == "SHIPPED"
     assert await world.status_of(other) == "FROZEN"
     broken.clear()
-    assert await world.funding_looks.look_due() == (1, 1, 0)
+    assert await _looks(world).look_due() == (1, 1, 0)
     assert await world.status_of(poison) == "FROZEN"
 
 
@@ -207,7 +215,7 @@ async def test_a_database_that_goes_away_ends_the_look(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _shipped(world)
-    await world.funding_looks.look_due()
+    await _looks(world).look_due()
     await _answer(world, "Reversed")
 
     async def down(conn: object, query: int, now: object) -> bool:
@@ -215,4 +223,4 @@ async def test_a_database_that_goes_away_ends_the_look(
 
     monkeypatch.setattr(funding, "looked", down)
     with pytest.raises(DatabaseDown):
-        await world.funding_looks.look_due()
+        await _looks(world).look_due()

@@ -9,6 +9,7 @@ import pytest
 
 from escrow.domain.errors import CannotDo
 from escrow.domain.model import Escrow, Evidence
+from escrow.services.unclaimed import Unclaimed
 from escrow.store import unmatched
 from tests.reversal_rail import reversed_body
 from tests.services.test_reversals import post, sent, state_of, suspense, the_payout
@@ -17,6 +18,10 @@ from tests.world import ADMIN, ADMINS, BRIAN, JANE, OTIENO, World, kes, new_refe
 DAY = timedelta(hours=24)
 SECOND = timedelta(seconds=1)
 BRIANS = "254722***222"
+
+
+def _sweep(world: World) -> Unclaimed:
+    return Unclaimed(world.db, world.clock, world.booking, ADMINS)
 
 
 async def _paid(
@@ -39,7 +44,7 @@ async def test_it_goes_back_after_a_day_and_not_a_second_before(
 ) -> None:
     deal, number = await _paid(world)
     world.clock.at += after
-    assert await world.unclaimed.return_due() == (done, done, 0)
+    assert await _sweep(world).return_due() == (done, done, 0)
     assert await world.value("SELECT count(*) FROM payouts") == done
     assert await state_of(world, number) == "SUSPENSE", "until M-Pesa says yes"
     if done:
@@ -49,8 +54,8 @@ async def test_it_goes_back_after_a_day_and_not_a_second_before(
 async def test_it_is_reversed_and_all_whom_it_concerns_are_told(world: World) -> None:
     deal, number = await _paid(world)
     world.clock.at += DAY
-    await world.unclaimed.return_due()
-    assert await world.unclaimed.return_due() == (0, 0, 0)
+    await _sweep(world).return_due()
+    assert await _sweep(world).return_due() == (0, 0, 0)
     for admin in ADMINS:
         assert (await world.notice(admin, "unclaimed_back"))["payer"] == "0722***222"
     assert (await world.notice(JANE, "unclaimed_seller"))["code"] == deal.id
@@ -60,14 +65,14 @@ async def test_it_is_reversed_and_all_whom_it_concerns_are_told(world: World) ->
     assert await post(world, one, reversed_body(one)) == "paid"
     assert await state_of(world, number) == "RETURNED"
     assert await suspense(world) == 0
-    assert await world.unclaimed.return_due() == (0, 0, 0)
+    assert await _sweep(world).return_due() == (0, 0, 0)
 
 
 async def test_where_nothing_can_be_reversed_it_is_an_admins_task(world: World) -> None:
     world.reversals.can_reverse = False
     await _paid(world)
     world.clock.at += DAY
-    assert await world.unclaimed.return_due() == (1, 1, 0)
+    assert await _sweep(world).return_due() == (1, 1, 0)
     payout = await the_payout(world)
     assert (str(payout.state), payout.note) == ("MANUAL", "no_keys")
     assert await world.told(ADMIN) == ["payout_manual"]
@@ -82,7 +87,7 @@ async def test_money_without_a_deal_and_money_of_a_prompt_stay(world: World) -> 
     deal, other = await _paid(world)
     await world.sql("UPDATE receipts SET channel = 'stk' WHERE reference = $1", other)
     world.clock.at += 10 * DAY
-    assert await world.unclaimed.return_due() == (0, 0, 0)
+    assert await _sweep(world).return_due() == (0, 0, 0)
     assert deal.id
 
 
@@ -94,7 +99,7 @@ async def test_a_claim_that_came_first_gets_it_and_one_that_waits_keeps_it(world
     await world.claims.claim(deal.id, BRIAN, number, "test:claim")
     asked = await world.claims.claim("", OTIENO, doubtful, "test:claim:2")
     assert asked.claim.is_open
-    assert await world.unclaimed.return_due() == (0, 0, 0)
+    assert await _sweep(world).return_due() == (0, 0, 0)
     assert await world.status_of(deal) == "HELD"
     assert await state_of(world, doubtful) == "SUSPENSE"
 
@@ -103,20 +108,20 @@ async def test_what_an_admin_is_about_to_assign_waits_for_him(world: World) -> N
     _, number = await _paid(world)
     world.clock.at += DAY
     action = await world.actions.ask("send_back", number, {}, ADMIN, "test:ask")
-    assert await world.unclaimed.return_due() == (0, 0, 0)
+    assert await _sweep(world).return_due() == (0, 0, 0)
     await world.actions.leave(action.id, ADMIN)
-    assert await world.unclaimed.return_due() == (1, 1, 0)
+    assert await _sweep(world).return_due() == (1, 1, 0)
 
 
 async def test_what_could_not_go_back_is_not_tried_again_by_itself(world: World) -> None:
     _, number = await _paid(world)
     world.clock.at += DAY
-    await world.unclaimed.return_due()
+    await _sweep(world).return_due()
     one = await sent(world)
     await post(world, one, reversed_body(one, code="R000002"))
     assert str((await the_payout(world)).state) == "FAILED"
     world.clock.at += DAY
-    assert await world.unclaimed.return_due() == (0, 0, 0)
+    assert await _sweep(world).return_due() == (0, 0, 0)
     assert await world.value("SELECT count(*) FROM payouts") == 1
     assert await state_of(world, number) == "SUSPENSE"
 
@@ -131,9 +136,9 @@ async def test_hours_in_which_nobody_could_claim_do_not_count(world: World) -> N
     world.clock.tick(hours=6)
     await world.outages.beat()
     world.clock.tick(hours=22, minutes=59, seconds=59)
-    assert await world.unclaimed.return_due() == (0, 0, 0)
+    assert await _sweep(world).return_due() == (0, 0, 0)
     world.clock.tick(seconds=1)
-    assert await world.unclaimed.return_due() == (1, 1, 0)
+    assert await _sweep(world).return_due() == (1, 1, 0)
 
 
 @pytest.mark.parametrize("turn", range(6))
@@ -143,8 +148,8 @@ async def test_raced_by_its_claimant_an_admin_and_itself_it_goes_one_way(
     deal, number = await _paid(world)
     world.clock.at += DAY
     await asyncio.gather(
-        world.unclaimed.return_due(),
-        world.unclaimed.return_due(),
+        _sweep(world).return_due(),
+        _sweep(world).return_due(),
         world.claims.claim(deal.id, BRIAN, number, "test:claim"),
         world.rules("assign_payment", number, ADMIN, code=deal.id, person=BRIAN),
         return_exceptions=True,
@@ -163,7 +168,7 @@ async def test_an_admin_who_assigns_it_in_the_same_instant_wins_or_loses_whole(
     world.clock.at += DAY
     await asyncio.gather(
         world.rules("assign_payment", number, ADMIN, code=deal.id, person=BRIAN),
-        world.unclaimed.return_due(),
+        _sweep(world).return_due(),
         return_exceptions=True,
     )
     back = await world.value("SELECT count(*) FROM payouts")
@@ -183,15 +188,15 @@ async def test_one_that_fails_stops_no_other(world: World, monkeypatch: pytest.M
         return await real(conn, receipt)  # type: ignore[arg-type]
 
     monkeypatch.setattr(unmatched, "paid_from", paid_from)
-    assert await world.unclaimed.return_due() == (2, 1, 1)
+    assert await _sweep(world).return_due() == (2, 1, 1)
     broken.clear()
-    assert await world.unclaimed.return_due() == (1, 1, 0)
+    assert await _sweep(world).return_due() == (1, 1, 0)
 
 
 async def test_after_it_went_back_a_claim_is_refused(world: World) -> None:
     deal, number = await _paid(world)
     world.clock.at += DAY
-    await world.unclaimed.return_due()
+    await _sweep(world).return_due()
     try:
         claimed = await world.claims.claim(deal.id, BRIAN, number, "test:claim")
     except CannotDo:
