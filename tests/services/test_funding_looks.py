@@ -224,3 +224,16 @@ async def test_a_database_that_goes_away_ends_the_look(
     monkeypatch.setattr(funding, "looked", down)
     with pytest.raises(DatabaseDown):
         await _looks(world).look_due()
+
+
+async def test_a_process_that_is_late_does_not_act_upon_the_same_no_again(world: World) -> None:
+    deal = await _shipped(world)
+    await _looks(world).look_due()
+    await _answer(world, "Reversed")
+    async with world.db.reading() as conn:
+        (stale,) = await funding.refused(conn, [], 5)
+    await _looks(world).look_due()
+    await world.escrows.unfreeze(deal.id, ADMIN, "", "test:unfreeze")
+    async with world.db.unit() as conn:
+        await _looks(world)._refused(conn, stale)
+    assert await world.status_of(deal) == "SHIPPED"

@@ -204,3 +204,23 @@ async def test_after_it_went_back_a_claim_is_refused(world: World) -> None:
     else:
         assert str(claimed.claim.state) != "CREDITED"
     assert await world.status_of(deal) == "PENDING"
+
+
+async def test_a_claim_that_comes_between_the_look_and_the_lock_keeps_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, number = await _paid(world)
+    world.clock.at += DAY
+    real, looks = unmatched.unclaimed, []
+
+    async def claimed_after(conn: object, *args: object, **more: object) -> list[str]:
+        found = await real(conn, *args, **more)  # type: ignore[arg-type]
+        if not looks:
+            await world.claims.claim("", OTIENO, number, "test:claim")
+        looks.append(found)
+        return found
+
+    monkeypatch.setattr(unmatched, "unclaimed", claimed_after)
+    assert await _sweep(world).return_due() == (1, 0, 0)
+    assert looks == [[number], []]
+    assert await world.value("SELECT count(*) FROM payouts") == 0
