@@ -11,11 +11,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from escrow.domain import schedule
 from escrow.domain.errors import DatabaseDown, Paused, TimedOut
+from escrow.domain.schedule import Schedule
 from escrow.services.health import Planned
 from escrow.store import inbox
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 MISFIRE_SECONDS: Final = 300
 BEAT_SECONDS: Final = 120.0
+LOOK_SECONDS: Final = 4.0
+"""A slot whose owner died is taken over within ten seconds of silence and one such look."""
 STOP_SECONDS: Final = 3.0
 
 
@@ -34,7 +39,10 @@ class Job:
     """One row of JOBS. `run` returns (looked at, done, failed); `timer` jobs stand still while the
     clock can't be trusted; `cut` ones only read for long, and a stop does not wait for them;
     `in_pause` ones move nothing and run also while Amana is paused. Questions to M-Pesa wait with
-    the rest: the answers wait, too, and an unheard one would count as none.
+    the rest: the answers wait, too, and an unheard one would count as none. One with a `schedule`
+    runs at these times of the day, once each, whatever number of processes there is
+    (`services/slots`); `seconds` is how often this process looks for such a slot. `at_once` ones
+    need not wait until what an outage held up is moved.
     """
 
     name: str
@@ -44,6 +52,8 @@ class Job:
     timer: bool = True
     cut: bool = False
     in_pause: bool = False
+    schedule: Callable[[Services], Schedule] | None = None
+    at_once: bool = False
 
 
 async def _expire_choices(services: Services) -> tuple[int, int, int]:
@@ -118,6 +128,29 @@ async def _prove_books(services: Services) -> tuple[int, int, int]:
 async def _prove_all_books(services: Services) -> tuple[int, int, int]:
     looked, breaks = await services.oversight.prove_all()
     return looked, looked if not breaks else 0, int(breaks > 0)
+
+
+async def _look_at_funding(services: Services) -> tuple[int, int, int]:
+    return await services.funding_looks.look_due()
+
+
+async def _return_unclaimed(services: Services) -> tuple[int, int, int]:
+    return await services.unclaimed.return_due()
+
+
+async def _tell_silences(services: Services) -> tuple[int, int, int]:
+    done = await services.silences.tell_due()
+    return done, done, 0
+
+
+async def _watch_float(services: Services) -> tuple[int, int, int]:
+    looked, told = await services.float_watch.warn_due()
+    return looked, told, 0
+
+
+async def _beat(services: Services) -> tuple[int, int, int]:
+    moved = await services.outages.beat()
+    return moved, moved, 0
 
 
 async def _close_days(services: Services) -> tuple[int, int, int]:
@@ -274,11 +307,46 @@ JOBS: Final[tuple[Job, ...]] = (
     Job(
         "prove_all_books",
         "proves the whole of the books, old deals too",
-        lambda services: 86_400,
+        lambda services: LOOK_SECONDS,
         _prove_all_books,
         timer=False,
         in_pause=True,
         cut=True,
+        schedule=lambda services: services.settings.schedule("proof_times"),
+    ),
+    Job(
+        "look_at_funding",
+        "asks M-Pesa again whether the payments of large deals stand",
+        lambda services: services.settings.look_seconds,
+        _look_at_funding,
+        timer=False,
+    ),
+    Job(
+        "return_unclaimed",
+        "money that nobody claims goes back to whoever paid it",
+        lambda services: services.settings.look_seconds,
+        _return_unclaimed,
+    ),
+    Job(
+        "tell_silences",
+        "the admins hear that a side of a dispute did not answer",
+        lambda services: services.settings.look_seconds,
+        _tell_silences,
+    ),
+    Job(
+        "watch_float",
+        "the admins hear before the float is short",
+        lambda services: services.settings.float_seconds,
+        _watch_float,
+        timer=False,
+    ),
+    Job(
+        "beat",
+        "says that Amana lives, and moves what an outage held up",
+        lambda services: 30,
+        _beat,
+        timer=False,
+        in_pause=True,
     ),
     Job(
         "close_days",
@@ -306,30 +374,34 @@ JOBS: Final[tuple[Job, ...]] = (
     Job(
         "send_reminders",
         "sellers are asked to send, buyers to confirm, before something happens by itself",
-        lambda services: 3600,
+        lambda services: LOOK_SECONDS,
         _remind,
+        schedule=lambda services: services.settings.schedule("reminder_times"),
     ),
     Job(
         "count_ratings",
         "counts what sellers have shown, and tells those whose level changes",
-        lambda services: 86_400,
+        lambda services: LOOK_SECONDS,
         _count_ratings,
         in_pause=True,
+        schedule=lambda services: services.settings.schedule("ratings_times"),
     ),
     Job(
         "detect_fraud",
         "flags whoever shows a pattern of fraud",
-        lambda services: 86_400,
+        lambda services: LOOK_SECONDS,
         _detect_fraud,
         in_pause=True,
+        schedule=lambda services: services.settings.schedule("fraud_times"),
     ),
     Job(
         "clean_up",
         "archives old deals, drops what is bulky and old, reports the month to the admins",
-        lambda services: 7 * 86_400,
+        lambda services: LOOK_SECONDS,
         _clean_up,
         in_pause=True,
         cut=True,
+        schedule=lambda services: services.settings.schedule("cleanup_times"),
     ),
     Job(
         "read_clock",
@@ -338,6 +410,7 @@ JOBS: Final[tuple[Job, ...]] = (
         _read_clock,
         timer=False,
         in_pause=True,
+        at_once=True,
     ),
 )
 
@@ -378,11 +451,19 @@ class Automation:
 
     def _planned(self) -> dict[str, Planned]:
         """Every job's turns, for whoever watches that none is missed."""
-        return {
-            job.name: Planned(job.seconds(self._services), turn.next_run_time, self._since)
-            for job in JOBS
-            if (turn := self._scheduler.get_job(job.name)) is not None
-        }
+        found = {}
+        for job in JOBS:
+            turn = self._scheduler.get_job(job.name)
+            if turn is None:
+                continue
+            seconds, next_at = job.seconds(self._services), turn.next_run_time
+            if job.schedule is not None:
+                times = job.schedule(self._services)
+                seconds = times.longest_gap.total_seconds()
+                zone = self._services.settings.zone
+                next_at = schedule.next_one(times, zone, self._services.clock.now())
+            found[job.name] = Planned(seconds, next_at, self._since)
+        return found
 
     @property
     def running(self) -> bool:
@@ -396,7 +477,7 @@ class Automation:
         assert task is not None  # noqa: S101 a coroutine always runs in a task
         self._under_way[task] = job
         try:
-            await run_job(self._services, job)
+            await turn(self._services, job)
             if job.name == "read_clock":  # every turn, whatever came of it
                 self._beat = asyncio.get_running_loop().time()
         except asyncio.CancelledError:
@@ -416,6 +497,39 @@ class Automation:
             await asyncio.wait(list(self._under_way), timeout=STOP_SECONDS)
         self._scheduler.shutdown(wait=False)
         await asyncio.sleep(0)  # the library ends it at the loop's next turn
+
+
+async def turn(services: Services, job: Job) -> bool | None:
+    """A turn of the scheduler: a sweep runs, a job of the clock when a slot of it is due and nobody
+    else runs it. None: nothing was to do.
+    """
+    if not job.at_once and not await _ready(services, job):
+        return None
+    if job.schedule is None:
+        return await run_job(services, job)
+    if job.timer and not services.clock.steady:
+        return None
+    try:
+        slot = await services.slots.take(job.name, job.schedule(services), in_pause=job.in_pause)
+        if slot is None:
+            return None
+        return await services.slots.run(slot, partial(run_job, services, job))
+    except (DatabaseDown, TimedOut):
+        _LOG.warning("%s waits for PostgreSQL", job.name, extra={"action": "job_waits"})
+        return None
+
+
+async def _ready(services: Services, job: Job) -> bool:
+    """Whether nothing is left to be moved of an outage: before that no job runs (flow.md 31)."""
+    try:
+        await services.outages.ready()
+    except (DatabaseDown, TimedOut):
+        _LOG.warning("%s waits for PostgreSQL", job.name, extra={"action": "job_waits"})
+        return False
+    except Exception:  # noqa: BLE001 it is tried again before the next job
+        _LOG.exception("an outage could not be looked for", extra={"action": "outage_failed"})
+        return False
+    return True
 
 
 async def run_job(services: Services, job: Job) -> bool:

@@ -19,6 +19,7 @@ import httpx
 from escrow.bot.context import Office
 from escrow.domain.errors import DatabaseDown
 from escrow.domain.money import Currency, Money
+from escrow.domain.outages import Pulse
 from escrow.rails import mpesa_balances, mpesa_statement
 from escrow.rails.blockbee import BlockBee
 from escrow.rails.blockbee_gateway import BlockBeeConfig
@@ -43,11 +44,14 @@ from escrow.services.crypto import CoinPayments
 from escrow.services.digest import Digest
 from escrow.services.figures import Figures
 from escrow.services.flags import Flags
+from escrow.services.float_watch import FloatWatch
 from escrow.services.floating import Floating
 from escrow.services.fund_manager import EscrowFundManager
+from escrow.services.funding_looks import FundingLooks
 from escrow.services.help import HelpDesk
 from escrow.services.intake import COIN_ROUTES, Intake
 from escrow.services.monthly import MonthlyReports
+from escrow.services.outages import Outages
 from escrow.services.oversight import Oversight
 from escrow.services.parked import Parked
 from escrow.services.patterns import FraudPatterns
@@ -65,8 +69,11 @@ from escrow.services.receipts import Receipts
 from escrow.services.records import Records
 from escrow.services.reminders import Reminders
 from escrow.services.reversals import receipt_effects
+from escrow.services.silences import Silences
+from escrow.services.slots import Slots
 from escrow.services.standing import Standings
 from escrow.services.statements import Statements
+from escrow.services.unclaimed import Unclaimed
 from escrow.services.verdicts import verdicts
 from escrow.services.wallets import Wallets
 from escrow.settings import (
@@ -75,6 +82,7 @@ from escrow.settings import (
     SANDBOX_SHORTCODE,
     Settings,
     SettingsError,
+    hours,
 )
 from escrow.settings import load as load_settings
 from escrow.store import embedded, inbox, migrate
@@ -119,9 +127,15 @@ class Services:
     patterns: FraudPatterns
     cleanup: Cleanup
     oversight: Oversight
+    outages: Outages
+    funding_looks: FundingLooks
+    unclaimed: Unclaimed
+    silences: Silences
+    float_watch: FloatWatch
     audits: Audits
     statements: Statements
     pauses: Pauses
+    slots: Slots
     coins: CoinPayments
     coin_secrets: Mapping[str, str]
     parked: Parked
@@ -259,10 +273,16 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         }
     http = httpx.AsyncClient(follow_redirects=False)
     tokens = TokenStore(database, clock)
-    rail = Mpesa(_mpesa(settings), http, tokens, clock)
-    payout_rail = _payout_rail(settings, http, tokens, clock, key)
+    pulse = Pulse()
+    rail = Mpesa(_mpesa(settings), http, tokens, clock, pulse=pulse)
+    payout_rail = _payout_rail(settings, http, tokens, clock, key, pulse)
     reversals = MpesaReversals(
-        _mpesa(settings), http, tokens, clock, reachable=bool(settings.public_url)
+        _mpesa(settings),
+        http,
+        tokens,
+        clock,
+        reachable=bool(settings.public_url),
+        pulse=pulse,
     )
     terms = settings.terms()
     if not settings.public_url:  # nobody can call back: ask early and often
@@ -311,6 +331,15 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         can_reverse=lambda: reversals.can_reverse,
         admins=admins,
     )
+    funding = FundingChecks(
+        database,
+        clock,
+        rail,
+        Money.from_decimal(settings.payout_recheck_above, Currency.KES),
+        callback_base=base,
+        may_ask=lambda: confirmations.may_ask,
+    )
+    pauses = Pauses(database, clock, admins)
     payouts = Payouts(
         database,
         clock,
@@ -318,14 +347,7 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         booking,
         admins,
         callback_base=base,
-        funding=FundingChecks(
-            database,
-            clock,
-            rail,
-            Money.from_decimal(settings.payout_recheck_above, Currency.KES),
-            callback_base=base,
-            may_ask=lambda: confirmations.may_ask,
-        ),
+        funding=funding,
         reversals=reversals,
         sound=lambda: oversight.last is None or not oversight.last.breaks,
     )
@@ -358,6 +380,7 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         balances=balances,
         pull=pull_rail,
         coins=coins,
+        pulse=pulse,
     )
     return Services(
         settings=settings,
@@ -420,7 +443,30 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
             (rail.shortcode, paying),
             admins,
         ),
-        pauses=Pauses(database, clock, admins),
+        outages=Outages(
+            database,
+            clock,
+            admins,
+            pauses,
+            pulse,
+            longest=hours(settings.outage_hours),
+        ),
+        funding_looks=FundingLooks(
+            database,
+            clock,
+            rail,
+            funding,
+            admins,
+            callback_base=base,
+            before=hours(settings.payout_recheck_hours),
+        ),
+        unclaimed=Unclaimed(
+            database, clock, booking, admins, after=hours(settings.unclaimed_hours)
+        ),
+        silences=Silences(database, clock, admins),
+        float_watch=FloatWatch(database, clock, floating, admins, settings.zone),
+        pauses=pauses,
+        slots=Slots(database, clock, settings.zone),
         coins=coins,
         coin_secrets=coin_secrets,
         parked=Parked(database, clock),
@@ -471,6 +517,7 @@ def _payout_rail(
     tokens: TokenStore,
     clock: DatabaseClock,
     key: bytes,
+    pulse: Pulse,
 ) -> MpesaPayouts:
     """The paying-out half: its own shortcode and app where they are set, the same API user. Without
     PUBLIC_URL no result could come, so payouts are made by hand.
@@ -483,7 +530,7 @@ def _payout_rail(
     )
     named = "\n".join((config.shortcode, config.consumer_key, config.initiator_name, secret))
     digest = hmac.new(key, named.encode(), "sha256").hexdigest()
-    return MpesaPayouts(config, http, tokens, clock, credential=digest)
+    return MpesaPayouts(config, http, tokens, clock, credential=digest, pulse=pulse)
 
 
 def _accounts(

@@ -29,6 +29,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from escrow.domain import schedule
 from escrow.domain.money import Currency, decimal_to_minor
+from escrow.domain.schedule import Schedule
 from escrow.domain.terms import (
     DEFAULT_TIERS,
     REMIND_FROM,
@@ -200,6 +201,12 @@ class Settings(BaseSettings):
     payout_recheck_above: Amount = Field(
         Decimal(20000), description="KES, price from which M-Pesa is asked again before a payout"
     )
+    payout_recheck_hours: Hours = Field(
+        Decimal(24), description="hours before a release at which M-Pesa is asked again, too"
+    )
+    unclaimed_hours: Hours = Field(
+        Decimal(24), description="hours that a payment by hand waits for whoever made it"
+    )
     second_admin_above: Amount = Field(
         Decimal(50000), description="KES, a larger sum is moved by two admins, or one and the host"
     )
@@ -288,6 +295,18 @@ class Settings(BaseSettings):
     # Jobs
     sweep_seconds: int = Field(15, ge=1, le=300, description="seconds between the quick sweeps")
     proof_seconds: int = Field(30, ge=1, le=120, description="seconds between proofs of the books")
+    proof_times: Times = Field(
+        "4:00", description="times of TIMEZONE at which the whole of the books is proved"
+    )
+    outage_hours: Annotated[Decimal, Field(ge=0.25, le=24 * 30, allow_inf_nan=False)] = Field(
+        Decimal(1), description="hours that Amana or M-Pesa may be away; more moves all deadlines"
+    )
+    look_seconds: int = Field(
+        60, ge=1, le=3600, description="seconds between looks at money that was paid in"
+    )
+    float_seconds: int = Field(
+        600, ge=1, le=86_400, description="seconds between looks whether the float will do"
+    )
     figures_seconds: int = Field(
         900, ge=60, le=86_400, description="seconds between looks for days whose figures are due"
     )
@@ -439,6 +458,10 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 
+    def schedule(self, name: str) -> Schedule:
+        """When a job of the clock runs; `name`: its setting."""
+        return schedule.parse(getattr(self, name))
+
     def terms(self) -> Terms:
         """The platform's terms from these settings."""
 
@@ -447,9 +470,6 @@ class Settings(BaseSettings):
 
         def usd(value: Decimal) -> int:
             return decimal_to_minor(value, Currency.USD)
-
-        def span(hours: Decimal) -> timedelta:
-            return timedelta(seconds=int(hours * 3600))
 
         points = int(self.fee_percent * 100)
         asked = schedule.parse(self.reminder_times).times
@@ -465,10 +485,10 @@ class Settings(BaseSettings):
                 "USD": usd(self.deal_max_due_usd),
             },
             tiers=tiers,
-            pay_window=span(self.pay_hours),
-            ship_window=span(self.ship_hours),
-            release_window=span(self.release_hours),
-            inspection=span(self.inspection_hours),
+            pay_window=hours(self.pay_hours),
+            ship_window=hours(self.ship_hours),
+            release_window=hours(self.release_hours),
+            inspection=hours(self.inspection_hours),
             choice_window=timedelta(seconds=int(self.choice_minutes * 60)),
             require_shipping_proof=self.require_shipping_proof,
             new_seller_open_deals=self.new_seller_open_deals,
@@ -476,7 +496,7 @@ class Settings(BaseSettings):
             new_seller_until=self.new_seller_until,
             unconfirmed_limit_minor=kes(self.mpesa_unconfirmed_limit),
             coin_quote=timedelta(seconds=int(self.crypto_quote_minutes * 60)),
-            rate_life=span(self.fx_max_age_hours),
+            rate_life=hours(self.fx_max_age_hours),
             remind_seller_days=self.remind_seller_days,
             remind_buyer_days=self.remind_buyer_days,
             remind_from=min(asked[0], REMIND_FROM),
@@ -491,6 +511,11 @@ class Settings(BaseSettings):
             archive_after=timedelta(days=self.archive_days),
             reviewed_flag_life=timedelta(days=self.reviewed_flag_days),
         )
+
+
+def hours(value: Decimal) -> timedelta:
+    """A setting in hours as a span, to the second."""
+    return timedelta(seconds=int(value * 3600))
 
 
 def load(

@@ -14,6 +14,7 @@ import escrow_automation
 from escrow.bootstrap import Services, open_services_on
 from escrow.domain.errors import DatabaseDown, Paused
 from escrow.settings import load
+from escrow.store import outages
 from escrow_automation import JOBS, Job, run_job, start_automation, stop_automation
 
 
@@ -211,3 +212,51 @@ async def test_whoever_looks_at_the_health_knows_every_jobs_turns(services: Serv
     finally:
         await stop_automation()
     assert services.oversight.planned() == {}
+
+
+async def _last_beat(services: Services, hours: int) -> None:
+    at = services.clock.now() - timedelta(hours=hours)
+    async with services.database.unit() as conn:
+        await outages.beat(conn, "bot", await outages.lock_beat(conn, "bot", at))
+
+
+async def test_no_job_runs_before_an_outage_was_looked_for(services: Services) -> None:
+    await _last_beat(services, 72)
+    seen: list[int] = []
+
+    async def look(_: Services) -> tuple[int, int, int]:
+        async with services.database.reading() as conn:
+            seen.append(await conn.fetchval("SELECT count(done_at) FROM outages"))
+        return 0, 0, 0
+
+    for name in ("one", "two"):
+        await escrow_automation.turn(services, Job(name, "looks", lambda _: 1, look))
+    assert seen == [1, 1]
+
+
+async def test_while_an_outage_can_not_be_looked_for_jobs_wait_and_the_clock_is_read(
+    services: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem: list[Exception] = [DatabaseDown("away"), ValueError("odd")]
+
+    async def down() -> None:
+        raise problem[0]
+
+    monkeypatch.setattr(services.outages, "ready", down)
+    for _ in range(2):
+        for job in JOBS:
+            await escrow_automation.turn(services, job)
+        problem.pop(0)
+        if not problem:
+            break
+    assert set(await _runs(services)) == {"read_clock"}
+
+
+async def test_a_clock_that_jumped_is_no_outage_for_the_clockwork(services: Services) -> None:
+    await _last_beat(services, 72)
+    services.clock.drift = timedelta(hours=48)
+    for job in JOBS:
+        await escrow_automation.turn(services, job)
+    async with services.database.reading() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM outages") == 0
+    assert not {job.name for job in JOBS if job.timer} & set(await _runs(services))

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from escrow.domain.model import Attempt, Channel, Escrow, Evidence, PaymentResult, Receipt
 from escrow.domain.money import Currency, Money
+from escrow.domain.outages import Pulse
 from escrow.domain.terms import FeePayer, Terms
 from escrow.rails import mpesa_statement
 from escrow.rails.mpesa_balances import balances
@@ -34,6 +35,7 @@ from escrow.services.floating import Floating
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.help import HelpDesk
 from escrow.services.intake import CLAIM, PAYBILL, STATUS, STK, Intake
+from escrow.services.outages import Outages
 from escrow.services.pauses import Pauses
 from escrow.services.payout_booking import PayoutBooking
 from escrow.services.payout_funding import FundingChecks
@@ -182,6 +184,8 @@ class World:
         self.people = People(db, clock, ADMINS)
         self.flags = Flags(db, clock)
         self.pauses = Pauses(db, clock, ADMINS)
+        self.pulse = Pulse()
+        self.outages = Outages(db, clock, ADMINS, self.pauses, self.pulse)
         self.records = Records(db, clock, ADMINS)
         self.help = HelpDesk(db, clock, ADMINS)
         self.wallets = Wallets(db, clock)
@@ -234,6 +238,7 @@ class World:
             coins=self.coins,
             balances=self.balances,
             pull=self.pull_rail,
+            pulse=self.pulse,
         )
         self.pulls = Pulls(db, clock, self.pull_rail, self.intake)
 
@@ -650,6 +655,9 @@ class World:
         """Every unit is in some account, exactly once; and nothing is left locked."""
         async with self.db.reading() as conn:
             assert await ledger.proof(conn) == []
+            rows = await conn.fetch("SELECT id FROM ledger_journals WHERE kind NOT LIKE 'book%'")
+            broken = await ledger.broken_among(conn, "journals", [row["id"] for row in rows])
+            assert broken.lines() == []
         for row in await self.sql("SELECT * FROM ledger_trial_balance"):
             assert row["total_minor"] == 0, row
         await self._receipts_are_booked_once()

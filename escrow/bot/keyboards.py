@@ -26,7 +26,7 @@ from escrow.bot import (
     settle_texts,
     talk_texts,
 )
-from escrow.bot.admin import digest_texts, flag_texts, seller_texts
+from escrow.bot.admin import digest_texts, flag_texts, seller_texts, sweep_texts
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.locales import LANGUAGES, NAMES
 from escrow.bot.page import clean, language, words
@@ -342,6 +342,8 @@ def for_notice(
         return settle_texts.keyboard(kind, values)
     if kind in ruling_texts.NOTICES:
         return ruling_texts.keyboard(kind, values)
+    if kind in sweep_texts.NOTICES:
+        return sweep_texts.keyboard(kind, values)
     if kind in talk_texts.NOTICES:
         return talk_texts.keyboard(kind, values)
     if kind in selling_keyboards.NOTICES:

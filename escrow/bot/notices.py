@@ -34,6 +34,7 @@ from escrow.bot.admin import (
     receipt_texts,
     seller_texts,
     statement_texts,
+    sweep_texts,
 )
 from escrow.bot.page import (
     Page,
@@ -341,6 +342,7 @@ NOTICES: Final[Mapping[str, Render]] = {
     **talk_texts.NOTICES,
     **action_texts.NOTICES,
     **pausing_texts.NOTICES,
+    **sweep_texts.NOTICES,
     **seller_texts.NOTICES,
     **flag_texts.NOTICES,
     **digest_texts.NOTICES,

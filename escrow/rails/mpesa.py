@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from escrow.domain.money import Currency, Money
+from escrow.domain.outages import Pulse
 from escrow.domain.phone import is_msisdn
 from escrow.rails import mpesa_codes, mpesa_parse
 from escrow.rails.mpesa_gateway import ANSWER_LOST, NEVER_SENT, Gateway, MpesaConfig
@@ -58,10 +59,11 @@ class Mpesa:
         clock: Clock,
         *,
         pace: AsyncLimiter | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
-        self._gateway = Gateway(config, http, tokens, clock, pace=pace)
+        self._gateway = Gateway(config, http, tokens, clock, pace=pace, pulse=pulse)
 
     @property
     def shortcode(self) -> str:

@@ -21,6 +21,7 @@ import httpx
 from aiolimiter import AsyncLimiter
 
 from escrow.domain.errors import Fault
+from escrow.domain.outages import Pulse
 from escrow.rails import mpesa_codes, strict_json
 from escrow.rails.token_store import Token, TokenStore, TokenWaitError
 from escrow.services.ports import Answer, Clock, UnreadableError, Verdict
@@ -85,11 +86,13 @@ class Gateway:
         clock: Clock,
         *,
         pace: AsyncLimiter | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self._config = config
         self._http = http
         self._tokens = tokens
         self._clock = clock
+        self._pulse = pulse
         self._pace = pace or AsyncLimiter(REQUESTS_PER_SECOND, 1)
         self._base = config.base_url.rstrip("/")
         seed = f"{self._base}\n{config.consumer_key}"
@@ -160,6 +163,7 @@ class Gateway:
             return OUR_PACE
         started = asyncio.get_running_loop().time()
         status = 0
+        asked = True
         try:
             async with (
                 asyncio.timeout(self._config.timeout_seconds * 1.25),
@@ -174,10 +178,14 @@ class Gateway:
             ):
                 status = response.status_code
                 said = _understand(status, await _body(response, limit), limit)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+        except httpx.PoolTimeout:
+            said, asked = NEVER_SENT, False
+        except (httpx.ConnectError, httpx.ConnectTimeout):
             said = NEVER_SENT
         except (httpx.HTTPError, OSError):  # asyncio's TimeoutError is an OSError
             said = ANSWER_LOST
+        if asked and self._pulse is not None:
+            self._pulse.heard(self._clock.now(), good=_understood(said, status))
         failed = isinstance(said, Answer)
         _LOG.log(
             logging.WARNING if failed else logging.INFO,
@@ -215,6 +223,14 @@ def _understand(status: int, body: bytes, limit: int) -> Mapping[str, Any] | Ans
     if "errorCode" in read:
         return mpesa_codes.of_error(read["errorCode"], read.get("errorMessage"))
     return read if status == 200 else silent
+
+
+def _understood(said: Mapping[str, Any] | Answer, status: int) -> bool:
+    """Whether M-Pesa is there: it said something, be it a refusal, and not its gateway's error
+    page.
+    """
+    silent = isinstance(said, Answer) and said.code == f"http_{status}"
+    return bool(status) and not (silent and status >= 500) and said is not ANSWER_LOST
 
 
 def _without_token(said: Answer) -> Answer:

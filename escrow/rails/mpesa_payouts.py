@@ -13,6 +13,7 @@ import httpx
 from aiolimiter import AsyncLimiter
 
 from escrow.domain.money import Money
+from escrow.domain.outages import Pulse
 from escrow.domain.payouts import LEAST, MOST
 from escrow.domain.phone import is_msisdn
 from escrow.rails import mpesa_codes, mpesa_parse
@@ -48,10 +49,11 @@ class MpesaPayouts:
         *,
         credential: str = "",
         pace: AsyncLimiter | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self._config = config
         self._credential = credential
-        self._gateway = Gateway(config, http, tokens, clock, pace=pace)
+        self._gateway = Gateway(config, http, tokens, clock, pace=pace, pulse=pulse)
 
     @property
     def can_pay(self) -> bool:

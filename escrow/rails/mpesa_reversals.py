@@ -14,6 +14,7 @@ import httpx
 from aiolimiter import AsyncLimiter
 
 from escrow.domain.money import Currency, Money
+from escrow.domain.outages import Pulse
 from escrow.rails import mpesa_codes, mpesa_parse
 from escrow.rails.mpesa_gateway import Gateway, MpesaConfig
 from escrow.rails.mpesa_payouts import asked_result, question, refused, unsure
@@ -46,10 +47,11 @@ class MpesaReversals:
         *,
         reachable: bool,
         pace: AsyncLimiter | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self._config = config
         self._reachable = reachable
-        self._gateway = Gateway(config, http, tokens, clock, pace=pace)
+        self._gateway = Gateway(config, http, tokens, clock, pace=pace, pulse=pulse)
 
     @property
     def can_reverse(self) -> bool:

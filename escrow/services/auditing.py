@@ -103,8 +103,15 @@ class Audits:
         audit.breaks += [Break("journal", str(one)) for one in broken.journals]
         audit.breaks += [Break("account", words) for words in broken.accounts.values()]
         audit.breaks += [Break("deal", code) for code in broken.deals]
+        audit.breaks += [Break("other", words) for words in broken.receipts.values()]
         audit.breaks += [Break("other", line) for line in look.breaks if line not in broken.lines()]
         await self._payouts(audit, count)
+        named = {one.name for one in audit.breaks if one.kind == "payout"}
+        audit.breaks += [
+            Break("other", words)
+            for payout, words in broken.payouts.items()
+            if str(payout) not in named
+        ]
         await tell("trial", 0)
         async with self._db.unit() as conn:
             await auditing.snapshot(conn)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from escrow.domain.errors import DatabaseDown, OutcomeUnknown, Paused, PriceUnknown, TimedOut
 from escrow.domain.model import Notice
+from escrow.domain.outages import Pulse
 from escrow.services.balances import Balances
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
@@ -68,6 +69,7 @@ class Intake:
         coins: CoinPayments | None = None,
         balances: Balances | None = None,
         pull: PullRail | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self._db = database
         self._clock = clock
@@ -81,6 +83,7 @@ class Intake:
         self._coins = coins
         self._balances = balances
         self._pull = pull
+        self._pulse = pulse
         self._wake = asyncio.Event()
 
     def knows(self, secret: str) -> bool:
@@ -160,6 +163,8 @@ class Intake:
             raise unreadable
         for action in ("authenticated", "stored" if new else "duplicate"):
             _LOG.info("callback %s", action, extra={"action": action, "route": route, "row": row})
+        if new and self._pulse is not None and route not in COIN_ROUTES:
+            self._pulse.heard(now, good=True)
         self._wake.set()
         return new
 

@@ -140,7 +140,7 @@ class Oversight:
             self._since = here.back(_FIRST_ROWS)
         known = self._broken
         broken = await ledger.broken_since(conn, self._since or here)
-        for part in ("journals", "accounts", "deals"):
+        for part in ledger.PARTS:
             broken.add(await ledger.broken_among(conn, part, list(getattr(known, part))))
         if self._broken is not known:  # the full proof found more meanwhile
             broken.add(self._broken)
@@ -159,7 +159,7 @@ class Oversight:
         `tell` hears after each piece how many of that part.
         """
         rows = 0
-        for part in ("journals", "accounts", "deals"):
+        for part in ledger.PARTS:
             before, last = rows, None
             while True:
                 began = time.monotonic()

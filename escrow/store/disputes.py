@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -116,6 +117,16 @@ async def answered(conn: Connection, dispute_id: int, telegram_id: int, now: dat
 async def open_disputes(conn: Connection, now: datetime, limit: int) -> list[Dispute]:
     """Open disputes: first those whose other side let its time pass, then the oldest."""
     return [from_row(row) for row in await conn.fetch(_SQL["open"], now, limit)]
+
+
+async def silent(conn: Connection, now: datetime, limit: int) -> list[Dispute]:
+    """Locks disputes that the other side did not answer in time and nobody was told of."""
+    return [from_row(row) for row in await conn.fetch(_SQL["silent"], now, limit)]
+
+
+async def silence_told(conn: Connection, disputes: Sequence[int], now: datetime) -> None:
+    """The admins were told of these."""
+    await conn.execute(_SQL["silence_told"], list(disputes), now)
 
 
 async def count_open(conn: Connection) -> int:

@@ -4,6 +4,7 @@ book by hand between them and ourselves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -87,6 +88,11 @@ async def derived(conn: Connection) -> dict[tuple[str, str, Currency], int]:
 async def due(conn: Connection, until: datetime, *, auto: bool) -> Money:
     """What leaves in shillings until then; `auto`: deals that end are paid out by themselves."""
     return Money(await conn.fetchval(_SQL["due"], until, auto), Currency.KES)
+
+
+async def warned(conn: Connection, causes: Sequence[str]) -> bool:
+    """Whether the admins were told of one of these shortages."""
+    return bool(await conn.fetchval(_SQL["warned"], list(causes)))
 
 
 async def lock_bookings(conn: Connection) -> None:

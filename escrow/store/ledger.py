@@ -18,10 +18,20 @@ _PAGES: Final = {
     "journals": _SQL["journal_page"],
     "accounts": _SQL["account_page"],
     "deals": _SQL["deal_page"],
+    "receipts": _SQL["receipt_page"],
+    "payouts": _SQL["payout_page"],
 }
+PARTS: Final = tuple(_PAGES)
+"""What the books are proved by."""
 PAGE: Final = 5000
 """Rows of the full proof in one piece."""
 _SHOWN: Final = 20
+_DEAL: Final = {
+    "money": "does not hold what its status says",
+    "settlement": "is not settled as its status says",
+    "funding": "holds money that nobody paid",
+    "timeline": "is not where its timeline says",
+}
 
 
 async def post(conn: Connection, journals: Sequence[Journal]) -> dict[tuple[str, str], int]:
@@ -95,7 +105,7 @@ async def proof(conn: Connection) -> list[str]:
         if row["total_minor"] != 0
     ]
     found = Broken()
-    for part in ("accounts", "deals"):
+    for part in ("accounts", "deals", "receipts", "payouts"):
         last: int | str | None = None
         while page := await next_page(conn, part, last):
             found.add(await broken_among(conn, part, page))
@@ -111,6 +121,7 @@ class Marks:
     entry: int = 0
     account: int = 0
     event: int = 0
+    receipt: int = 0
     horizon: int = 0
     ceiling: int = 0
 
@@ -121,6 +132,7 @@ class Marks:
             max(self.entry - rows, 0),
             max(self.account - rows, 0),
             max(self.event - rows, 0),
+            max(self.receipt - rows, 0),
         )
 
 
@@ -131,15 +143,19 @@ class Broken:
     journals: dict[int, str] = field(default_factory=dict)
     accounts: dict[int, str] = field(default_factory=dict)
     deals: dict[str, str] = field(default_factory=dict)
+    receipts: dict[int, str] = field(default_factory=dict)
+    payouts: dict[int, str] = field(default_factory=dict)
 
     def add(self, other: Broken) -> None:
         self.journals |= other.journals
         self.accounts |= other.accounts
         self.deals |= other.deals
+        self.receipts |= other.receipts
+        self.payouts |= other.payouts
 
     def lines(self) -> list[str]:
         """What to tell, at most twenty of a sort."""
-        parts = (self.journals, self.accounts, self.deals)
+        parts = (self.journals, self.accounts, self.deals, self.receipts, self.payouts)
         return [words for part in parts for words in list(part.values())[:_SHOWN]]
 
 
@@ -153,25 +169,29 @@ async def marks(conn: Connection) -> Marks:
 async def next_page(
     conn: Connection, part: str, after: int | str | None, rows: int = PAGE
 ) -> list[Any]:
-    """The next ids of `journals`, `accounts` or `deals`; None begins."""
+    """The next ids of one of `PARTS`; None begins."""
     start = ("" if part == "deals" else 0) if after is None else after
     return [row["id"] for row in await conn.fetch(_PAGES[part], start, rows)]
 
 
 async def broken_among(conn: Connection, part: str, ids: Sequence[Any]) -> Broken:
-    """Which of these journals, accounts or deals do not prove, each looked at whole."""
+    """Which of these rows of one of `PARTS` do not prove, each looked at whole."""
     if not ids:
         return Broken()
     if part == "journals":
         rows = await conn.fetch(_SQL["broken_journals"], ids)
-        return Broken(journals={r["id"]: f"journal {r['id']} does not balance" for r in rows})
+        return Broken(journals={row["id"]: _journal_words(row) for row in rows})
     if part == "accounts":
         rows = await conn.fetch(_SQL["broken_balances"], ids)
         return Broken(accounts={row["id"]: _account_words(row) for row in rows})
+    if part == "receipts":
+        rows = await conn.fetch(_SQL["broken_receipts"], ids)
+        return Broken(receipts={row["id"]: _receipt_words(row) for row in rows})
+    if part == "payouts":
+        rows = await conn.fetch(_SQL["broken_payouts"], ids)
+        return Broken(payouts={r["id"]: f"payout {r['id']} is not as it is booked" for r in rows})
     rows = await conn.fetch(_SQL["broken_deals"], ids)
-    return Broken(
-        deals={r["id"]: f"deal {r['id']} does not hold what its status says" for r in rows}
-    )
+    return Broken(deals={row["id"]: f"deal {row['id']} {_DEAL[row['why']]}" for row in rows})
 
 
 async def broken_since(conn: Connection, since: Marks) -> Broken:
@@ -182,6 +202,10 @@ async def broken_since(conn: Connection, since: Marks) -> Broken:
     found = Broken(accounts={row["id"]: _account_words(row) for row in carries})
     found.add(await broken_among(conn, "journals", [row["id"] for row in journals]))
     found.add(await broken_among(conn, "deals", [row["id"] for row in deals]))
+    receipts = await conn.fetch(_SQL["touched_receipts"], since.receipt, since.journal)
+    found.add(await broken_among(conn, "receipts", [row["id"] for row in receipts]))
+    payouts = await conn.fetch(_SQL["touched_payouts"], since.entry)
+    found.add(await broken_among(conn, "payouts", [row["id"] for row in payouts]))
     return found
 
 
@@ -197,6 +221,17 @@ async def suspense_breaks(conn: Connection) -> list[str]:
 async def allow_long_statements(conn: Connection) -> None:
     """In a unit: 25 s a statement, for a page of the full proof."""
     await conn.execute(_SQL["long_statements"])
+
+
+def _journal_words(row: Row) -> str:
+    if row["off"]:
+        return f"journal {row['id']} does not balance"
+    return f"journal {row['id']} moved money in or out and nothing says why"
+
+
+def _receipt_words(row: Row) -> str:
+    number = row["reference"] or "without a number"
+    return f"receipt {row['id']} ({number}) is not booked as it says"
 
 
 def _account_words(row: Row) -> str:

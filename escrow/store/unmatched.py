@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from escrow.domain.model import StoredReceipt
@@ -26,6 +26,20 @@ async def waiting_count(conn: Connection) -> int:
 async def going_back(conn: Connection) -> int:
     """How many are on their way back to their payers."""
     return int(await conn.fetchval(_SQL["going_back"]))
+
+
+async def unclaimed(
+    conn: Connection,
+    now: datetime,
+    after: timedelta,
+    limit: int,
+    *,
+    without: Sequence[str] = (),
+    only: str | None = None,
+) -> list[str]:
+    """Numbers of payments that nobody claimed in time, oldest first."""
+    rows = await conn.fetch(_SQL["unclaimed"], now, after, list(without), only, limit)
+    return [row["reference"] for row in rows]
 
 
 async def by_sum(conn: Connection, amount: Money, paid_at: datetime, limit: int) -> list[str]:

@@ -78,6 +78,7 @@ from tests.bot.admin import (
     people_samples,
     safe_samples,
     statement_samples,
+    sweep_samples,
 )
 
 NOW: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -371,6 +372,7 @@ def ruled_notices(deal: Mapping[str, Any], said: str) -> dict[str, dict[str, Any
         **coin_samples.notices(said),
         **action_samples.notices(said),
         **pausing_samples.notices(said),
+        **sweep_samples.notices(said),
         **people_samples.notices(said),
         **receipt_samples.notices(said),
         "disputed": raised,
@@ -543,6 +545,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
     found |= coin_samples.answers(said, on)
     found |= action_samples.answers(said, on)
     found |= pausing_samples.answers(said, on)
+    found |= sweep_samples.variants(said, on)
     found |= people_samples.answers(said, on)
     found |= case_samples.answers(said, on)
     found |= receipt_samples.answers(said, on)

@@ -388,3 +388,31 @@ def test_secrets_are_not_printed():
 def test_an_address_is_an_address(base):
     with pytest.raises(ValueError, match="no http address"):
         config(base)
+
+
+@pytest.mark.parametrize(
+    ("answer", "good"),
+    [
+        (httpx.Response(200, json={"ResponseCode": "0"}), [True, True]),
+        (
+            httpx.Response(500, json={"errorCode": "500.001.1001", "errorMessage": "x"}),
+            [True, True],
+        ),
+        (httpx.Response(200, text="<html>"), [True, True]),
+        (httpx.Response(403, text="<html>"), [True, True]),
+        (httpx.Response(503, text="<html>"), [True, False]),
+        (httpx.ReadTimeout, [True, False]),
+        (httpx.ConnectError, [True, False]),
+        (httpx.PoolTimeout, [True]),
+    ],
+)
+async def test_what_says_that_mpesa_is_there_and_what_does_not(answer, good):
+    heard = []
+
+    class Pulse:
+        def heard(self, at, *, good):
+            heard.append(good)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(Wire(answer)), verify=TLS) as http:
+        await Gateway(config(), http, Tokens(), Clock(), pulse=Pulse()).post(PATH, {})
+    assert heard == good

@@ -70,6 +70,7 @@ async def test_whole_books_are_said_to_be_whole_with_all_that_was_read(
         "SELECT (SELECT count(*) FROM ledger_journals) AS journals,"
         " (SELECT count(*) FROM ledger_accounts) AS accounts,"
         " (SELECT count(*) FROM escrow_transactions) AS deals,"
+        " (SELECT count(*) FROM receipts) AS receipts,"
         " (SELECT count(*) FROM payouts) AS payouts"
     )
     assert audit.counts == dict(row)

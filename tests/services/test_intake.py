@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -14,7 +15,7 @@ from escrow.services.intake import PAYBILL, STATUS_TIMEOUT, STK
 from escrow.services.ports import UnreadableError
 from escrow.store import inbox
 from tests.rail import PAID, UNREACHABLE, paybill_body, stk_body
-from tests.world import ADMIN, ADMINS, BRIAN, World, new_reference
+from tests.world import ADMIN, ADMINS, BRIAN, World, kes, new_reference
 
 BACK_OFF_SECONDS = (2, 10, 60, 300)
 
@@ -384,3 +385,13 @@ async def test_unlisted_addresses_are_told_once_an_hour_however_many_call(world:
             await world.intake.store(PAYBILL, "", "POST", "", body, sender, listed=False)
         assert await world.told(ADMIN) == ["unlisted_sender"] * (hour + 1)
         world.clock.tick(hours=1)
+
+
+async def test_a_new_callback_says_that_mpesa_is_there(world: World) -> None:
+    deal = await world.deal()
+    body = paybill_body(deal.id, kes(100), new_reference(), world.clock.now())
+    for _ in range(2):  # the second one may be anybody's repeat
+        await world.post_paybill(body)
+        world.clock.tick(minutes=1)
+    (run,) = world.pulse.take()
+    assert (run.good, run.last) == (True, world.clock.now() - timedelta(minutes=2))

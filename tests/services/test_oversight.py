@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from escrow.domain.errors import DatabaseDown
+from escrow.domain.model import Evidence
 from escrow.services import oversight as module
 from escrow.services.oversight import Oversight
 from escrow.store import inbox, ledger
@@ -82,8 +83,9 @@ async def test_a_fresh_journal_that_does_not_balance_is_found(
         world,
         "UPDATE ledger_entries SET amount_minor = amount_minor - 3 WHERE account_seq IS NULL",
     )
-    (line,) = (await oversight.look()).breaks
+    line, receipt = (await oversight.look()).breaks
     assert line.endswith("does not balance")
+    assert receipt.endswith("is not booked as it says")
     await _tamper(
         world,
         "UPDATE ledger_entries SET amount_minor = amount_minor + 3 WHERE account_seq IS NULL",
@@ -136,7 +138,8 @@ async def test_the_full_proof_goes_through_every_page_and_waits_for_the_database
     await _some_deals(world)
     (count,) = await world.sql(
         "SELECT (SELECT count(*) FROM ledger_journals) + (SELECT count(*) FROM ledger_accounts)"
-        " + (SELECT count(*) FROM escrow_transactions) AS rows"
+        " + (SELECT count(*) FROM escrow_transactions) + (SELECT count(*) FROM receipts)"
+        " + (SELECT count(*) FROM payouts) AS rows"
     )
     monkeypatch.setattr(module, "_PATIENCE", (0.0, 0.0))
     real, calls = ledger.next_page, []
@@ -223,3 +226,70 @@ async def test_the_proof_keeps_the_sums_of_busy_accounts_near_their_end(world: W
         "SELECT upto, (SELECT max(id) FROM ledger_entries) AS last FROM ledger_rollup_mark"
     )
     assert mark["upto"] == mark["last"]
+
+
+FRESH = {
+    "money that came from nowhere": (
+        "WITH j AS (INSERT INTO ledger_journals (kind, idempotency_key, inputs_hash, happened_at)"
+        " VALUES ('receipt', 'receipt:mpesa:SGNOWHERE1', 'x', now()) RETURNING id),"
+        " a AS (SELECT id, kind FROM ledger_accounts WHERE (kind, owner) IN"
+        " (('external', 'mpesa:utility'), ('suspense', '')) AND currency = 'KES')"
+        " INSERT INTO ledger_entries (journal_id, account_id, amount_minor)"
+        " SELECT j.id, a.id, CASE a.kind WHEN 'external' THEN -1 ELSE 1 END FROM j, a",
+        "nothing says why",
+    ),
+    "a payout that was paid without its journal": (
+        "UPDATE payouts SET state = 'PAID', provider_reference = 'SGNEVER001',"
+        " finalized_at = now()",
+        "payout 1 is not as it is booked",
+    ),
+    "a second settlement": (
+        "INSERT INTO settlements (escrow_id, event, seller_minor, buyer_minor, fee_minor,"
+        " settled_at) SELECT id, 'release', held_price_minor, 0, held_fee_minor, now()"
+        " FROM escrow_transactions WHERE status = 'HELD'",
+        "is not settled as its status says",
+    ),
+    "a receipt that was never booked": (
+        "INSERT INTO receipts (provider, channel, reference, currency, amount_minor, state,"
+        " evidence, happened_at, received_at, posted_at) VALUES ('mpesa', 'c2b', 'SGUNBOOK01',"
+        " 'KES', 500, 'CREDITED', 'admin', now(), now(), now())",
+        "(SGUNBOOK01) is not booked as it says",
+    ),
+    "a deal that says it is funded": (
+        "UPDATE receipts SET state = 'IGNORED'",
+        "holds money that nobody paid",
+    ),
+}
+
+
+@pytest.mark.parametrize("planted", FRESH)
+async def test_every_sort_of_break_stops_payouts_at_the_next_proof_and_names_its_row(
+    dsn: str, planted: str
+) -> None:
+    """The proof runs every 30 s: well within the minute."""
+    async with World.open(dsn) as world:
+        await world.funds.process_escrow_payment(world.by_hand(None, kes(70)), Evidence.STATUS)
+        deal = await world.deal(buyer=BRIAN)
+        await world.pay(deal, 10_500)
+        await world.give(OTIENO, kes(500))
+        await world.payouts.book_withdrawal(OTIENO, kes(100), "test:out")
+        oversight = Oversight(world.db, world.clock, ADMINS)
+        world.payouts._sound = lambda: oversight.last is None or not oversight.last.breaks
+        assert await oversight.prove() == (1, 0)
+        statement, words = FRESH[planted]
+        await _tamper(world, statement)
+        assert await oversight.prove() == (1, len((await oversight.look()).breaks))
+        assert any(line.endswith(words) for line in (await oversight.look()).breaks)
+        await world.payouts.send_due()
+        assert world.payout_rail.sent == [], "nothing leaves"
+        told = await world.sql("SELECT params FROM outbox WHERE kind = 'books_broken'")
+        assert len(told) == len(ADMINS)
+        assert any(line.endswith(words) for line in told[0]["params"]["breaks"])
+
+
+async def test_without_a_break_payouts_leave(world: World) -> None:
+    await world.give(OTIENO, kes(500))
+    await world.payouts.book_withdrawal(OTIENO, kes(100), "test:out")
+    await Oversight(world.db, world.clock, ADMINS).prove()
+    await world.payouts.send_due()
+    assert len(world.payout_rail.sent) == 1

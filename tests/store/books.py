@@ -297,6 +297,8 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "booked_at": NOW,
     },
     "admin_menus": {"chat_id": ADMIN, "set_at": NOW},
+    "heartbeats": {"source": "rail", "at": NOW},
+    "outages": {"source": "bot", "began_at": NOW - timedelta(hours=3), "ended_at": NOW},
     "pauses": {"cause": "test:pause", "paused_at": NOW, "reason": ""},
     "payout_stops": {"credential": "c" * 32, "code": "2001", "stopped_at": NOW},
     "provider_tokens": {"provider": "mpesa:new"},

@@ -47,6 +47,39 @@ async def test_a_block_can_be_prepared(
         ("inbox", "inbox_backlog", "", {"inbox_due", "inbox_parked"}),
         ("inbox", "parked", "5", {"inbox_parked"}),
         ("inbox", "parked_since", "now(), 5", {"inbox_parked"}),
+        (
+            "ledger",
+            "touched_receipts",
+            "5, 5",
+            {"receipt_once", "receipt_one_per_attempt", "ledger_journals_pkey"},
+        ),
+        ("ledger", "touched_payouts", "5", {"payouts_open", "ledger_entries_pkey"}),
+        (
+            "ledger",
+            "broken_receipts",
+            "ARRAY[1, 2]::bigint[]",
+            {"receipts_pkey", "ledger_journals_idempotency_key_key"},
+        ),
+        (
+            "funding",
+            "claim_looks",
+            "now(), 2000000, '24 hours', now(), 3, 20",
+            {"escrow_transactions_large", "receipts_deal", "status_queries_receipt"},
+        ),
+        ("funding", "refused", "'{}', 20", {"status_queries_refused"}),
+        (
+            "unmatched",
+            "unclaimed",
+            "now(), '24 hours', '{}', NULL, 50",
+            {"receipts_suspense", "payouts_receipt"},
+        ),
+        ("disputes", "silent", "now(), 100", {"escrow_disputes_unanswered"}),
+        (
+            "escrows",
+            "due_to_release",
+            "now(), 100, NULL, '{}'",
+            {"escrow_transactions_release_at", "outage_one_open"},
+        ),
     ],
 )
 async def test_what_grows_is_read_by_its_index(

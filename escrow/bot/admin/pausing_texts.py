@@ -145,11 +145,12 @@ def deadline_moved(v: Values, page: Page) -> Markup:
         page,
         say("<b>Amana goes on.</b> The time it was paused does not count."),
         say("{description}, deal {code}.", description=v["description"], code=code(v["code"])),
-        _until(Status(v["status"]), until, buyer=buyer),
+        until_words(Status(v["status"]), until, buyer=buyer),
     )
 
 
-def _until(status: Status, until: Markup, *, buyer: bool) -> Markup:
+def until_words(status: Status, until: Markup, *, buyer: bool) -> Markup:
+    """What has to be done by then."""
     if status is Status.PENDING and buyer:
         return say("Please pay by {until}.", until=until)
     if status is Status.PENDING:

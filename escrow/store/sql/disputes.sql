@@ -49,3 +49,16 @@ SELECT * FROM escrow_disputes WHERE status IN ('OPEN', 'UNDER_REVIEW')
 
 -- count_open --
 SELECT count(*) FROM escrow_disputes WHERE status IN ('OPEN', 'UNDER_REVIEW')
+
+-- silent --
+-- Locks disputes whose other side let its time pass, of which the admins were not told. One on a
+-- frozen deal waits: nobody may answer there.
+SELECT d.* FROM escrow_disputes d JOIN escrow_transactions e ON e.id = d.escrow_id
+ WHERE d.status IN ('OPEN', 'UNDER_REVIEW') AND d.answered_at IS NULL AND d.answer_by < $1
+   AND d.silence_told_at IS NULL AND e.status = 'DISPUTED'
+ ORDER BY d.answer_by, d.id
+ LIMIT $2
+   FOR UPDATE OF d SKIP LOCKED
+
+-- silence_told --
+UPDATE escrow_disputes SET silence_told_at = $2 WHERE id = ANY ($1::bigint[])

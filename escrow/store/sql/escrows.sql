@@ -109,10 +109,13 @@ SELECT s.id, s.event, s.seller, s.buyer, s.fee, s.at
 
 -- due_to_cancel --
 -- Deals whose time to pay is over and that wait for nothing: no open prompt, no undecided money, no
--- coins on their way that were seen in time, for $4 at most. $3: only these, NULL for all.
+-- coins on their way that were seen in time, for $4 at most. $3: only these, NULL for all. Here and
+-- below: what falls due in an outage waits until it is moved.
 SELECT e.id
   FROM escrow_transactions e
- WHERE e.status = 'PENDING' AND e.pay_by <= $1 AND ($3::text[] IS NULL OR e.id = ANY ($3))
+ WHERE e.status = 'PENDING'
+   AND e.pay_by <= least($1, (SELECT o.began_at FROM outages o WHERE o.done_at IS NULL))
+   AND ($3::text[] IS NULL OR e.id = ANY ($3))
    AND NOT EXISTS (SELECT FROM payment_attempts a
                     WHERE a.escrow_id = e.id AND a.state IN ('CREATED', 'PROMPTED'))
    AND NOT EXISTS (SELECT FROM receipts r WHERE r.escrow_id = e.id AND r.state = 'WAITING')
@@ -129,7 +132,8 @@ SELECT e.id
 -- Deals whose buyer's time is over, the longest over first, locked; one that somebody else works on
 -- is left out. $3: only these, NULL for all; $4: without these.
 SELECT id FROM escrow_transactions
- WHERE status IN ('SHIPPED', 'DELIVERED') AND release_at <= $1
+ WHERE status IN ('SHIPPED', 'DELIVERED')
+   AND release_at <= least($1, (SELECT o.began_at FROM outages o WHERE o.done_at IS NULL))
    AND ($3::text[] IS NULL OR id = ANY ($3)) AND id <> ALL ($4::text[])
  ORDER BY release_at
  LIMIT $2
@@ -138,7 +142,8 @@ SELECT id FROM escrow_transactions
 -- due_to_refund --
 -- Deals that were not sent in time, as above.
 SELECT id FROM escrow_transactions
- WHERE status = 'HELD' AND ship_by <= $1
+ WHERE status = 'HELD'
+   AND ship_by <= least($1, (SELECT o.began_at FROM outages o WHERE o.done_at IS NULL))
    AND ($3::text[] IS NULL OR id = ANY ($3)) AND id <> ALL ($4::text[])
  ORDER BY ship_by
  LIMIT $2

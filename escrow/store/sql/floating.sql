@@ -40,6 +40,10 @@ SELECT coalesce(sum(minor), 0)::bigint AS minor FROM (
      WHERE e.status = 'HELD' AND e.ship_by <= $1 AND e.currency = 'KES' AND $2
        AND (SELECT p.auto_payout FROM people p WHERE p.telegram_id = e.buyer_telegram_id)) AS parts
 
+-- warned --
+-- Whether the admins were told of one of these shortages.
+SELECT EXISTS (SELECT FROM outbox WHERE kind = 'float_short' AND cause = ANY ($1::text[]))
+
 -- lock_bookings --
 -- One booking at a time: two may not both take the same fees.
 SELECT pg_advisory_xact_lock(hashtextextended('bookings', 0))

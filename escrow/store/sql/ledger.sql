@@ -50,6 +50,7 @@ SELECT coalesce((SELECT max(id) FROM ledger_journals), 0) AS journal,
        coalesce((SELECT max(id) FROM ledger_entries), 0) AS entry,
        coalesce((SELECT max(id) FROM ledger_accounts), 0) AS account,
        coalesce((SELECT max(id) FROM escrow_timeline), 0) AS event,
+       coalesce((SELECT max(id) FROM receipts), 0) AS receipt,
        pg_snapshot_xmin(s)::text::bigint AS horizon, pg_current_xact_id()::text::bigint AS ceiling
   FROM pg_current_snapshot() AS s
 
@@ -70,6 +71,32 @@ SELECT a.owner FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_
  WHERE e.id > $2 AND e.id <= (SELECT max(id) FROM ledger_entries)
    AND a.kind IN ('received', 'holding', 'pending_fee')
 
+-- touched_receipts --
+-- Receipts after $1, and those whose journals came after $2.
+SELECT id FROM receipts WHERE id > $1 AND id <= (SELECT max(id) FROM receipts)
+UNION
+SELECT r.id
+  FROM ledger_journals j,
+       LATERAL (SELECT split_part(j.idempotency_key, ':', 2) AS provider,
+                       split_part(j.idempotency_key, ':', 3) AS number) AS k
+  JOIN receipts r ON r.provider = k.provider AND r.reference = k.number
+ WHERE j.id > $2 AND j.id <= (SELECT max(id) FROM ledger_journals)
+   AND split_part(j.idempotency_key, ':', 1) IN ('receipt', 'claim')
+UNION
+SELECT r.id
+  FROM ledger_journals j
+  JOIN receipts r ON r.attempt_id = substring(j.idempotency_key FROM ':attempt-([0-9]{1,18})$')::bigint
+ WHERE j.id > $2 AND j.id <= (SELECT max(id) FROM ledger_journals)
+   AND split_part(j.idempotency_key, ':', 1) IN ('receipt', 'claim')
+
+-- touched_payouts --
+-- What is on its way out, and payouts whose account has entries after $1.
+SELECT id FROM payouts WHERE state NOT IN ('PAID', 'FAILED')
+UNION
+SELECT a.owner::bigint FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
+ WHERE e.id > $1 AND e.id <= (SELECT max(id) FROM ledger_entries)
+   AND a.kind = 'payable' AND a.owner ~ '^[1-9][0-9]{0,17}$'
+
 -- journal_page --
 SELECT id FROM ledger_journals WHERE id > $1 ORDER BY id LIMIT $2
 
@@ -79,20 +106,50 @@ SELECT id FROM ledger_accounts WHERE id > $1 ORDER BY id LIMIT $2
 -- deal_page --
 SELECT id FROM escrow_transactions WHERE id > $1 ORDER BY id LIMIT $2
 
+-- receipt_page --
+SELECT id FROM receipts WHERE id > $1 ORDER BY id LIMIT $2
+
+-- payout_page --
+SELECT id FROM payouts WHERE id > $1 ORDER BY id LIMIT $2
+
 -- broken_journals --
--- Which of these journals are not zero per currency, or no journals at all.
-SELECT j.id FROM unnest($1::bigint[]) AS j (id)
- WHERE (SELECT count(*) FROM ledger_entries e WHERE e.journal_id = j.id) < 2
-    OR EXISTS (SELECT FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
-                WHERE e.journal_id = j.id GROUP BY a.currency HAVING sum(e.amount_minor) <> 0)
+-- Which of these journals are not zero per currency, or no journals at all (`off`); and which moved
+-- money in or out without the row that says so: a receipt, a payout that was paid, a booking.
+SELECT s.id, s.off
+  FROM (SELECT j.id, j.kind, j.idempotency_key AS key,
+               (SELECT count(*) FROM ledger_entries e WHERE e.journal_id = j.id) < 2
+               OR EXISTS (SELECT FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
+                           WHERE e.journal_id = j.id
+                           GROUP BY a.currency HAVING sum(e.amount_minor) <> 0) AS off
+          FROM ledger_journals j WHERE j.id = ANY ($1::bigint[])) AS s
+ WHERE s.off
+    OR (EXISTS (SELECT FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
+                 WHERE e.journal_id = s.id AND a.kind = 'external')
+        AND NOT CASE
+            WHEN s.key ~ '^(receipt|coin_cost):[a-z]+:attempt-[0-9]{1,18}$' THEN
+                EXISTS (SELECT FROM receipts r
+                         WHERE r.attempt_id = split_part(s.key, ':attempt-', 2)::bigint)
+            WHEN s.key ~ '^(receipt|coin_cost|reversed):' THEN
+                EXISTS (SELECT FROM receipts r WHERE r.provider = split_part(s.key, ':', 2)
+                           AND r.reference = substr(s.key, length(split_part(s.key, ':', 1))
+                                                    + length(split_part(s.key, ':', 2)) + 3))
+            WHEN s.key ~ '^payout_paid:[1-9][0-9]{0,17}$' THEN
+                EXISTS (SELECT FROM payouts p WHERE p.state = 'PAID'
+                           AND p.id = split_part(s.key, ':', 2)::bigint)
+            WHEN s.key LIKE 'book:%' THEN
+                EXISTS (SELECT FROM bookings b WHERE b.receipt = split_part(s.key, ':', 2))
+            ELSE false END)
+ ORDER BY s.id
  LIMIT 1000
 
 -- broken_balances --
--- Which of these accounts have a balance that is not the sum of their entries.
+-- Which of these accounts have a balance that is not the sum of their entries, or lack one of them.
 SELECT a.id, a.kind, a.owner FROM ledger_accounts a
  WHERE a.id = ANY ($1::bigint[]) AND a.kind NOT IN ('external', 'fees', 'costs', 'owner')
-   AND a.balance_minor <> (SELECT coalesce(sum(e.amount_minor), 0) FROM ledger_entries e
-                            WHERE e.account_id = a.id)
+   AND (a.balance_minor, a.entries, a.entries)
+       IS DISTINCT FROM (SELECT (coalesce(sum(e.amount_minor), 0)::bigint, count(*),
+                                 coalesce(max(e.account_seq), 0))
+                           FROM ledger_entries e WHERE e.account_id = a.id)
  LIMIT 1000
 
 -- broken_carries --
@@ -120,22 +177,111 @@ SELECT a.id, a.kind, a.owner
  LIMIT 1000
 
 -- broken_deals --
--- Which of these deals have accounts that are not what their status says. The balances are looked
--- up one by one, so that a page never reads all accounts.
-SELECT e.id
-  FROM (SELECT d.id, d.status, d.held_price_minor, d.held_fee_minor,
-               coalesce((SELECT a.balance_minor FROM ledger_accounts a WHERE a.kind = 'holding'
-                            AND a.owner = d.id AND a.currency = d.currency), 0) AS holding,
-               coalesce((SELECT a.balance_minor FROM ledger_accounts a WHERE a.kind = 'pending_fee'
-                            AND a.owner = d.id AND a.currency = d.currency), 0) AS fee,
-               coalesce((SELECT a.balance_minor FROM ledger_accounts a WHERE a.kind = 'received'
-                            AND a.owner = d.id AND a.currency = d.currency), 0) AS received
-          FROM escrow_transactions d WHERE d.id = ANY ($1::text[]) OFFSET 0) AS e
- WHERE (e.status IN ('HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
-        AND (e.holding <> e.held_price_minor OR e.fee <> e.held_fee_minor OR e.received <> 0))
-    OR (e.status NOT IN ('HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
-        AND (e.holding <> 0 OR e.fee <> 0))
-    OR (e.status <> 'PENDING' AND e.received <> 0)
+-- Which of these deals are not what their status says: their accounts (looked up one by one, so that
+-- a page never reads all accounts), their one settlement, the payment behind what is held, the
+-- timeline. The first that is wrong.
+SELECT e.id, e.why
+  FROM (SELECT d.id, CASE
+               WHEN CASE WHEN d.status IN ('HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
+                         THEN (k.holding, k.fee, k.received)
+                              IS DISTINCT FROM (d.held_price_minor, d.held_fee_minor, 0::bigint)
+                         ELSE k.holding <> 0 OR k.fee <> 0
+                              OR (d.status <> 'PENDING' AND k.received <> 0) END
+               THEN 'money'
+               WHEN (SELECT (count(*), coalesce(sum(s.seller_minor + s.buyer_minor + s.fee_minor), 0))
+                       FROM settlements s WHERE s.escrow_id = d.id)
+                    IS DISTINCT FROM
+                    CASE WHEN d.status IN ('COMPLETED', 'REFUNDED')
+                         THEN (1::bigint, (d.held_price_minor + d.held_fee_minor)::numeric)
+                         ELSE (0::bigint, 0::numeric) END
+               THEN 'settlement'
+               WHEN d.held_price_minor IS NOT NULL
+                    AND NOT (EXISTS (SELECT FROM ledger_journals j
+                                      WHERE j.idempotency_key = 'fund:' || d.id)
+                             AND (EXISTS (SELECT FROM receipts r
+                                           WHERE r.escrow_id = d.id
+                                             AND r.state IN ('CREDITED', 'REVERSED'))
+                                  OR EXISTS (SELECT FROM ledger_journals j
+                                              WHERE j.escrow_id = d.id
+                                                AND j.kind = 'wallet_payment')))
+               THEN 'funding'
+               WHEN (SELECT (count(*), max(t.version),
+                             max(t.to_status) FILTER (WHERE t.version = d.version))
+                       FROM escrow_timeline t
+                      WHERE t.escrow_id = d.id AND t.version IS NOT NULL)
+                    IS DISTINCT FROM (d.version::bigint, d.version, d.status)
+               THEN 'timeline' END AS why
+          FROM escrow_transactions d
+         CROSS JOIN LATERAL (
+               SELECT coalesce((SELECT a.balance_minor FROM ledger_accounts a
+                                 WHERE a.kind = 'holding' AND a.owner = d.id
+                                   AND a.currency = d.currency), 0) AS holding,
+                      coalesce((SELECT a.balance_minor FROM ledger_accounts a
+                                 WHERE a.kind = 'pending_fee' AND a.owner = d.id
+                                   AND a.currency = d.currency), 0) AS fee,
+                      coalesce((SELECT a.balance_minor FROM ledger_accounts a
+                                 WHERE a.kind = 'received' AND a.owner = d.id
+                                   AND a.currency = d.currency), 0) AS received) AS k
+         WHERE d.id = ANY ($1::text[]) OFFSET 0) AS e
+ WHERE e.why IS NOT NULL
+ LIMIT 1000
+
+-- broken_receipts --
+-- Which of these receipts are not booked as their state says: posted once, by the one journal that
+-- names them, with their amount; out of suspense by a journal of its own.
+SELECT r.id, r.reference
+  FROM receipts r
+ CROSS JOIN LATERAL (
+       SELECT count(*) FILTER (WHERE j.idempotency_key LIKE 'receipt:%') AS posted,
+              count(*) FILTER (WHERE j.idempotency_key LIKE 'claim:%') AS claimed,
+              bool_or(j.kind = 'suspense') AS lay,
+              min(-(SELECT sum(e.amount_minor) FROM ledger_entries e
+                      JOIN ledger_accounts a ON a.id = e.account_id
+                     WHERE e.journal_id = j.id AND a.kind IN ('external', 'suspense')
+                       AND a.currency = r.currency AND e.amount_minor < 0)) AS least,
+              max(-(SELECT sum(e.amount_minor) FROM ledger_entries e
+                      JOIN ledger_accounts a ON a.id = e.account_id
+                     WHERE e.journal_id = j.id AND a.kind IN ('external', 'suspense')
+                       AND a.currency = r.currency AND e.amount_minor < 0)) AS most
+         FROM ledger_journals j
+        WHERE j.idempotency_key = ANY (ARRAY['receipt:' || r.provider || ':' || r.reference,
+                                             'claim:' || r.provider || ':' || r.reference,
+                                             'receipt:' || r.provider || ':attempt-' || r.attempt_id,
+                                             'claim:' || r.provider || ':attempt-' || r.attempt_id])
+       ) AS k
+ WHERE r.id = ANY ($1::bigint[])
+   AND NOT CASE WHEN r.state IN ('WAITING', 'IGNORED') THEN k.posted + k.claimed = 0
+                ELSE k.posted = 1 AND k.least = r.amount_minor AND k.most = r.amount_minor
+                     AND CASE WHEN NOT k.lay OR r.state IN ('SUSPENSE', 'RETURNED')
+                              THEN k.claimed = 0
+                              WHEN r.state = 'REVERSED' THEN k.claimed <= 1
+                              ELSE k.claimed = 1 END END
+ LIMIT 1000
+
+-- broken_payouts --
+-- Which of these payouts are not there, or not what their state says: the money on their account,
+-- their journals, the one request that may have gone out.
+SELECT o.id
+  FROM unnest($1::bigint[]) AS o (id)
+  LEFT JOIN payouts p ON p.id = o.id
+ WHERE p.id IS NULL
+    OR (p.state IN ('PAID', 'FAILED')) IS DISTINCT FROM (p.finalized_at IS NOT NULL)
+    OR (p.state = 'PAID' AND p.provider_reference IS NULL)
+    OR coalesce((SELECT a.balance_minor FROM ledger_accounts a WHERE a.kind = 'payable'
+                    AND a.owner = p.id::text AND a.currency = p.currency), 0)
+       <> CASE WHEN p.state IN ('PAID', 'FAILED') THEN 0 ELSE p.amount_minor END
+    OR (SELECT count(*) FROM ledger_journals j
+         WHERE j.idempotency_key IN ('payout:' || p.id,
+                                     CASE p.state WHEN 'PAID' THEN 'payout_paid:' || p.id
+                                                  WHEN 'FAILED' THEN 'payout_failed:' || p.id END))
+       <> CASE WHEN p.state IN ('PAID', 'FAILED') THEN 2 ELSE 1 END
+    OR EXISTS (SELECT FROM ledger_journals j
+                WHERE j.idempotency_key IN ('payout_paid:' || p.id, 'payout_failed:' || p.id)
+                  AND j.idempotency_key IS DISTINCT FROM
+                      CASE p.state WHEN 'PAID' THEN 'payout_paid:' || p.id
+                                   WHEN 'FAILED' THEN 'payout_failed:' || p.id END)
+    OR (SELECT count(*) FROM payout_attempts t WHERE t.payout_id = p.id AND t.state <> 'FAILED')
+       > CASE WHEN p.state = 'READY' THEN 0 ELSE 1 END
  LIMIT 1000
 
 -- long_statements --

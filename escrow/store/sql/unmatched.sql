@@ -84,3 +84,21 @@ SELECT EXISTS (
                               'claim:' || r.provider || ':' || r.reference,
                               'receipt:' || r.provider || ':attempt-' || r.attempt_id,
                               'claim:' || r.provider || ':attempt-' || r.attempt_id])))
+
+-- unclaimed --
+-- Payments by hand that lie in suspense under a deal's code for $2 (without the time in which nobody
+-- could claim them) and were never on their way back. One that somebody claims, or that an admin is
+-- about to assign, waits for that. $3: without these, $4: only this one, NULL for all.
+SELECT r.reference FROM receipts r
+ WHERE r.state = 'SUSPENSE' AND r.escrow_id IS NOT NULL AND r.provider = 'mpesa'
+   AND r.channel = 'c2b' AND r.reference IS NOT NULL AND NOT r.reference_fitted
+   AND r.posted_at <= $1::timestamptz - $2::interval
+   AND r.posted_at <= $1::timestamptz - $2::interval - time_stood_still(r.posted_at, $1)
+   AND r.reference <> ALL ($3::text[]) AND ($4::text IS NULL OR r.reference = $4)
+   AND NOT EXISTS (SELECT FROM payouts p WHERE p.receipt_id = r.id)
+   AND NOT EXISTS (SELECT FROM payment_claims c
+                    WHERE c.reference = r.reference AND c.state IN ('ASKED', 'WAITING', 'PERSON'))
+   AND NOT EXISTS (SELECT FROM admin_actions a
+                    WHERE a.target = r.reference AND a.state IN ('ASKED', 'CONFIRMED'))
+ ORDER BY r.posted_at, r.id
+ LIMIT $5
