@@ -12,6 +12,7 @@ from escrow.services.floating import Float
 from escrow.services.health import Health, JobHealth, Planned, jobs_of, judged, without_database
 from escrow.store.health import Waiting
 from escrow.store.payouts import OpenCount
+from escrow.store.setbacks import Setback
 from tests.world import NOW, kes
 
 WELL = Health("", (), database_ms=1.0, proved_at=NOW)
@@ -49,6 +50,7 @@ def test_without_a_reason_everything_is_ok() -> None:
         ("flags", {"critical_flags": 1}),
         ("disputes", {"disputes": _WAITS}),
         ("stuck", {"stuck": _WAITS}),
+        ("setbacks", {"setbacks": [Setback("release", "ES1008257624", 1, NOW)]}),
         ("parked", {"inbox_parked": 1}),
         ("outbox", {"outbox_oldest": NOW - timedelta(minutes=5, seconds=1)}),
         ("slow", {"database_ms": 250.1}),
@@ -85,7 +87,15 @@ def test_without_a_database_it_is_broken_and_says_why() -> None:
 
 
 def _run(job: str, ago: timedelta, error: str | None = None) -> dict[str, Any]:
-    return {"job": job, "started_at": NOW - ago, "finished_at": NOW - ago, "error": error}
+    ended = NOW - ago
+    return {
+        "job": job,
+        "started_at": ended,
+        "finished_at": ended,
+        "error": error,
+        "succeeded_at": None if error else ended,
+        "failures": int(error is not None),
+    }
 
 
 _LONG = NOW - timedelta(days=9)

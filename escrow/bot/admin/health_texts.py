@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from escrow.services.health import (
     JobHealth,
     Reason,
 )
+from escrow.store.setbacks import Setback
 
 _SHOWN: Final = 4
 _SOON: Final = timedelta(hours=12)
@@ -152,6 +153,17 @@ def stuck(v: Values, page: Page) -> Markup:
     )
 
 
+def setbacks(v: Values, page: Page) -> Markup:
+    failing: Sequence[Setback] = v["setbacks"]
+    codes = list(dict.fromkeys(one.escrow_id for one in failing))
+    return say(
+        "Deals that should be over by now and could not be ended: {count}, tried again later. "
+        "The log says why: {codes}",
+        count=len(codes),
+        codes=Plain(", ".join(codes[:_SHOWN])),
+    )
+
+
 def parked(v: Values, page: Page) -> Markup:
     return say(
         "Callbacks that can't be processed: {count}. On the host: "
@@ -211,6 +223,7 @@ REASONS: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
     "flags": flags,
     "disputes": disputes,
     "stuck": stuck,
+    "setbacks": setbacks,
     "parked": parked,
     "outbox": outbox,
     "slow": slow,
