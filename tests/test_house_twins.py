@@ -34,6 +34,8 @@ TESTED_ELSEWHERE = {
     "escrow/services/fitting.py": "tests/faults/test_prompt_and_paybill.py",
     "escrow/services/dividing.py": "tests/services/test_rulings.py",
     "escrow/services/matching.py": "tests/faults/test_prompt_and_paybill.py",
+    "escrow/store/slots.py": "tests/services/test_slots.py",
+    "escrow/store/setbacks.py": "tests/services/test_endings.py",
     "escrow/services/sweeps.py": "tests/services/test_endings.py",
     "escrow/services/work.py": "tests/services/test_escrow_service.py",
     "escrow/services/trace.py": "tests/services/test_fund_manager.py",

@@ -211,6 +211,10 @@ class UnderpaymentChoices:
             except (DatabaseDown, Paused):
                 raise
             except Exception as error:  # noqa: BLE001 one bad row must not stop the others
+                _LOG.exception(
+                    "a window could not be ended",
+                    extra={"action": "expire_failed", "escrow": escrow_id},
+                )
                 await put_off(self._db, "expire", escrow_id, now, error)
         return len(due), done
 

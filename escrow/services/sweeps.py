@@ -57,12 +57,6 @@ async def put_off(
     database: Database, name: str, escrow_id: str, now: datetime, error: Exception
 ) -> None:
     """A deal could not be ended: it is tried again later."""
-    _LOG.error(
-        "%s failed for a deal",
-        name,
-        exc_info=error,
-        extra={"action": f"{name}_failed", "escrow": escrow_id},
-    )
     async with database.unit() as conn:
         await setbacks.note(conn, name, escrow_id, now, BACK_OFF, error)
 
@@ -97,5 +91,8 @@ async def _batch(
             raise
         except Exception as error:  # noqa: BLE001
             failed += 1
+            _LOG.exception(
+                "%s failed for a deal", name, extra={"action": f"{name}_failed", "escrow": code}
+            )
             await put_off(database, name, code, now, error)
     return len(codes), done, failed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -23,7 +23,6 @@ from escrow.services.health import (
     JobHealth,
     Reason,
 )
-from escrow.store.setbacks import Setback
 
 _SHOWN: Final = 4
 _SOON: Final = timedelta(hours=12)
@@ -154,11 +153,10 @@ def stuck(v: Values, page: Page) -> Markup:
 
 
 def setbacks(v: Values, page: Page) -> Markup:
-    failing: Sequence[Setback] = v["setbacks"]
-    codes = list(dict.fromkeys(one.escrow_id for one in failing))
+    codes = list(dict.fromkeys(one.escrow_id for one in v["setbacks"]))
     return say(
         "Deals that should be over by now and could not be ended: {count}, tried again later. "
-        "The log says why: {codes}",
+        "The log says why. /manual_release or /manual_refund end them: {codes}",
         count=len(codes),
         codes=Plain(", ".join(codes[:_SHOWN])),
     )
