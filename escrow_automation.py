@@ -37,8 +37,8 @@ CUT_SECONDS: Final = 1.0
 """What was still under way then is cancelled, and has so long to put down what it held."""
 WATCH_SECONDS: Final = 15.0
 STILL_SECONDS: Final = 30.0
-"""The scheduler lives by the host's clock: set back, it would wait for old times to come again. When
-so long no turn came that was due, all turns are set anew.
+"""The scheduler lives by the host's clock: set back, it would wait for old times to come again.
+When so long no turn came that was due, all turns are set anew.
 """
 
 
