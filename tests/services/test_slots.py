@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from escrow.bot.page import Page, clock_time
 from escrow.domain.errors import DatabaseDown, Fault, TimedOut
 from escrow.domain.schedule import parse
 from escrow.services import slots as module
@@ -385,6 +389,46 @@ async def test_who_looks_while_another_looks_does_not_wait_for_him(world: World)
         assert await store.lock_job(conn, "remind")
         assert await slots.take("remind", TWICE) is None
     assert (await taken(slots)).planned_at == NINE
+
+
+@pytest.fixture(params=["America/New_York", "Europe/Helsinki", "Pacific/Apia"])
+def host_zone(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The zone that the host is set to; it is nobody's business."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = request.param
+    time.tzset()
+    yield request.param
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    "since",
+    # nights in which the clocks of New York, Helsinki and Apia change, or changed
+    ["2026-03-07", "2026-03-28", "2026-10-24", "2026-10-31", "2011-12-29", "2021-04-03"],
+)
+async def test_the_hosts_zone_and_its_nights_change_no_slot_and_no_time_that_is_shown(
+    world: World, host_zone: str, since: str
+) -> None:
+    assert time.tzname != ("UTC", "UTC")
+    begin = datetime.fromisoformat(since).replace(tzinfo=UTC)
+    world.clock.at = begin
+    slots, schedule = process(world), parse("6:00,9:00,21:00")
+    await slots.take("remind", schedule)
+    run = []
+    for _ in range(3 * 48):
+        world.clock.tick(minutes=30)
+        if slot := await slots.take("remind", schedule):
+            assert slot.planned_at == world.clock.now(), "at its own half hour"
+            assert await slots.run(slot, fine) is True
+            run.append(slot.planned_at)
+    midnight = [begin + timedelta(days=day) for day in range(3)]
+    assert run == [day + timedelta(hours=hour) for day in midnight for hour in (3, 6, 18)]
+    page = Page("en", NAIROBI, world.clock.now(), sandbox=True, business="", paybill="")
+    assert [clock_time(page, at) for at in run[:3]] == ["06:00", "09:00", "21:00"]
 
 
 async def test_jobs_do_not_wait_for_each_other(world: World) -> None:
