@@ -32,6 +32,8 @@ MISFIRE_SECONDS: Final = 300
 BEAT_SECONDS: Final = 120.0
 LOOK_SECONDS: Final = 4.0
 """A slot whose owner died is taken over within ten seconds of silence and one such look."""
+SLOT_LATE: Final = timedelta(hours=2)
+"""A missed slot is made up for in seconds; one that is not by then is somebody's to look at."""
 STOP_SECONDS: Final = 3.0
 CUT_SECONDS: Final = 1.0
 """What was still under way then is cancelled, and has so long to put down what it held."""
@@ -357,13 +359,13 @@ class Automation:
             turn = self._scheduler.get_job(job.name)
             if turn is None:
                 continue
-            seconds, next_at = job.seconds(self._services), turn.next_run_time
+            found[job.name] = Planned(job.seconds(self._services), turn.next_run_time, self._since)
             if job.schedule is not None:
                 times = job.schedule(self._services)
-                seconds = times.longest_gap.total_seconds()
                 zone = self._services.settings.zone
                 next_at = schedule.next_one(times, zone, self._services.clock.now())
-            found[job.name] = Planned(seconds, next_at, self._since)
+                patience = (times.longest_gap + SLOT_LATE).total_seconds()
+                found[job.name] = Planned(patience, next_at, self._since, missed=1)
         return found
 
     @property

@@ -220,6 +220,36 @@ async def test_whoever_looks_at_the_health_knows_every_jobs_turns(services: Serv
     assert services.oversight.planned() == {}
 
 
+async def test_a_slot_that_is_two_hours_late_is_said(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def note(_: Services) -> tuple[int, int, int]:
+        return 1, 1, 0
+
+    job = _daily(note)
+    monkeypatch.setattr(escrow_automation, "JOBS", (job,))
+    await run_job(services, job)
+    automation = await start_automation(None, services)
+    try:
+        (began,) = (run["started_at"] for run in (await _runs(services)).values())
+        assert isinstance(began, datetime)
+        for late in (False, True):
+            automation._since = began - timedelta(days=9)
+            ago = timedelta(hours=14, seconds=30 if late else -30)
+            async with services.database.reading() as conn:
+                now = services.clock.now()
+                await conn.execute("UPDATE job_runs SET started_at = $1", now - ago)
+            (found,) = (await services.oversight.look()).jobs
+            assert found.late == late
+            assert found.next_at in (
+                now.replace(hour=h, minute=0, second=0, microsecond=0) + timedelta(days=d)
+                for h in (6, 18)
+                for d in (0, 1)
+            )
+    finally:
+        await stop_automation()
+
+
 # -- jobs of the clock ---------------------------------------------------------------------------
 
 

@@ -26,11 +26,14 @@ FAILURES_OF: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A job's turns: every so many seconds, the next one at `next_at`; known since `since`."""
+    """A job's turns: every so many seconds, the next one at `next_at`; known since `since`. It is
+    late when it missed `missed` of them.
+    """
 
     seconds: float
     next_at: datetime | None
     since: datetime
+    missed: int = _MISSED_TURNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,7 @@ def jobs_of(
         if plan is not None:
             times = (run["started_at"] if run else None, plan.since, stood_until)
             began = max(time for time in times if time is not None)
-            allowed = max(timedelta(seconds=_MISSED_TURNS * plan.seconds), _LATE_AT_LEAST)
+            allowed = max(timedelta(seconds=plan.missed * plan.seconds), _LATE_AT_LEAST)
             late = now - began > allowed
         found.append(
             JobHealth(
