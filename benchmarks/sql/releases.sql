@@ -75,11 +75,16 @@ SELECT count(*) FROM due
 
 -- left --
 -- What both ways must leave of the deals $1: rows, and money that is where it belongs.
-SELECT (SELECT count(*) FROM escrow_transactions WHERE id = ANY ($1) AND status = 'COMPLETED') AS deals,
-       (SELECT count(*) FROM settlements WHERE escrow_id = ANY ($1)) AS settlements,
-       (SELECT count(*) FROM escrow_timeline WHERE escrow_id = ANY ($1) AND event = 'release') AS moves,
-       (SELECT count(*) FROM outbox WHERE escrow_id = ANY ($1)) AS notices,
-       (SELECT count(*) FROM ledger_entries e JOIN ledger_journals j ON j.id = e.journal_id
-         WHERE j.escrow_id = ANY ($1) AND j.kind = 'release') AS entries,
-       (SELECT count(*) FROM ledger_accounts
-         WHERE owner = ANY ($1) AND (balance_minor, entries) = (0, 2)) AS emptied
+WITH due AS (SELECT code FROM unnest($1::text[]) AS code)
+SELECT (SELECT count(*) FROM escrow_transactions JOIN due ON id = code
+         WHERE status = 'COMPLETED') AS deals,
+       (SELECT count(*) FROM settlements JOIN due ON escrow_id = code) AS settlements,
+       (SELECT count(*) FROM escrow_timeline JOIN due ON escrow_id = code
+         WHERE event = 'release') AS moves,
+       (SELECT count(*) FROM outbox JOIN due ON cause = 'release:' || code) AS notices,
+       (SELECT count(*) FROM ledger_entries e
+          JOIN ledger_journals j ON j.id = e.journal_id
+          JOIN due ON j.idempotency_key = 'settlement:' || code) AS entries,
+       (SELECT count(*) FROM due JOIN ledger_accounts
+            ON kind IN ('holding', 'pending_fee') AND owner = code
+         WHERE (balance_minor, entries) = (0, 2)) AS emptied
