@@ -19,6 +19,8 @@ from escrow.domain.money import Currency
 
 _SQL: Final = statements.load("due")
 SELLERS: Final = 500
+_ELSEWHERE: Final = 500_000_000
+"""Numbers so far on give the code of a deal whose own is taken by another."""
 _ROWS: Final = (
     "timeline",
     "receipts",
@@ -37,9 +39,14 @@ def _code(number: int) -> str:
 async def make(dsn: str, first: int, count: int, now: datetime) -> list[str]:
     """The deals of these numbers, due at `now`; their codes. As the database's superuser."""
     numbers = range(first, first + count)
-    codes = [_code(number) for number in numbers]
     conn = await asyncpg.connect(dsn)
     try:
+        codes = [_code(number) for number in numbers]
+        taken = {row["id"] for row in await conn.fetch(_SQL["taken"], codes)}
+        codes = [
+            _code(number + _ELSEWHERE) if code in taken else code
+            for number, code in zip(numbers, codes, strict=True)
+        ]
         async with conn.transaction():
             await conn.execute("SET LOCAL session_replication_role = replica")
             for name in ("people", "sellers"):

@@ -107,6 +107,7 @@ OF_THEIR_OWN = {
     "tests/store/test_attacks_actions.py": "the migrations, attacked",
     "tests/store/test_attacks_claims.py": "the migrations, attacked",
     "tests/bot/test_locales.py": "the catalogues and the command that renews them",
+    "tests/store/test_attacks_clockwork.py": "the migrations, attacked",
     "tests/store/test_attacks_deals.py": "the migrations, attacked",
     "tests/store/test_attacks_dollars.py": "the migrations, attacked",
     "tests/store/test_attacks_edges.py": "the migrations, attacked",

@@ -1,3 +1,6 @@
+-- taken --
+SELECT id FROM escrow_transactions WHERE id = ANY ($1::text[])
+
 -- people --
 -- $1 sellers and as many buyers, from 5,000,001 on.
 INSERT INTO people (telegram_id, first_name, started_at)

@@ -14,6 +14,7 @@ from tests.store import (
     books,
     test_attacks_actions,
     test_attacks_claims,
+    test_attacks_clockwork,
     test_attacks_deals,
     test_attacks_dollars,
     test_attacks_edges,
@@ -49,6 +50,7 @@ ATTACKS = (
     *test_attacks_records.ATTACKS,
     *test_attacks_ratings.ATTACKS,
     *test_attacks_claims.ATTACKS,
+    *test_attacks_clockwork.ATTACKS,
     *test_attacks_reversals.ATTACKS,
     *test_attacks_pauses.ATTACKS,
     *test_attacks_actions.ATTACKS,
@@ -146,6 +148,8 @@ MAY_BE_EMPTY = {
     "conversations": "",
     "outbox": "escrow_id closed_at message_id error",
     "job_runs": "finished_at error",
+    "job_slots": "owner beat_at next_try_at finished_at",
+    "deal_setbacks": "",
     "schema_migrations": "",
 }
 
@@ -197,6 +201,8 @@ RIGHTS = {
     "conversations": ALL,
     "outbox": ALL,
     "job_runs": ALL,
+    "job_slots": ALL,
+    "deal_setbacks": ALL,
     "schema_migrations": READ,
     # views
     "ledger_trial_balance": READ,
