@@ -3,6 +3,7 @@
 #   make test    the whole test suite
 #   make check   format, lint, types, tests: what CI runs
 #   make bench   the benchmarks
+#   make fuzz    what reads strangers' bytes, given anything at all, for MINUTES=10
 #   make setup   only the set-up
 
 VENV := .venv
@@ -12,7 +13,9 @@ DEV_READY := $(VENV)/.ready-to-develop
 PINS := requirements.txt constraints.txt
 INSTALL := $(BIN) -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test check bench setup
+MINUTES ?= 10
+
+.PHONY: run test check bench fuzz setup
 .DEFAULT_GOAL := run
 
 run: $(RUN_READY)
@@ -29,6 +32,10 @@ check: $(DEV_READY)
 
 bench: $(DEV_READY)
 	@$(BIN) -m benchmarks
+
+fuzz: $(RUN_READY)
+	@$(INSTALL) -r requirements-fuzz.txt
+	@nice $(BIN) -m tests.fuzz --minutes $(MINUTES)
 
 setup: $(DEV_READY)
 

@@ -109,6 +109,15 @@ async def _look_for_coins(services: Services) -> tuple[int, int, int]:
     return looked, looked - failed, failed
 
 
+async def _ask_balances(services: Services) -> tuple[int, int, int]:
+    looked, failed = await services.balances.ask_due()
+    return looked, looked - failed, failed
+
+
+async def _pull_payments(services: Services) -> tuple[int, int, int]:
+    return await services.pulls.pull_due()
+
+
 async def _send_payouts(services: Services) -> tuple[int, int, int]:
     looked, failed = await services.payouts.send_due()
     return looked, looked - failed, failed
@@ -224,6 +233,20 @@ JOBS: Final[tuple[Job, ...]] = (
         "asks the crypto providers about coins whose callback did not come",
         lambda services: services.settings.sweep_seconds,
         _look_for_coins,
+        timer=False,
+    ),
+    Job(
+        "pull_payments",
+        "finds payments of the last 48 hours that M-Pesa never announced",
+        lambda services: 3600,
+        _pull_payments,
+        timer=False,
+    ),
+    Job(
+        "ask_balances",
+        "asks M-Pesa what its accounts of ours hold",
+        lambda services: 3600,
+        _ask_balances,
         timer=False,
     ),
     Job(

@@ -276,6 +276,7 @@ ADMIN_BUTTONS: Final[Mapping[Verb, Handler]] = {
     Verb.PAYOUT_GO: admin_only(payouts.resume_pressed),
     Verb.ASSIGN: admin_only(unmatched.assign_pressed),
     Verb.SEND_BACK: admin_only(unmatched.send_back_pressed),
+    Verb.RECEIPT: admin_only(receipts.opened),
     Verb.REVERSE: admin_only(receipts.reverse_pressed),
     Verb.CLAIM_YES: admin_only(paid.credit_pressed),
     Verb.CLAIM_NO: admin_only(paid.refuse_pressed),

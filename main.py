@@ -7,6 +7,9 @@ python main.py pause [reason]   stops everything that moves money, also while th
 python main.py resume           lets it go on
 python main.py rate 129.50      shillings for a dollar, for deals in shillings paid in crypto
 python main.py approve ID       the second word for an admin's action; asks, unless --yes
+python main.py rerun            lists the callbacks that could not be processed
+python main.py rerun ID…        processes them again; --all: every listed one
+python main.py statement FILE   lays M-Pesa's statement (CSV) beside the books
 """
 
 from __future__ import annotations
@@ -36,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="main.py", description="Amana, escrow for Telegram")
     parser.add_argument("--check", action="store_true", help="look at everything and exit")
     parser.add_argument("--register-c2b", action="store_true", help="register the paybill")
-    commands = parser.add_subparsers(dest="command", metavar="pause | resume | rate | approve")
+    metavar = "pause | resume | rate | approve | rerun | statement"
+    commands = parser.add_subparsers(dest="command", metavar=metavar)
     pausing = commands.add_parser("pause", help="stop everything that moves money")
     pausing.add_argument("reason", nargs="*", help="told to the admins")
     commands.add_parser("resume", help="let it go on")
@@ -45,7 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     approving = commands.add_parser("approve", help="the second word for an admin's action")
     approving.add_argument("action", type=int, metavar="ID", help="the action's number")
     approving.add_argument("--yes", action="store_true", help="don't ask")
+    again = commands.add_parser("rerun", help="process parked callbacks again, or list them")
+    again.add_argument("rows", type=int, nargs="*", metavar="ID", help="as the list says")
+    again.add_argument("--all", action="store_true", help="every one that is listed")
+    comparing = commands.add_parser("statement", help="compare M-Pesa's statement")
+    comparing.add_argument("file", type=Path, metavar="FILE", help="the portal's CSV")
     chosen = parser.parse_args(arguments)
+    file = chosen.file.absolute() if chosen.command == "statement" else None
     os.chdir(Path(__file__).resolve().parent)
     cluster: Cluster | None = None
     try:
@@ -68,9 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return asyncio.run(host.resume(settings, dsn, key, _say))
         if chosen.command == "rate":
             return asyncio.run(host.rate(settings, dsn, key, _say, chosen.price))
+        if file is not None:
+            return asyncio.run(host.statement(settings, dsn, key, _say, file))
         if chosen.command == "approve":
             word = host.approve(settings, dsn, key, _say, chosen.action, sure=chosen.yes)
             return asyncio.run(word)
+        if chosen.command == "rerun":
+            rows, every = chosen.rows, chosen.all
+            return asyncio.run(host.rerun(settings, dsn, key, _say, rows, every=every))
         return asyncio.run(_run(settings, dsn, key))
     except (SettingsError, EmbeddedError, PortTakenError, Fault) as error:
         _say(f"Amana can't start: {error}")

@@ -19,18 +19,20 @@ import httpx
 from escrow.bot.context import Office
 from escrow.domain.errors import DatabaseDown
 from escrow.domain.money import Currency, Money
-from escrow.rails import mpesa_balances
+from escrow.rails import mpesa_balances, mpesa_statement
 from escrow.rails.blockbee import BlockBee
 from escrow.rails.blockbee_gateway import BlockBeeConfig
 from escrow.rails.dynopay import DynoPay
 from escrow.rails.dynopay_gateway import DynoPayConfig
 from escrow.rails.mpesa import Mpesa, security_credential
+from escrow.rails.mpesa_accounts import MpesaAccount, MpesaPull
 from escrow.rails.mpesa_gateway import MpesaConfig
 from escrow.rails.mpesa_payouts import MpesaPayouts
 from escrow.rails.mpesa_reversals import MpesaReversals
 from escrow.rails.token_store import TokenStore
 from escrow.services.actions import Actions
 from escrow.services.auditing import Audits
+from escrow.services.balances import Balances
 from escrow.services.bookings import Book
 from escrow.services.cases import Cases
 from escrow.services.choices import UnderpaymentChoices
@@ -45,6 +47,7 @@ from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.help import HelpDesk
 from escrow.services.intake import COIN_ROUTES, Intake
 from escrow.services.oversight import Oversight
+from escrow.services.parked import Parked
 from escrow.services.pauses import Pauses
 from escrow.services.payout_booking import PayoutBooking
 from escrow.services.payout_funding import FundingChecks
@@ -52,14 +55,18 @@ from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.ports import CoinRail
 from escrow.services.prompts import Prompts
+from escrow.services.provider_reversals import ProviderReversals
+from escrow.services.pulls import Pulls
 from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
 from escrow.services.records import Records
 from escrow.services.reversals import receipt_effects
 from escrow.services.slots import Slots
+from escrow.services.statements import Statements
 from escrow.services.verdicts import verdicts
 from escrow.services.wallets import Wallets
 from escrow.settings import (
+    SANDBOX_DARAJA,
     SANDBOX_PASSKEY,
     SANDBOX_SHORTCODE,
     Settings,
@@ -97,18 +104,23 @@ class Services:
     payouts: Payouts
     receipts: Receipts
     intake: Intake
+    balances: Balances
+    pulls: Pulls
     records: Records
     help: HelpDesk
     cases: Cases
     figures: Figures
     oversight: Oversight
     audits: Audits
+    statements: Statements
     pauses: Pauses
     slots: Slots
     coins: CoinPayments
     coin_secrets: Mapping[str, str]
+    parked: Parked
     rail: Mpesa
     payout_rail: MpesaPayouts
+    pull_rail: MpesaPull
     http: httpx.AsyncClient
     callback_base: str
 
@@ -138,6 +150,7 @@ def office_of(services: Services, *, sandbox: bool = False, bare: bool = False) 
         figures=services.figures,
         oversight=services.oversight,
         audits=services.audits,
+        statements=services.statements,
         pauses=services.pauses,
         coins=services.coins,
         rail=services.rail,
@@ -309,6 +322,36 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         reversals=reversals,
         sound=lambda: oversight.last is None or not oversight.last.breaks,
     )
+    balances = Balances(
+        database,
+        clock,
+        _accounts(settings, http, tokens, clock),
+        floating,
+        callback_base=base,
+        credential=payout_rail.credential,
+    )
+    pull_rail = MpesaPull(
+        _mpesa(settings),
+        http,
+        tokens,
+        clock,
+        number=settings.mpesa_pull_number,
+        live=settings.mpesa_base_url != SANDBOX_DARAJA,
+    )
+    intake = Intake(
+        database,
+        clock,
+        rail,
+        confirmations,
+        admins,
+        path_secret,
+        claims=claims,
+        payouts=payouts,
+        floating=floating,
+        balances=balances,
+        pull=pull_rail,
+        coins=coins,
+    )
     return Services(
         settings=settings,
         database=database,
@@ -345,30 +388,33 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         claims=claims,
         payouts=payouts,
         receipts=Receipts(database, clock),
-        intake=Intake(
-            database,
-            clock,
-            rail,
-            confirmations,
-            admins,
-            path_secret,
-            claims=claims,
-            payouts=payouts,
-            floating=floating,
-            coins=coins,
-        ),
+        intake=intake,
+        balances=balances,
+        pulls=Pulls(database, clock, pull_rail, intake),
         records=Records(database, clock, admins),
         help=HelpDesk(database, clock, admins),
         cases=Cases(database, clock, admins, Ratings(database, clock)),
         figures=Figures(database, clock, settings.zone),
         oversight=oversight,
         audits=Audits(database, clock, oversight),
+        statements=Statements(
+            database,
+            clock,
+            mpesa_statement.read,
+            confirmations,
+            payouts,
+            ProviderReversals(database, clock, admins),
+            (rail.shortcode, paying),
+            admins,
+        ),
         pauses=Pauses(database, clock, admins),
         slots=Slots(database, clock, settings.zone),
         coins=coins,
         coin_secrets=coin_secrets,
+        parked=Parked(database, clock),
         rail=rail,
         payout_rail=payout_rail,
+        pull_rail=pull_rail,
         http=http,
         callback_base=base,
     )
@@ -417,15 +463,8 @@ def _payout_rail(
     """The paying-out half: its own shortcode and app where they are set, the same API user. Without
     PUBLIC_URL no result could come, so payouts are made by hand.
     """
-    ours = _mpesa(settings)
-    b2c_key = settings.mpesa_b2c_consumer_key.get_secret_value()
-    b2c_secret = settings.mpesa_b2c_consumer_secret.get_secret_value()
-    config = replace(
-        ours,
-        shortcode=settings.mpesa_b2c_shortcode if settings.public_url else "",
-        consumer_key=b2c_key or ours.consumer_key,
-        consumer_secret=b2c_secret or ours.consumer_secret,
-    )
+    shortcode = settings.mpesa_b2c_shortcode if settings.public_url else ""
+    config = replace(_paying(settings), shortcode=shortcode)
     secret = (
         settings.mpesa_security_credential.get_secret_value()
         or settings.mpesa_initiator_password.get_secret_value()
@@ -433,6 +472,36 @@ def _payout_rail(
     named = "\n".join((config.shortcode, config.consumer_key, config.initiator_name, secret))
     digest = hmac.new(key, named.encode(), "sha256").hexdigest()
     return MpesaPayouts(config, http, tokens, clock, credential=digest)
+
+
+def _accounts(
+    settings: Settings, http: httpx.AsyncClient, tokens: TokenStore, clock: DatabaseClock
+) -> list[MpesaAccount]:
+    """The shortcodes whose accounts are asked about: the one that pays, and the one that is paid
+    where it is another.
+    """
+    paid, paying = _mpesa(settings), _paying(settings)
+    asked = [(paying, {"Utility Account": "mpesa:utility", "Working Account": "mpesa:working"})]
+    if paid.shortcode != paying.shortcode:
+        asked.append((paid, {"Utility Account": "mpesa:paybill"}))
+    reachable = bool(settings.public_url)
+    return [
+        MpesaAccount(config, http, tokens, clock, names=names, reachable=reachable)
+        for config, names in asked
+    ]
+
+
+def _paying(settings: Settings) -> MpesaConfig:
+    """The app and shortcode that pay out; those that are paid where no others are set."""
+    ours = _mpesa(settings)
+    b2c_key = settings.mpesa_b2c_consumer_key.get_secret_value()
+    b2c_secret = settings.mpesa_b2c_consumer_secret.get_secret_value()
+    return replace(
+        ours,
+        shortcode=settings.mpesa_b2c_shortcode or ours.shortcode,
+        consumer_key=b2c_key or ours.consumer_key,
+        consumer_secret=b2c_secret or ours.consumer_secret,
+    )
 
 
 def _mpesa(settings: Settings) -> MpesaConfig:
@@ -444,13 +513,15 @@ def _mpesa(settings: Settings) -> MpesaConfig:
             credential = security_credential(password, certificate)
         except (OSError, ValueError) as error:
             raise SettingsError(f"MPESA_CERTIFICATE: {error}") from error
+    shortcode = settings.mpesa_shortcode or SANDBOX_SHORTCODE
     return MpesaConfig(
         base_url=settings.mpesa_base_url,
         consumer_key=settings.mpesa_consumer_key.get_secret_value(),
         consumer_secret=settings.mpesa_consumer_secret.get_secret_value(),
-        shortcode=settings.mpesa_shortcode or SANDBOX_SHORTCODE,
+        shortcode=shortcode,
+        till=settings.mpesa_till,
         passkey=settings.mpesa_passkey.get_secret_value() or SANDBOX_PASSKEY,
-        display_name=settings.mpesa_display_name or settings.mpesa_shortcode or SANDBOX_SHORTCODE,
+        display_name=settings.mpesa_display_name or settings.mpesa_till or shortcode,
         initiator_name=settings.mpesa_initiator_name,
         security_credential=credential,
     )

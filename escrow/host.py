@@ -1,5 +1,6 @@
-"""What whoever has the host may do without Telegram: pause, resume, approve. One line says what
-became of it; the exit status is 0 when it is so, 1 when it could not be done.
+"""What whoever has the host may do without Telegram: pause, resume, set a price, approve,
+rerun, compare. A line says what became of it; the exit status is 0 when it is so, 1 when it could
+not be done.
 """
 
 from __future__ import annotations
@@ -7,27 +8,31 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Final
 
 from markupsafe import Markup
 
 from escrow.bootstrap import Services, migrate_when_up, office_of, open_services_on
 from escrow.bot import refusals
-from escrow.bot.admin import action_texts
+from escrow.bot.admin import action_texts, statement_texts
 from escrow.bot.files import plain
 from escrow.bot.page import Page
 from escrow.domain.actions import ActionState
 from escrow.domain.errors import CannotDo
 from escrow.program import as_sandbox
+from escrow.services.parked import SHOWN
 from escrow.settings import Settings
+from escrow.store.inbox import ParkedRequest
 
 Say = Callable[[str], None]
 _YES: Final = "yes"
 _RATE: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4})?", re.ASCII)
+_ROWS_TOLD: Final = 5_000
 _PATIENCE_SECONDS: Final = 10.0
 
 
@@ -114,6 +119,66 @@ async def approve(
             return 1
         say(_words(action_texts.answer(done, [], page)))
         say(f"✔ Action {action_id} is done")
+        return 0
+
+
+async def rerun(
+    settings: Settings, dsn: str, key: bytes, say: Say, rows: Sequence[int], *, every: bool = False
+) -> int:
+    """`main.py rerun [ID…]`: callbacks that were laid aside are processed again; without a number
+    they are listed. `every`: all that are listed.
+    """
+    async with _open(settings, dsn, key, say) as services:
+        if not rows:
+            found = await services.parked.rows()
+            rows = [row.id for row in found] if every else []
+            if not rows:
+                _list(settings, say, found)
+                return 0
+        asked = list(dict.fromkeys(rows))
+        put_back = await services.parked.run_again(asked)
+    for row in asked:
+        if row in put_back:
+            say(f"✔ Row {row} is processed again: within seconds, or when the bot starts")
+        else:
+            say(f"✘ Row {row} is not parked; nothing changed")
+    return 0 if len(put_back) == len(asked) else 1
+
+
+def _list(settings: Settings, say: Say, found: Sequence[ParkedRequest]) -> None:
+    if not found:
+        say("✔ No callback is parked")
+        return
+    say(f"{'ID':>8}  {'received':<16}  {'route':<20}  why")
+    for row in found:
+        why = row.note + (f" (run again {row.reruns}×)" if row.reruns else "")
+        say(f"{row.id:>8}  {_time(settings, row.received_at)}  {row.route:<20}  {why}")
+    last = ", the oldest" if len(found) == SHOWN else ""
+    say(f"{len(found)} parked{last}. Again: python main.py rerun ID… or rerun --all")
+
+
+async def statement(settings: Settings, dsn: str, key: bytes, say: Say, file: Path) -> int:
+    """`main.py statement FILE`: M-Pesa's statement beside the books, as when an admin sends it. All
+    breaks are said; a running bot tells the admins what they have to know.
+    """
+    try:
+        body = await asyncio.to_thread(file.read_bytes)
+    except OSError as error:
+        say(f"✘ {file.name} can't be read: {error.strerror}")
+        return 1
+
+    async def tell(done: int, rows: int) -> None:
+        if done and done % _ROWS_TOLD == 0:
+            say(_words(statement_texts.progress(done, rows)))
+
+    async with _open(settings, dsn, key, say) as services:
+        try:
+            found = await services.statements.compare(body, None, tell)
+        except CannotDo as error:
+            say(f"✘ {file.name} was not compared: {_refusal(services, error)}")
+            return 1
+        say(_words(statement_texts.compared(found, _page(services), most=len(found.breaks))))
+        say(f"✔ {file.name} was compared; breaks: {len(found.breaks)}")
         return 0
 
 

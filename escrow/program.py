@@ -27,6 +27,7 @@ from escrow.domain.errors import AmanaError, Fault
 from escrow.domain.money import Currency, Money
 from escrow.metrics import Metrics
 from escrow.services.delivery import Delivery
+from escrow.services.health import rows_named
 from escrow.services.ports import Verdict
 from escrow.settings import Settings
 from escrow.store import inbox, migrate
@@ -226,6 +227,8 @@ def as_sandbox(settings: Settings) -> Settings:
             "mpesa_initiator_name": "sandbox",
             "mpesa_security_credential": SecretStr("play-money"),
             "mpesa_b2c_shortcode": persona.SHORTCODE,
+            "mpesa_till": "",
+            "mpesa_pull_number": persona.ADMIN.phone,
             "blockbee_api_key": SecretStr(persona.BLOCKBEE_API_KEY),
             "dynopay_api_key": SecretStr(persona.DYNOPAY_API_KEY),
             "dynopay_webhook_secret": SecretStr(persona.DYNOPAY_WEBHOOK_SECRET),
@@ -274,6 +277,7 @@ async def _furnish(services: Services, sandbox: Sandbox) -> None:
         validation_url=f"{services.callback_base}/v",
     )
     await services.coins.set_rate(_SANDBOX_DOLLAR, "host")
+    await services.pull_rail.register(f"{services.callback_base}/n")
     waiting = [
         escrow
         for escrow, _ in await services.escrows.deals(persona.SELLER.id)
@@ -325,7 +329,10 @@ async def check(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
         await services.oversight.search_all()
         health = await services.oversight.look()
         line(not health.breaks, "Books: every cent is where it should be", "; ".join(health.breaks))
-        line(health.inbox_parked == 0, "Callbacks: none parked", "look at table inbox")
+        parked = health.inbox_parked
+        words = f"Callbacks: {parked} parked ({rows_named(health.parked_rows, parked)})"
+        action = "python main.py rerun lists them and runs them again"
+        line(not parked, words if parked else "Callbacks: none parked", action)
         pause = await services.pauses.current()
         if pause is not None:
             by = f"admin {pause.paused_by}" if pause.paused_by else "the host"
@@ -353,6 +360,17 @@ async def check(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
                 if can_ask
                 else "  M-Pesa: no initiator keys: payments to the paybill above "
                 "MPESA_UNCONFIRMED_LIMIT wait for an admin"
+            )
+            if settings.mpesa_till:
+                say(
+                    f"✔ M-Pesa: till {settings.mpesa_till}, paid by prompts only; nobody is "
+                    "offered to pay by hand"
+                )
+            say(
+                "✔ M-Pesa: payments that were not announced are looked for each hour"
+                if services.pull_rail.can_pull
+                else "  M-Pesa: no MPESA_PULL_NUMBER, or Safaricom's sandbox: a payment to the "
+                "paybill whose announcement is lost is found by its receipt only (/paid)"
             )
             say(
                 "✔ M-Pesa: payouts are sent by themselves"
@@ -431,6 +449,12 @@ async def _check_admins(services: Services, line: Callable[..., None], say: Say)
 
 async def register_c2b(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
     """`--register-c2b`: once per paybill; M-Pesa keeps it until it is deleted in its portal."""
+    if settings.mpesa_till:
+        say(
+            f"Till {settings.mpesa_till} is paid by prompts only: M-Pesa announces each one by "
+            "itself, and nothing is registered"
+        )
+        return 0
     if not settings.public_url:
         say("PUBLIC_URL is empty: M-Pesa needs a public https address to announce payments to")
         return 1
@@ -441,11 +465,25 @@ async def register_c2b(settings: Settings, dsn: str, key: bytes, say: Say) -> in
             confirmation_url=f"{services.callback_base}/c",
             validation_url=f"{services.callback_base}/v",
         )
+        listed = await _register_pull(services, say)
     finally:
         await services.close()
     if answer.verdict is Verdict.PAID:
         paybill = services.rail.shortcode
         say(f"✔ Registered: payments to {paybill} are announced to {settings.public_url}")
-        return 0
+        return 0 if listed else 1
     say(f"✘ M-Pesa did not register the addresses: {answer.reason} {answer.code}")
     return 1
+
+
+async def _register_pull(services: Services, say: Say) -> bool:
+    """Lets the payments of the last days be listed, where that is wanted; once is enough."""
+    if not services.pull_rail.can_pull:
+        return True
+    answer = await services.pull_rail.register(f"{services.callback_base}/n")
+    if answer.verdict is Verdict.PAID:
+        before = " before" if answer.reason == "urls_registered" else ""
+        say(f"✔ Registered{before}: payments that were not announced are found within the hour")
+        return True
+    say(f"✘ M-Pesa's Pull API was not registered: {answer.reason} {answer.code}")
+    return False

@@ -190,6 +190,17 @@ class Settings(BaseSettings):
     mpesa_shortcode: str = Field(
         "", pattern="^[0-9]{0,10}$", description="paybill; empty: the sandbox's 174379"
     )
+    mpesa_till: str = Field(
+        "",
+        pattern="^[0-9]{0,10}$",
+        description="till number, then MPESA_SHORTCODE is its store number; paid by prompts only",
+    )
+    mpesa_pull_number: str = Field(
+        "",
+        pattern=r"^((0|254)[17][0-9]{8})?$",
+        description="phone number named to Safaricom for the Pull API, which finds payments that "
+        "were not announced; empty: not asked",
+    )
     mpesa_passkey: SecretStr = Field(
         SecretStr(""), description="of Lipa na M-Pesa Online; empty: the sandbox's"
     )
@@ -212,7 +223,9 @@ class Settings(BaseSettings):
         SecretStr(""), description="of the Daraja app for payouts"
     )
     mpesa_allowed_ips: str = Field(
-        "", description="networks callbacks come from; others are logged; empty: not looked at"
+        "",
+        description="networks callbacks come from; others are told to the admins and credited "
+        "only when M-Pesa or a person confirms them; empty: not looked at",
     )
     mpesa_confirm_before_credit: bool = Field(
         True, description="1: ask M-Pesa before a callback is believed"
@@ -363,6 +376,10 @@ class Settings(BaseSettings):
             self.mpesa_b2c_consumer_secret.get_secret_value()
         ):
             raise ValueError("MPESA_B2C_CONSUMER_KEY and MPESA_B2C_CONSUMER_SECRET go together")
+        if self.mpesa_till and not self.mpesa_shortcode:
+            raise ValueError(
+                "MPESA_SHORTCODE (the till's store number) is needed beside MPESA_TILL"
+            )
         if self.mpesa_base_url != SANDBOX_DARAJA and has_key and not self.mpesa_shortcode:
             raise ValueError("MPESA_SHORTCODE is needed beside MPESA_BASE_URL")
         return self

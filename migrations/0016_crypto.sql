@@ -1,10 +1,11 @@
 -- Deals paid in coins: what was asked for, what is on its way, what arrived. The ledger books the
--- value in shillings or dollars; coin amounts stay here and on the receipt.
+-- value in shillings or dollars; coin amounts stay here and on the receipt. (NaN is larger than any
+-- number here, hence the upper bounds.)
 
 -- The operator's price of a dollar. The newest one counts, while it is fresh.
 CREATE TABLE fx_rates (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kes_per_usd numeric(12, 4) NOT NULL CHECK (kes_per_usd > 0),
+    kes_per_usd numeric(12, 4) NOT NULL CHECK (kes_per_usd > 0 AND kes_per_usd < 'NaN'),
     source      text NOT NULL CHECK (source IN ('env', 'host')),
     set_at      timestamptz NOT NULL
 );
@@ -27,12 +28,12 @@ CREATE TABLE crypto_attempts (
     currency           text NOT NULL CHECK (currency IN ('KES', 'USD')),
     amount_minor       bigint NOT NULL CHECK (amount_minor > 0),
     usd_minor          bigint NOT NULL CHECK (usd_minor > 0),
-    kes_per_usd        numeric(12, 4) CHECK (kes_per_usd > 0),
+    kes_per_usd        numeric(12, 4) CHECK (kes_per_usd > 0 AND kes_per_usd < 'NaN'),
     choice_id          bigint REFERENCES underpayment_choices,
     state              text NOT NULL DEFAULT 'CREATED'
                        CHECK (state IN ('CREATED', 'OPEN', 'REFUSED')),
     -- the provider's answer: how much of the coin, where to
-    coin_amount        numeric(38, 18) CHECK (coin_amount > 0),
+    coin_amount        numeric(38, 18) CHECK (coin_amount > 0 AND coin_amount < 'NaN'),
     address            text NOT NULL DEFAULT '',
     tag                text NOT NULL DEFAULT '',
     provider_reference text NOT NULL DEFAULT '',
@@ -45,10 +46,15 @@ CREATE TABLE crypto_attempts (
     next_look_at       timestamptz,
     looks              integer NOT NULL DEFAULT 0,
     CONSTRAINT crypto_attempt_shillings_have_a_rate CHECK ((currency = 'KES') = (kes_per_usd IS NOT NULL)),
+    -- the dollars that are asked for are never less than what the deal needs
+    CONSTRAINT crypto_attempt_is_covered CHECK (usd_minor * coalesce(kes_per_usd, 1) >= amount_minor),
     CONSTRAINT crypto_attempt_open_is_whole CHECK (state <> 'OPEN' OR (
         coin_amount IS NOT NULL AND address <> '' AND opened_at IS NOT NULL
         AND expires_at IS NOT NULL AND expires_at > opened_at))
 );
+-- one address has one payer, or coins would be credited twice: receipts are told apart by attempt
+CREATE UNIQUE INDEX crypto_attempt_address_once ON crypto_attempts (lower(address), tag)
+    WHERE address <> '';
 CREATE INDEX crypto_attempts_deal ON crypto_attempts (escrow_id, created_at);
 CREATE INDEX crypto_attempts_person ON crypto_attempts (telegram_id, created_at);
 CREATE INDEX crypto_attempts_due ON crypto_attempts (next_look_at) WHERE next_look_at IS NOT NULL;
@@ -89,25 +95,47 @@ CREATE TABLE crypto_deposits (
     attempt_id   bigint NOT NULL REFERENCES crypto_attempts,
     txid         text NOT NULL CHECK (txid <> ''),
     coin         text NOT NULL CHECK (coin <> ''),
-    amount       numeric(38, 18) NOT NULL CHECK (amount > 0),
+    amount       numeric(38, 18) NOT NULL CHECK (amount > 0 AND amount < 'NaN'),
     seen_at      timestamptz NOT NULL,
     confirmed_at timestamptz,
-    PRIMARY KEY (attempt_id, txid, coin)
+    -- worth less than a cent: nothing was credited for it
+    dust         boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (attempt_id, txid, coin),
+    CONSTRAINT crypto_deposit_dust_is_confirmed CHECK (NOT dust OR confirmed_at IS NOT NULL)
 );
 CREATE INDEX crypto_deposits_pending ON crypto_deposits (seen_at) WHERE confirmed_at IS NULL;
-CREATE FUNCTION crypto_deposit_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
+
+-- The number under which coins are credited.
+CREATE FUNCTION crypto_receipt_number(d crypto_deposits, asked text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT d.txid || '#' || d.attempt_id || CASE WHEN d.coin = asked THEN '' ELSE ':' || d.coin END
+$$;
+
+-- What was seen stays, but that it may turn out to be less; and coins are done with only once they
+-- are credited, or were worth nothing.
+CREATE FUNCTION crypto_deposit_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF (NEW.attempt_id, NEW.txid, NEW.coin, NEW.seen_at)
-       IS DISTINCT FROM (OLD.attempt_id, OLD.txid, OLD.coin, OLD.seen_at)
-       OR (OLD.confirmed_at IS NOT NULL AND NEW IS DISTINCT FROM OLD)
+    IF TG_OP = 'UPDATE'
+       AND ((NEW.attempt_id, NEW.txid, NEW.coin, NEW.seen_at)
+            IS DISTINCT FROM (OLD.attempt_id, OLD.txid, OLD.coin, OLD.seen_at)
+            OR NEW.amount > OLD.amount
+            OR (OLD.confirmed_at IS NOT NULL AND NEW IS DISTINCT FROM OLD))
     THEN
         RAISE EXCEPTION 'deposit % does not change that way', OLD.txid
             USING ERRCODE = 'check_violation', CONSTRAINT = 'crypto_deposit_frozen';
     END IF;
+    IF NEW.confirmed_at IS NOT NULL AND NOT NEW.dust AND NOT EXISTS (
+        SELECT FROM receipts r JOIN crypto_attempts q ON q.id = r.crypto_attempt_id
+         WHERE r.crypto_attempt_id = NEW.attempt_id
+           AND r.reference = crypto_receipt_number(NEW, q.coin))
+    THEN
+        RAISE EXCEPTION 'deposit % has no receipt', NEW.txid
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'crypto_deposit_has_its_receipt';
+    END IF;
     RETURN NEW;
 END $$;
-CREATE TRIGGER crypto_deposit_unchanged BEFORE UPDATE ON crypto_deposits
-    FOR EACH ROW EXECUTE FUNCTION crypto_deposit_unchanged();
+CREATE TRIGGER crypto_deposit_guard BEFORE INSERT OR UPDATE ON crypto_deposits
+    FOR EACH ROW EXECUTE FUNCTION crypto_deposit_guard();
 CREATE TRIGGER crypto_deposits_kept BEFORE DELETE OR TRUNCATE ON crypto_deposits
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -120,19 +148,42 @@ ALTER TABLE receipts ADD CONSTRAINT receipts_evidence_check
     CHECK (evidence IN ('query', 'status', 'limit', 'unchecked', 'admin', 'signed'));
 ALTER TABLE receipts ADD COLUMN crypto_attempt_id bigint REFERENCES crypto_attempts;
 ALTER TABLE receipts ADD COLUMN coin text;
-ALTER TABLE receipts ADD COLUMN coin_amount numeric(38, 18) CHECK (coin_amount > 0);
-ALTER TABLE receipts ADD COLUMN cost_minor bigint NOT NULL DEFAULT 0 CHECK (cost_minor >= 0);
+ALTER TABLE receipts ADD COLUMN coin_amount numeric(38, 18)
+    CHECK (coin_amount > 0 AND coin_amount < 'NaN');
+ALTER TABLE receipts ADD COLUMN cost_minor bigint NOT NULL DEFAULT 0
+    CONSTRAINT receipt_coins_cost_a_part CHECK (cost_minor = 0 OR cost_minor BETWEEN 1 AND amount_minor);
 -- coins are believed by their provider's signature, or because he says so when we ask
 ALTER TABLE receipts ADD CONSTRAINT receipt_in_coins_is_confirmed CHECK (
-    CASE channel WHEN 'crypto' THEN evidence IN ('signed', 'query')
+    CASE channel WHEN 'crypto' THEN evidence IS NOT NULL AND evidence IN ('signed', 'query')
                  ELSE evidence IS DISTINCT FROM 'signed' END);
 ALTER TABLE receipts ADD CONSTRAINT receipt_in_coins_is_whole CHECK (
     (channel = 'crypto') = (crypto_attempt_id IS NOT NULL)
     AND (channel = 'crypto') = (coin IS NOT NULL)
     AND (channel = 'crypto') = (coin_amount IS NOT NULL)
-    AND (channel <> 'crypto' OR (reference IS NOT NULL AND attempt_id IS NULL)));
+    AND (CASE channel WHEN 'crypto' THEN reference IS NOT NULL AND NOT reference_fitted
+                                         AND attempt_id IS NULL
+                      ELSE cost_minor = 0 END));
 CREATE INDEX receipts_crypto_attempt ON receipts (crypto_attempt_id)
     WHERE crypto_attempt_id IS NOT NULL;
+
+-- A receipt in coins is for coins that were seen at the address of that provider's payer and deal:
+-- exactly so many, under a number of their own.
+CREATE FUNCTION receipt_in_coins() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM crypto_deposits d JOIN crypto_attempts q ON q.id = d.attempt_id
+      WHERE q.id = NEW.crypto_attempt_id AND q.state = 'OPEN' AND q.provider = NEW.provider
+        AND q.escrow_id = NEW.escrow_id AND q.telegram_id = coalesce(NEW.telegram_id, q.telegram_id)
+        AND d.coin = NEW.coin AND d.amount = NEW.coin_amount
+        AND crypto_receipt_number(d, q.coin) = NEW.reference
+        FOR SHARE OF d;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'receipt % is not for coins that were seen', NEW.reference
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'receipt_is_its_coins';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER receipt_in_coins BEFORE INSERT ON receipts
+    FOR EACH ROW WHEN (NEW.crypto_attempt_id IS NOT NULL) EXECUTE FUNCTION receipt_in_coins();
 CREATE FUNCTION receipt_coins_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.crypto_attempt_id, NEW.coin, NEW.coin_amount, NEW.cost_minor)
@@ -154,7 +205,8 @@ BEGIN
         SELECT p.oid FROM pg_proc p
          WHERE p.pronamespace = current_schema()::regnamespace
            AND p.proowner = current_user::regrole
-           AND p.proname IN ('crypto_attempt_unchanged', 'crypto_deposit_unchanged',
+           AND p.proname IN ('crypto_attempt_unchanged', 'crypto_receipt_number',
+                             'crypto_deposit_guard', 'receipt_in_coins',
                              'receipt_coins_unchanged')
     LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', ours, current_schema());
@@ -166,6 +218,7 @@ DO $$
 BEGIN
     GRANT SELECT, INSERT ON fx_rates TO escrow_app;
     GRANT SELECT, INSERT, UPDATE ON crypto_attempts, crypto_deposits TO escrow_app;
+    GRANT EXECUTE ON FUNCTION crypto_receipt_number(crypto_deposits, text) TO escrow_app;
 EXCEPTION
     WHEN undefined_object OR insufficient_privilege THEN
         RAISE NOTICE 'role escrow_app was not set up: %', SQLERRM;

@@ -16,9 +16,9 @@ from typing import Any, Final, Literal
 
 from aiohttp import web
 
+from sandbox.daraja_accounts import DarajaAccounts
 from sandbox.daraja_money import DarajaCall, Prompt, Registration, StkPlan
 from sandbox.daraja_results import QUEUED, Work
-from sandbox.daraja_reversals import DarajaReversals
 from sandbox.daraja_wire import (
     FORBIDDEN_IN_URLS,
     INVALID_TOKEN,
@@ -46,11 +46,12 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9 -]*")
 Handler = Callable[[Json, web.Request], Awaitable["tuple[Json, Work | None]"]]
 
 
-class DarajaStandIn(DarajaReversals):
+class DarajaStandIn(DarajaAccounts):
     """Safaricom's API, the subscribers, and faults on demand.
 
     More switches: `expires_as_text`, `new_token_invalidates`, `pending_form` ("error" or "4999"),
-    `register_once`, `timestamp_tolerance` (None: any Timestamp will do).
+    `register_once`, `timestamp_tolerance` (None: any Timestamp will do), `store_till` (the till of
+    this shortcode).
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class DarajaStandIn(DarajaReversals):
         self.new_token_invalidates = False
         self.pending_form: Literal["error", "4999"] = "error"
         self.register_once = False
+        self.store_till = ""
         self.timestamp_tolerance: timedelta | None = timedelta(minutes=5)
 
     def app(self) -> web.Application:
@@ -91,6 +93,9 @@ class DarajaStandIn(DarajaReversals):
             ("/mpesa/transactionstatus/v1/query", "transactionstatus", self._status),
             ("/mpesa/b2c/{version:v[13]}/paymentrequest", "b2c", self._b2c),
             ("/mpesa/reversal/v1/request", "reversal", self._reversal),
+            ("/mpesa/accountbalance/v1/query", "accountbalance", self._balance),
+            ("/pulltransactions/v1/register", "pullregister", self._pull_register),
+            ("/pulltransactions/v1/query", "pullquery", self._pull),
         ):
             app.router.add_route("*", path, self._endpoint(endpoint, handler))
         app.router.add_route("*", "/{rest:.*}", self._not_found)
@@ -269,7 +274,8 @@ class DarajaStandIn(DarajaReversals):
         for field in ("PartyA", "PhoneNumber"):
             if not MSISDN.fullmatch(str(body.get(field, ""))):
                 raise invalid_field(field)
-        if kind == "CustomerPayBillOnline" and str(body.get("PartyB", "")) != self.shortcode:
+        paid = self.shortcode if kind == "CustomerPayBillOnline" else self.store_till
+        if paid and str(body.get("PartyB", "")) != paid:
             raise invalid_field("PartyB")
         if not URL.fullmatch(str(body.get("CallBackURL", ""))):
             raise invalid_field("CallBackURL")
@@ -354,6 +360,15 @@ class DarajaStandIn(DarajaReversals):
 
     async def _reversal(self, body: Json, request: web.Request) -> tuple[Json, Work | None]:
         return self.reverse(body)
+
+    async def _balance(self, body: Json, request: web.Request) -> tuple[Json, Work | None]:
+        return self.balance_query(body)
+
+    async def _pull_register(self, body: Json, request: web.Request) -> tuple[Json, Work | None]:
+        return self.pull_register(body), None
+
+    async def _pull(self, body: Json, request: web.Request) -> tuple[Json, Work | None]:
+        return self.pull(body), None
 
 
 def _envelope(refusal: Refusal) -> web.Response:

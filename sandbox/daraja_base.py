@@ -15,6 +15,7 @@ import aiohttp
 
 from sandbox.daraja_money import (
     B2cPlan,
+    BalancePlan,
     DarajaCall,
     Deliver,
     Delivery,
@@ -84,6 +85,12 @@ class DarajaBase:
         self.reversal_plans: list[ReversalPlan] = []
         self.reversals: list[Payment] = []
         """Every accepted reversal, done or not."""
+        self.balance_plans: list[BalancePlan] = []
+        self.pull_registered: set[str] = set()
+        self.pull_page = 1000
+        """How many payments one page of Pull holds."""
+        self.pull_extra: list[Any] = []
+        """Rows that Pull gives besides the true ones, however odd."""
         self.c2b_for_stk: Literal["off", "before", "after"] = "off"
         self.c2b_validation = False
         self.c2b_msisdn: MsisdnForm | None = None
@@ -155,7 +162,9 @@ class DarajaBase:
 
     async def post(
         self,
-        kind: Literal["stk", "validation", "confirmation", "status", "b2c", "reversal", "timeout"],
+        kind: Literal[
+            "stk", "validation", "confirmation", "status", "b2c", "reversal", "balance", "timeout"
+        ],
         url: str,
         body: Json,
         *,

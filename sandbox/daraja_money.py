@@ -62,6 +62,15 @@ class ReversalPlan:
     then: int | str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BalancePlan:
+    """How one AccountBalance query goes. `value` replaces the packed text of the accounts."""
+
+    result: int | str = "0"
+    deliver: Literal["once", "twice", "never", "late", "timeout"] = "once"
+    value: str | None = None
+
+
 @dataclass(slots=True)
 class Sms:
     """A message on a phone."""
@@ -145,7 +154,9 @@ class Registration:
 class Delivery:
     """One POST to the bot, with its fate. Nothing is ever retried."""
 
-    kind: Literal["stk", "validation", "confirmation", "status", "b2c", "reversal", "timeout"]
+    kind: Literal[
+        "stk", "validation", "confirmation", "status", "b2c", "reversal", "balance", "timeout"
+    ]
     url: str
     body: str
     at: datetime

@@ -64,6 +64,9 @@ INVALID_TOKEN: Final[dict[str, tuple[int, str, str]]] = {
     "transactionstatus": (400, "400.003.01", "Invalid Access Token"),
     "b2c": (401, "401.002.01", "Invalid Access Token"),
     "reversal": (404, "404.001.03", "Invalid Access Token"),
+    "accountbalance": (401, "401.002.01", "Invalid Access Token"),
+    "pullregister": (404, "404.001.03", "Invalid Access Token"),
+    "pullquery": (404, "404.001.03", "Invalid Access Token"),
 }
 
 SOAP_FAULT: Final = {
@@ -280,10 +283,11 @@ def result_envelope(
     transaction: str,
     parameters: list[Json] | None,
     reference: Json,
+    kind: int | str = 0,
 ) -> Json:
     """An asynchronous Result; a failed one has no parameters."""
     inner: Json = {
-        "ResultType": 0,
+        "ResultType": kind,
         "ResultCode": result,
         "ResultDesc": desc,
         "OriginatorConversationID": originator,

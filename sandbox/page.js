@@ -9,6 +9,7 @@ const chats = new Map(); // person id -> the chat's parts
 let world = null; // the newest state
 let shown = null; // the tab on small screens: a person's id, or "mpesa"
 let phone = null; // whose M-Pesa phone is shown
+const quotesSeen = new Set(); // addresses that the wallet has shown
 
 const byId = (id) => document.getElementById(id);
 
@@ -445,7 +446,50 @@ function drawPhone() {
     make("li", {}, make("time", { textContent: sms.at }), sms.text));
   mpesa.sms.replaceChildren(...(messages.length ? messages
     : [make("li", { className: "none", textContent: "No messages yet" })]));
+  drawCoins(mine.number);
   drawPrompt(mine.prompts[0]);
+}
+
+/** The newest addresses that this phone's owner was given, to be paid with play coins. */
+function drawCoins(number) {
+  const owner = world.people.find((one) => one.phone === number);
+  const mine = world.coins.filter((one) => owner && one.user === owner.id);
+  for (const one of world.coins) {
+    if (quotesSeen.has(one.id)) continue;
+    quotesSeen.add(one.id);
+    mark("mpesa");
+  }
+  mpesa.coins.hidden = !mine.length;
+  const drawn = JSON.stringify(mine);
+  if (mpesa.coins.dataset.drawn === drawn) return;
+  mpesa.coins.dataset.drawn = drawn;
+  mpesa.coinnote.textContent = "";
+  mpesa.quotes.replaceChildren(...mine.map(quote));
+}
+
+function quote(one) {
+  const where = `${one.address.slice(0, 8)}…${one.address.slice(-6)}${one.tag ? ` · tag ${one.tag}` : ""}`;
+  const ways = [["all", "Send"], ["less", "Send less"], ["more", "Send more"]].map(([part, words]) => {
+    const button = make("button", { type: "button", textContent: words });
+    button.onclick = () => wallet({ act: "coins", id: one.id, part, later: mpesa.later.checked });
+    return button;
+  });
+  const sent = one.sent.map((coins) => {
+    const row = make("div", { className: "sent" }, make("span", { textContent: `${coins.amount} ${coins.state}` }));
+    if (coins.state === "on its way") {
+      const button = make("button", { type: "button", textContent: "Confirm" });
+      button.onclick = () => wallet({ act: "confirm", number: coins.number });
+      row.append(button);
+    }
+    return row;
+  });
+  return make("li", {}, make("b", { textContent: `${one.amount} ${one.coin}` }),
+    make("small", { textContent: `to ${where}`, title: one.address }), make("div", { className: "ways" }, ...ways), ...sent);
+}
+
+function wallet(wish) {
+  mpesa.coinnote.textContent = "";
+  act(wish).catch((error) => { mpesa.coinnote.textContent = error.message; });
 }
 
 function drawPrompt(prompt) {
@@ -476,7 +520,7 @@ function show(what) {
 
 function drawTabs() {
   const people = world.people.filter((one) => !one.hidden || byId("show-hidden").checked);
-  const wanted = [...people.map((one) => [one.id, one.name, one.role]), ["mpesa", "M-Pesa", "phone"]];
+  const wanted = [...people.map((one) => [one.id, one.name, one.role]), ["mpesa", "Phone", "M-Pesa, coins"]];
   const drawn = JSON.stringify(wanted);
   if (byId("tabs").dataset.drawn === drawn) return;
   byId("tabs").dataset.drawn = drawn;

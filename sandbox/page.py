@@ -16,8 +16,11 @@ from urllib.parse import quote
 from aiohttp import web
 
 from sandbox import persona
+from sandbox.blockbee import BlockBeeStandIn
+from sandbox.coin_wallet import PARTS, CoinWallet
 from sandbox.daraja import DarajaStandIn
 from sandbox.daraja_money import Phone, Prompt
+from sandbox.dynopay import DynoPayStandIn
 from sandbox.pulse import NAIROBI, Pulse
 from sandbox.telegram_api import TelegramStandIn
 from sandbox.telegram_chats import Json, Message, Person, Tap
@@ -53,14 +56,21 @@ class Invitation:
 class Page:
     """Routes of the page: `/`, `/stream` (server-sent events) and `/act`."""
 
-    def __init__(self, telegram: TelegramStandIn, daraja: DarajaStandIn) -> None:
+    def __init__(
+        self,
+        telegram: TelegramStandIn,
+        daraja: DarajaStandIn,
+        blockbee: BlockBeeStandIn,
+        dynopay: DynoPayStandIn,
+    ) -> None:
         self.telegram = telegram
         self.daraja = daraja
+        self.wallet = CoinWallet(telegram, blockbee, dynopay)
         self.invitations: list[Invitation] = []
         self._pulse = Pulse()
         self._closed = False
-        telegram.pulse.listen(self._pulse.beat)
-        daraja.pulse.listen(self._pulse.beat)
+        for source in (telegram, daraja, blockbee, dynopay):
+            source.pulse.listen(self._pulse.beat)
         self._acts: dict[str, Callable[[Json], Coroutine[Any, Any, None]]] = {
             "send": self._send,
             "start": self._start,
@@ -73,6 +83,8 @@ class Page:
             "block": self._block,
             "pin": self._pin,
             "paybill": self._paybill,
+            "coins": self._coins,
+            "confirm": self._confirm,
         }
 
     def add_routes(self, app: web.Application) -> None:
@@ -168,6 +180,7 @@ class Page:
                 "code": self.latest_code(),
                 "phones": [self._phone(one) for one in self.daraja.phones.values()],
             },
+            "coins": self.wallet.state(),
         }
 
     def latest_code(self) -> str:
@@ -321,6 +334,16 @@ class Page:
                 str(wish["phone"]), account, amount, shortcode=str(wish["shortcode"]).strip()
             )
         )
+
+    async def _coins(self, wish: Json) -> None:
+        """Coins to an address; `later`: the network takes its time."""
+        quote, part = self.wallet.quote(str(wish["id"])), str(wish["part"])
+        if part not in PARTS:
+            raise ValueError("all, less or more")
+        self.daraja.spawn(self.wallet.send(quote, part, confirm=not wish.get("later")))
+
+    async def _confirm(self, wish: Json) -> None:
+        self.daraja.spawn(self.wallet.confirm(self.wallet.waiting(int(wish["number"]))))
 
 
 def _reply(wish: Json) -> int | None:

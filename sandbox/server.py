@@ -24,7 +24,7 @@ PROMPT_SECONDS: Final = 150.0
 
 
 class Sandbox:
-    """`telegram` and `daraja` under one address.
+    """`telegram`, `daraja`, `blockbee` and `dynopay` under one address.
 
     With `people` the four personas live in it: admin, seller and buyer have pressed Start before
     (a restart forgets the chats, not the database), Otieno has not.
@@ -56,7 +56,7 @@ class Sandbox:
             api_key=persona.DYNOPAY_API_KEY, secret=persona.DYNOPAY_WEBHOOK_SECRET, clock=clock
         )
         self.blockbee = BlockBeeStandIn(clock=clock)
-        self.page = Page(self.telegram, self.daraja)
+        self.page = Page(self.telegram, self.daraja, self.blockbee, self.dynopay)
         self.url = ""
         self._runner: web.AppRunner | None = None
         if people:

@@ -52,6 +52,7 @@ class FakeRail:
     """
 
     shortcode: str = SHORTCODE
+    till: str = ""
     display_name: str = "Amana"
     can_ask_status: bool = False
     query_answer: Answer = PENDING
@@ -63,6 +64,10 @@ class FakeRail:
     asked: list[Asked] = field(default_factory=list)
     on_prompt: Callable[[str], Awaitable[None]] | None = None
     on_query: Callable[[str], Awaitable[None]] | None = None
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        return frozenset({self.shortcode, self.till} - {""})
 
     async def prompt(
         self, *, phone: str, amount: Money, reference: str, callback_url: str

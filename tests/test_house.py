@@ -92,6 +92,7 @@ ENVIRONMENT: dict[str, str] = {}
 
 HANDLERS = (
     "escrow.bot.buyer",
+    "escrow.bot.coins",
     "escrow.bot.seller",
     "escrow.bot.admin.cases",
     "escrow.bot.admin.lists",
@@ -119,6 +120,7 @@ HANDLERS = (
     "escrow.bot.admin.safe",
     "escrow.bot.admin.receipts",
     "escrow.bot.admin.unmatched",
+    "escrow.bot.admin.statement",
     "escrow_handlers_admin",
 )
 """They translate and call; one error handler does the rest."""
@@ -216,7 +218,7 @@ def test_everything_from_outside_is_a_pinned_requirement() -> None:
 
 
 def test_every_requirement_says_what_it_is_for() -> None:
-    for file in ("requirements.txt", "requirements-dev.txt"):
+    for file in ("requirements.txt", "requirements-dev.txt", "requirements-fuzz.txt"):
         for line in (ROOT / file).read_text(encoding="utf-8").splitlines():
             if line and not line.startswith(("#", "-r ")):
                 assert re.fullmatch(r"[\w.\[\]-]+==\S+  # .+", line), line

@@ -1,28 +1,26 @@
 """A small Amana to test with: its services on a database of their own, a clock that is moved, an
 M-Pesa that answers what the test says, and a seller, two buyers and two admins.
-
-Amounts in these tests are whole shillings or dollars; the fee is 5 %, so that a price of 10,000 is
-10,500 due, and 100 dollars are 105 (the seed's example).
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from escrow.domain.model import Attempt, Channel, Escrow, Evidence, PaymentResult, Receipt
 from escrow.domain.money import Currency, Money
-from escrow.domain.terms import FeePayer, FeeRule, Terms
+from escrow.domain.terms import FeePayer, Terms
+from escrow.rails import mpesa_statement
 from escrow.rails.mpesa_balances import balances
 from escrow.services.actions import Action as AdminAction
 from escrow.services.actions import Actions, ActionState
+from escrow.services.balances import Balances
 from escrow.services.bookings import Book
 from escrow.services.cases import Cases
 from escrow.services.choice_tokens import Action
@@ -42,75 +40,62 @@ from escrow.services.payout_funding import FundingChecks
 from escrow.services.payouts import Payouts
 from escrow.services.people import People
 from escrow.services.prompts import Prompts, Started
+from escrow.services.provider_reversals import ProviderReversals
+from escrow.services.pulls import Pulls
 from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
 from escrow.services.records import Records
 from escrow.services.reversals import receipt_effects
+from escrow.services.statements import Statements
 from escrow.services.verdicts import verdicts
 from escrow.services.wallets import Wallets
 from escrow.store import ledger, payments
 from escrow.store.database import Database
 from escrow_service import EscrowService
+from tests.account_rail import FakeAccountRail, FakePullRail
+from tests.basics import (
+    ADMIN,
+    ADMINS,
+    BRIAN,
+    JANE,
+    NAMES,
+    NOW,
+    OTIENO,
+    PHONES,
+    SECOND_ADMIN,
+    SECRET,
+    MovableClock,
+    flip,
+    kes,
+    new_reference,
+    numbers,
+    terms,
+    usd,
+)
 from tests.coin_rail import FakeCoinRail
 from tests.payout_rail import FakePayoutRail
 from tests.rail import FakeRail, paybill_body, status_body, stk_body
 from tests.reversal_rail import FakeReversalRail
 
-NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-ADMIN, SECOND_ADMIN, JANE, BRIAN, OTIENO = 1001, 1002, 2001, 3001, 3002
-ADMINS = (ADMIN, SECOND_ADMIN)
-PHONES = {
-    ADMIN: "254700000001",
-    SECOND_ADMIN: "254700000002",
-    JANE: "254712000111",
-    BRIAN: "254722000222",
-    OTIENO: "254733000333",
-}
-NAMES = {
-    ADMIN: "Amina",
-    SECOND_ADMIN: "Abdi",
-    JANE: "Jane",
-    BRIAN: "Brian",
-    OTIENO: "Otieno",
-}
-SECRET = b"a secret that is only used by tests."
-
-_numbers = itertools.count(1)
-
-
-def kes(amount: int | str) -> Money:
-    """`kes(10_500)`, `kes("466.67")`."""
-    return Money.from_decimal(Decimal(amount), Currency.KES)
-
-
-def usd(amount: int | str) -> Money:
-    return Money.from_decimal(Decimal(amount), Currency.USD)
-
-
-def new_reference() -> str:
-    """A receipt number that no other receipt of this run has."""
-    return f"SG{next(_numbers):08d}"
-
-
-def terms(fee_percent: int = 5, **changes: Any) -> Terms:
-    """Terms of the tests: a plain percentage, no limits on new sellers."""
-    fees = {code: FeeRule(fee_percent * 100, 0, 100_000_00) for code in ("KES", "USD")}
-    return Terms(**{"fees": fees, "new_seller_open_deals": 0, **changes})
-
-
-class MovableClock:
-    """Stands still until it is moved."""
-
-    def __init__(self, at: datetime = NOW) -> None:
-        self.at = at
-        self.steady = True
-
-    def now(self) -> datetime:
-        return self.at
-
-    def tick(self, **span: float) -> None:
-        """`clock.tick(minutes=10)`."""
-        self.at += timedelta(**span)
+__all__ = [
+    "ADMIN",
+    "ADMINS",
+    "BRIAN",
+    "JANE",
+    "NAMES",
+    "NOW",
+    "OTIENO",
+    "PHONES",
+    "SECOND_ADMIN",
+    "SECRET",
+    "MovableClock",
+    "World",
+    "flip",
+    "kes",
+    "new_reference",
+    "terms",
+    "usd",
+]
 
 
 @dataclass
@@ -216,6 +201,26 @@ class World:
         )
         self.claims = Claims(db, clock, rail, self.funds, ADMINS, callback_base=base)
         self.floating = Floating(db, clock, lambda body: balances(body, self.rail.shortcode))
+        self.statements = Statements(
+            db,
+            clock,
+            mpesa_statement.read,
+            self.confirmations,
+            self.payouts,
+            ProviderReversals(db, clock, ADMINS),
+            (rail.shortcode, self.payout_rail.shortcode),
+            ADMINS,
+        )
+        self.account_rail = FakeAccountRail()
+        self.balances = Balances(
+            db,
+            clock,
+            [self.account_rail],
+            self.floating,
+            callback_base=base,
+            credential=self.payout_rail.credential,
+        )
+        self.pull_rail = FakePullRail()
         self.intake = Intake(
             db,
             clock,
@@ -227,7 +232,10 @@ class World:
             payouts=self.payouts,
             floating=self.floating,
             coins=self.coins,
+            balances=self.balances,
+            pull=self.pull_rail,
         )
+        self.pulls = Pulls(db, clock, self.pull_rail, self.intake)
 
     @classmethod
     @asynccontextmanager
@@ -351,7 +359,7 @@ class World:
             telegram_id=seller,
             price=Money.from_decimal(Decimal(price), currency),
             description="Blue phone case",
-            cause=f"test:{next(_numbers)}",
+            cause=f"test:{next(numbers)}",
             fee_payer=fee_payer,
         )
         if buyer is not None:
@@ -415,7 +423,7 @@ class World:
         return (await self.start(deal, buyer, **kwargs)).attempt
 
     async def start(self, deal: Escrow, buyer: int = BRIAN, **kwargs: Any) -> Started:
-        return await self.prompts.start(deal.id, buyer, f"test:{next(_numbers)}", **kwargs)
+        return await self.prompts.start(deal.id, buyer, f"test:{next(numbers)}", **kwargs)
 
     async def press(self, deal: Escrow, action: Action, who: int = BRIAN) -> Any:
         """Presses a button of the deal's open choice."""
@@ -481,25 +489,22 @@ class World:
         self, deal: Escrow, buyer: int = BRIAN, coin: str = "USDT-TRC20", cause: str = ""
     ) -> CoinsAsked:
         """The buyer asks for an address."""
-        return await self.coins.start(deal.id, buyer, coin, cause or f"test:{next(_numbers)}")
+        return await self.coins.start(deal.id, buyer, coin, cause or f"test:{next(numbers)}")
 
     async def send_coins(
         self, asked: CoinsAsked, amount: Decimal | str, txid: str | None = None, **said: Any
     ) -> str:
-        """The provider tells of coins at that address (`pending`, `coin`, `cost`, `usd`, `address`,
-        `token`), and it is processed; the word on its row.
-        """
+        """The provider tells of coins at that address; the word on its row."""
         attempt = asked.attempt
         token = said.pop("token", attempt.token)
         body = {
-            "txid": txid or f"tx{next(_numbers)}",
+            "txid": txid or f"tx{next(numbers)}",
             "coin": attempt.coin,
             "amount": str(amount),
             "address": attempt.address,
             **said,
         }
-        raw = json.dumps(body).encode()
-        await self.intake.store(attempt.provider, token, "POST", "", raw, "127.0.0.1")
+        await self.intake.store(attempt.provider, token, "POST", "", json.dumps(body).encode(), "")
         return await self.settle_inbox()
 
     async def settle_inbox(self) -> str:
@@ -531,7 +536,7 @@ class World:
         """An admin asks for something that moves money, and confirms what he is shown; where it
         needs a second one, the next admin does, too.
         """
-        cause = cause or f"test:{next(_numbers)}"
+        cause = cause or f"test:{next(numbers)}"
         asked = await self.actions.ask(kind, target, params, admin, cause)
         done = await self.actions.confirm(asked.id, admin, f"{cause}:yes")
         if done.state is ActionState.CONFIRMED:
@@ -691,11 +696,3 @@ class World:
 
 def _major(minor: int) -> Decimal:
     return Decimal(minor) / 100
-
-
-def flip(text: str, place: int) -> str:
-    """The text with one character changed to a neighbour of its own kind."""
-    swap = {"0": "1", "9": "8", "f": "e"}
-    old = text[place]
-    new = swap.get(old) or (chr(ord(old) + 1) if old.isalnum() else "x")
-    return text[:place] + new + text[place + 1 :]

@@ -63,7 +63,11 @@ def confirm_receipt(v: Values, page: Page) -> Markup:
             "A prompt of this deal and amount was credited without a number: this may be the same "
             "money. Credit it only if the payer paid twice."
         ),
+        "unlisted_sender": say(
+            "Its callback came from an address that is not in MPESA_ALLOWED_IPS."
+        ),
         "status_refused": say("M-Pesa refuses our API user: check its name and credential."),
+        "statement": say("Only a statement that an admin sent tells of it."),
         "no_party": say("M-Pesa says it is completed, but not whom it was paid to."),
     }.get(str(v["why"]), say("Reason: {why}", why=v["why"]))
     return card(
@@ -158,20 +162,66 @@ def callback_mismatch(v: Values, page: Page) -> Markup:
     )
 
 
+def prompt_unlisted(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say("<b>M-Pesa answered a request with a code that nobody knows: {got}</b>", got=v["got"]),
+        _deal(v),
+        say(
+            "{amount} was asked for, attempt {attempt}. It counts neither as paid nor as refused, "
+            "and I keep asking for a day.",
+            amount=Plain(v["amount"]),
+            attempt=v["attempt"],
+        ),
+        say("Look in M-Pesa's portal. If it was paid, the payer sends its receipt with /paid."),
+    )
+
+
 def wrong_shortcode(v: Values, page: Page) -> Markup:
     return card(
         page,
         say("<b>A payment names another business number: {got}</b>", got=v["got"]),
-        say("Ours is {paybill}. It was kept and changed nothing.", paybill=Plain(page.paybill)),
+        say("Ours is {paybill}. It was kept and changed nothing.", paybill=Plain(page.paybill))
+        if page.paybill
+        else say("That is not ours. It was kept and changed nothing."),
     )
 
 
 def request_parked(v: Values, page: Page) -> Markup:
+    row = Plain(str(v["row"]))
     return card(
         page,
         say("<b>A callback could not be processed.</b>"),
-        say("Row {row}, {route}: {why}", row=v["row"], route=v["route"], why=v["why"]),
+        say("Row {row}, {route}: {why}", row=row, route=v["route"], why=v["why"]),
         say("It is kept, and nothing was booked for it."),
+        say(
+            "Many came within an hour, more than {many}: of the others you hear once an hour.",
+            many=v["many"],
+        )
+        if v.get("many")
+        else None,
+        say(
+            "When its cause is mended, have it run again on the host: "
+            "<code>python main.py rerun {row}</code>",
+            row=row,
+        ),
+    )
+
+
+def unlisted_sender(v: Values, page: Page) -> Markup:
+    return card(
+        page,
+        say(
+            "<b>A callback came from {sender}, which is not in MPESA_ALLOWED_IPS.</b>",
+            sender=Plain(str(v["sender"])),
+        ),
+        say("Row {row}, {route}", row=Plain(str(v["row"])), route=v["route"]),
+        say("It is kept and looked into; nothing is credited on its word alone."),
+        say(
+            "If M-Pesa sends from there now, add it to MPESA_ALLOWED_IPS. If it is your own proxy, "
+            "name it in TRUSTED_PROXIES. If it is neither, somebody else knows your callback "
+            "addresses."
+        ),
     )
 
 
@@ -220,8 +270,10 @@ NOTICES: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
     "receipt_elsewhere": receipt_elsewhere,
     "other_amount": other_amount,
     "callback_mismatch": callback_mismatch,
+    "prompt_unlisted": prompt_unlisted,
     "wrong_shortcode": wrong_shortcode,
     "request_parked": request_parked,
+    "unlisted_sender": unlisted_sender,
     "books_broken": books_broken,
     "clock_jumped": clock_jumped,
     "notice_dead": notice_dead,

@@ -114,6 +114,7 @@ class Verb(StrEnum):
     PAYOUT_RETRY = "po_retry"  # admins: send that payout now
     PAYOUT_ASK = "po_ask"  # admins: ask M-Pesa about that payout again
     PAYOUT_GO = "po_go"  # admins: the credential is fixed, payouts go on
+    RECEIPT = "receipt"  # admins: everything about that receipt
     JOBS = "jobs"  # admins: when each job ran and runs
 
 
@@ -209,6 +210,7 @@ _NEEDS: Final[dict[Verb, tuple[bool, bool]]] = {
     Verb.PAYOUT_RETRY: (False, True),
     Verb.PAYOUT_ASK: (False, True),
     Verb.PAYOUT_GO: (False, False),
+    Verb.RECEIPT: (False, True),
     Verb.JOBS: (False, False),
 }
 """Verb → (names a deal, names a number)."""

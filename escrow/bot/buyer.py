@@ -53,7 +53,7 @@ async def prompt(
     """
     office, page, me = desk.office(context), desk.page(context), desk.user(update).id
     view = await office.escrows.deal(typed, me)
-    if view.in_coins and view.escrow.currency is not Currency.KES:  # M-Pesa can't carry it
+    if view.escrow.currency is not Currency.KES:  # M-Pesa can't carry it
         await coins.offer(update, context, typed)
         return
     phone = desk.person(context).phone
@@ -114,9 +114,12 @@ def _outcome(
     if started.answer.verdict is Verdict.PENDING:
         return deal_texts.phone_asks(started, escrow, page), None
     if started.answer.verdict is Verdict.DECLINED:
-        again = keyboards.retry(escrow.id, started.attempt.choice_id, wait=False)
+        again = keyboards.retry(
+            escrow.id, started.attempt.choice_id, wait=False, by_hand=bool(page.paybill)
+        )
         return deal_texts.prompt_refused(started, page), again
-    return deal_texts.prompt_unclear(started, page), keyboards.paybill_only(escrow.id)
+    only = keyboards.paybill_only(escrow.id) if page.paybill else None
+    return deal_texts.prompt_unclear(started, page), only
 
 
 async def number_known(update: Update, context: Desk, msisdn: str, said: Mapping[str, Any]) -> None:
@@ -138,6 +141,8 @@ async def number_known(update: Update, context: Desk, msisdn: str, said: Mapping
 async def by_hand(update: Update, context: Desk) -> None:
     """[Pay by paybill]: reserves the deal and shows what to type."""
     office, page, me = desk.office(context), desk.page(context), desk.user(update).id
+    if not page.paybill:  # a button from before we had a till
+        raise NotAllowed("no_paybill")
     escrow = await office.prompts.reserve(desk.button(update).deal, me)
     amount = (escrow.due - escrow.received).up_to_step()
     text = deal_texts.by_hand(escrow, amount, page, reserved=escrow.buyer_telegram_id is None)

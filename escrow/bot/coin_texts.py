@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -10,8 +11,8 @@ from markupsafe import Markup
 from telegram import CopyTextButton, InlineKeyboardButton, InlineKeyboardMarkup
 
 from escrow.bot.buttons import Button, Verb, pack
-from escrow.bot.page import Page, Plain, card, clock_time, code, countdown, lines, say, words
-from escrow.domain.coins import COINS, Coin
+from escrow.bot.page import Page, Plain, card, clock_time, code, countdown, say, words
+from escrow.domain.coins import BY_CODE, COINS, Coin
 from escrow.domain.model import Escrow
 from escrow.domain.money import Money
 from escrow.services.crypto import CoinsAsked, plain
@@ -41,7 +42,7 @@ def which_coin(escrow: Escrow, missing: Money, page: Page) -> Markup:
         page,
         say("<b>{missing} in crypto, deal {code}</b>", missing=missing, code=code(escrow.id)),
         say("Which coin do you pay with?"),
-        say("Pick the same coin and network as in your wallet app."),
+        say("Pick the coin and the network that your wallet app sends."),
     )
 
 
@@ -101,12 +102,17 @@ def quote(asked: CoinsAsked, page: Page) -> Markup:
             code=code(attempt.escrow_id),
         ),
         say(
-            "The price stands until {time} ({countdown}). Coins sent later count at the price of "
-            "that time.",
+            "This price is for coins that I see by {time} ({countdown}). Later ones count at their "
+            "price then.",
             time=clock_time(page, attempt.expires_at),
             countdown=countdown(attempt.expires_at - page.now),
         ),
-        say("Another coin or network may be lost for good. Your wallet's fee comes on top."),
+        say(
+            "Send only {coin} on {network}: anything else may be lost. Your wallet app's fee comes "
+            "on top.",
+            coin=Plain(coin.name),
+            network=Plain(coin.network),
+        ),
         say("I write as soon as I see the coins. Amana holds the money, not the seller."),
     )
 
@@ -136,14 +142,14 @@ def refused(answer: Answer, coin: Coin, page: Page) -> Markup:
     """Why there is no address, and what helps."""
     if answer.verdict is Verdict.DECLINED and answer.reason == "too_small":
         why = say(
-            "The deal is too small for {coin}: so little would be lost on its network. Please "
-            "choose another coin.",
+            "That is too little for {coin}: its network loses such small amounts. Please choose "
+            "another coin.",
             coin=Plain(coin.name),
         )
     elif answer.verdict is Verdict.DECLINED and answer.reason in ("coin_unavailable", "refused"):
-        why = say("{coin} can't be had now. Please choose another coin.", coin=Plain(coin.name))
+        why = say("{coin} can't be used now. Please choose another coin.", coin=Plain(coin.name))
     else:
-        why = say("The provider does not answer now. Please try again in a minute.")
+        why = say("I can't get an address just now. Please try again in a minute.")
     return card(page, say("<b>No address yet.</b> Nothing was paid."), why)
 
 
@@ -173,7 +179,7 @@ def coins_seen(v: Values, page: Page) -> Markup:
     """Coins are on their way: nothing is credited yet."""
     return card(
         page,
-        say("<b>I see your {amount} {coin}.</b>", amount=Plain(v["amount"]), coin=v["coin"]),
+        say("<b>I see your {amount} {coin}.</b>", amount=Plain(v["amount"]), coin=_name(v)),
         say(
             "They are on their way for deal {code}. I write again when the network has confirmed "
             "them; please don't pay again.",
@@ -181,17 +187,28 @@ def coins_seen(v: Values, page: Page) -> Markup:
         ),
         None
         if v["in_time"]
-        else say("The quoted price was over before: they count at their price on arrival."),
+        else say(
+            "They came too late for the price that I named: they count at their price when they "
+            "are confirmed."
+        ),
     )
+
+
+def _name(v: Values) -> object:
+    """The coin as payers know it; a word of the provider's for one that we do not know."""
+    known = BY_CODE.get(str(v["coin"]))
+    return Plain(known.name) if known else v["coin"]
 
 
 def odd_coins(v: Values, page: Page) -> Markup:
     """Admins: coins that are not what was asked for."""
     why = {
-        "other_address": say("They went to another address than the one we gave."),
-        "other_tag": say("They came with another tag than the one we gave."),
+        "other_address": say(
+            "They went to another address than the one we gave. Nothing was credited."
+        ),
+        "other_tag": say("They came with another tag than the one we gave. Nothing was credited."),
         "other_coin": say("We do not know that coin's price, so nothing was credited."),
-        "other_reference": say("The provider names another payment of ours with them."),
+        "other_reference": say("The provider names another payment of ours. Nothing was credited."),
         "maybe_total": say(
             "Coins came to this address before, and the provider may have named the sum of both: "
             "only the difference was credited."
@@ -210,11 +227,17 @@ def odd_coins(v: Values, page: Page) -> Markup:
         ),
         why,
         say("Deal {code}, asked for {asked}", code=code(v["code"]), asked=v["asked"]),
-        say("Transaction {txid}", txid=v["txid"]),
+        say("Transaction {txid}", txid=_txid(str(v["txid"]))),
         say("Look them up at the provider. What he can't explain belongs to whoever sent it."),
     )
 
 
+def _txid(txid: str) -> Markup | str:
+    """To be looked up on its chain, so whole; what is no number of one is somebody's words."""
+    return _copied(txid) if _TXID.fullmatch(txid) else txid
+
+
+_TXID: Final = re.compile(r"(0x)?[0-9a-f]{64}|[0-9A-F]{64}", re.ASCII)
 _PROVIDERS: Final = {"blockbee": Plain("BlockBee"), "dynopay": Plain("DynoPay")}
 NOTICES: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
     "coins_seen": coins_seen,
@@ -239,27 +262,27 @@ def notice_keyboard(kind: str, values: Values) -> InlineKeyboardMarkup:
 
 
 def coin_not_offered(v: Values, page: Page) -> Markup:
-    return say("That coin can't be paid with now. Please choose another way on the deal's card.")
+    return say("This coin can't be used now. Please choose another way on the deal's card.")
 
 
 def no_rate(v: Values, page: Page) -> Markup:
     return say(
-        "There is no fresh price of the dollar, so a deal in shillings can't be paid in crypto "
+        "I don't know today's price of the dollar, so a deal in shillings can't be paid in crypto "
         "now. Please pay by M-Pesa."
     )
 
 
 def too_many_addresses(v: Values, page: Page) -> Markup:
-    return lines(
-        say("You asked for many addresses within an hour. Please use one of those you have,"),
-        say("or try again later."),
+    return say(
+        "You asked for many addresses within an hour. Please use one that you have, or try again "
+        "later."
     )
 
 
 def dollars_later(v: Values, page: Page) -> Markup:
     return say(
-        "Dollar deals are paid in crypto, and that is not set up here. Use shillings, please: "
-        "<code>/newdeal 1500 Blue phone case</code>"
+        "Dollar deals are paid in crypto, and that can't be done here now. Use shillings, please: "
+        "<code>/newdeal KES 1500 Blue phone case</code>"
     )
 
 

@@ -34,7 +34,7 @@ from escrow.bot import (
     texts,
     wallet,
 )
-from escrow.bot.admin import flags, help_texts, sellers
+from escrow.bot.admin import flags, help_texts, sellers, statement
 from escrow.bot.desk import Desk
 from escrow.bot.files import read_media
 from escrow.bot.page import speak
@@ -185,7 +185,9 @@ def _takes(step: str, text: str) -> bool:
 
 
 async def media(update: Update, context: Desk) -> None:
-    """A file: a reply to one of our messages, the answer to an open question, or neither."""
+    """A file: a reply to one of our messages, the answer to an open question, an admin's statement,
+    or none of these.
+    """
     sent = read_media(update.message)
     assert sent is not None  # noqa: S101 filters let nothing else through
     step = await asking.open_step(update, context)
@@ -194,8 +196,14 @@ async def media(update: Update, context: Desk) -> None:
     if step is not None and step[0] in _MEDIA_STEPS:
         context.step = step[0]
         await _MEDIA_STEPS[step[0]](update, context, sent, step[1])
+    elif statement.is_sheet(update.message) and _is_admin(update, context):
+        await statement.statement(update, context)
     else:
         await talk.stray(update, context)
+
+
+def _is_admin(update: Update, context: Desk) -> bool:
+    return desk.user(update).id in desk.office(context).admins
 
 
 async def _shop_named(update: Update, context: Desk, text: str, said: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ from escrow.services.prompts import Prompts
 from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
 from escrow.services.records import Records
+from escrow.services.statements import Statements
 from escrow.services.wallets import Wallets
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Office:
     figures: Figures
     oversight: Oversight
     audits: Audits
+    statements: Statements
     pauses: Pauses
     coins: CoinPayments
     rail: Rail

@@ -254,7 +254,9 @@ def prompt_unclear(started: Started, page: Page) -> Markup:
             phone=Plain(mask(started.attempt.phone)),
             amount=started.attempt.amount,
         ),
-        say("If nothing shows, pay by paybill, or try again in 10 minutes."),
+        say("If nothing shows, pay by paybill, or try again in 10 minutes.")
+        if page.paybill
+        else say("If nothing shows, try again in 10 minutes."),
     )
 
 

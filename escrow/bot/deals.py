@@ -24,7 +24,10 @@ async def show(update: Update, context: Desk, typed: str) -> None:
     view = await office.escrows.deal(typed, desk.user(update).id)
     choice = await office.choices.buttons(view.choice_id) if view.choice_id else None
     await desk.answer(
-        update, context, deal_texts.deal_card(view, page), keyboards.deal(view, choice)
+        update,
+        context,
+        deal_texts.deal_card(view, page),
+        keyboards.deal(view, choice, by_hand=bool(page.paybill)),
     )
 
 

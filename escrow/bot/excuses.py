@@ -64,8 +64,9 @@ async def _refuse(update: Update, context: Context, error: CannotDo) -> None:
         extra={"action": "refused", "reason": error.reason, "update": update.update_id},
     )
     values = _values(update, context, error)
-    text = refusals.refusal(error.reason, values, desk.page(context))
-    keyboard = keyboards.for_refusal(error.reason, values)
+    page = desk.page(context)
+    text = refusals.refusal(error.reason, values, page)
+    keyboard = keyboards.for_refusal(error.reason, values, by_hand=bool(page.paybill))
     if error.reason in _SPENT and _is_preview(update):  # it would go on saying: nothing is done yet
         assert not isinstance(keyboard, ReplyKeyboardMarkup)  # noqa: S101 those ask for numbers
         await desk.here(update, context, text, keyboard)

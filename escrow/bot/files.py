@@ -13,6 +13,7 @@ from telegram.constants import MessageLimit, ParseMode
 from telegram.error import BadRequest, TelegramError
 from telegram.ext import ExtBot
 
+from escrow.domain.errors import InvalidInput
 from escrow.domain.model import Media, MediaKind
 from escrow.services.ports import FetchLater, FileGone, FileTooLarge
 
@@ -97,3 +98,15 @@ class TelegramFiles:
             raise FileGone(str(error)) from error
         except (TelegramError, RuntimeError) as error:  # no path yet: the library's RuntimeError
             raise FetchLater(type(error).__name__) from error
+
+
+async def fetch_now(bot: ExtBot[int], file_id: str, size: int) -> bytes:
+    """The bytes of a file that somebody waits for. `InvalidInput` where there are none."""
+    if size > FETCH_BYTES:
+        raise InvalidInput("statement_too_large")
+    try:
+        return await TelegramFiles(bot).fetch(file_id)
+    except FileTooLarge as error:
+        raise InvalidInput("statement_too_large") from error
+    except (FileGone, FetchLater) as error:
+        raise InvalidInput("statement_not_fetched") from error

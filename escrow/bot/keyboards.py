@@ -38,7 +38,17 @@ from escrow_service import DealView
 
 _LISTED = 8
 _BACK_TO_THE_DEAL = frozenset(
-    {"prompt_open", "wallet_is_enough", "too_many_reservations", "not_payable", "reserved"}
+    {
+        "prompt_open",
+        "wallet_is_enough",
+        "too_many_reservations",
+        "not_payable",
+        "reserved",
+        "no_mpesa_for_currency",
+        "coin_not_offered",
+        "no_rate",
+        "too_many_addresses",
+    }
 )
 """These may stand in place of a deal's card, which then must be found again."""
 
@@ -79,11 +89,13 @@ def _languages(*codes: str) -> list[InlineKeyboardButton]:
 # -- deals -------------------------------------------------------------------------------------
 
 
-def deal(view: DealView, choice: Mapping[Action, str] | None = None) -> InlineKeyboardMarkup | None:
+def deal(
+    view: DealView, choice: Mapping[Action, str] | None = None, *, by_hand: bool = True
+) -> InlineKeyboardMarkup | None:
     """What this person can press on a deal's card. `choice`: the signed buttons of his open
-    underpayment choice.
+    underpayment choice; `by_hand`: whether there is a paybill, here and below.
     """
-    paying = _paying(view, choice)
+    paying = _paying(view, choice, by_hand=by_hand)
     if choice is not None and paying is not None:
         return paying
     rows = [*(paying.inline_keyboard if paying else ()), *deal_buttons.rows(view)]
@@ -93,7 +105,7 @@ def deal(view: DealView, choice: Mapping[Action, str] | None = None) -> InlineKe
 
 
 def _paying(
-    view: DealView, choice: Mapping[Action, str] | None = None
+    view: DealView, choice: Mapping[Action, str] | None = None, *, by_hand: bool
 ) -> InlineKeyboardMarkup | None:
     """The ways to pay what is missing."""
     escrow = view.escrow
@@ -105,7 +117,8 @@ def _paying(
     buttons = []
     if escrow.currency is Currency.KES:
         buttons.append(_button(labels.pay_mpesa(missing, view.phone), Verb.PAY, escrow.id))
-        buttons.append(_button(labels.pay_paybill(), Verb.PAYBILL, escrow.id))
+        if by_hand:
+            buttons.append(_button(labels.pay_paybill(), Verb.PAYBILL, escrow.id))
     if view.in_coins:
         buttons.append(coin_texts.button(escrow.id))
     if view.wallet >= missing:
@@ -169,15 +182,15 @@ def ways_to_complete(choice: Choice, wallet: Money) -> list[InlineKeyboardButton
     return ways
 
 
-def retry(code: str, choice_id: int | None, *, wait: bool) -> InlineKeyboardMarkup:
+def retry(
+    code: str, choice_id: int | None, *, wait: bool, by_hand: bool = True
+) -> InlineKeyboardMarkup:
     """After a prompt that brought no money."""
     again = labels.try_again(wait=wait)
     if choice_id:
         return _rows(_button(again, Verb.TOP_UP, code, choice_id))
-    return _rows(
-        _button(again, Verb.PAY, code),
-        _button(labels.pay_paybill(), Verb.PAYBILL, code),
-    )
+    other = [_button(labels.pay_paybill(), Verb.PAYBILL, code)] if by_hand else []
+    return _rows(_button(again, Verb.PAY, code), *other)
 
 
 def paybill_only(code: str) -> InlineKeyboardMarkup:
@@ -247,21 +260,19 @@ _TO_THE_CASE: Final = frozenset({"decided_before", "dispute_taken", "no_open_dis
 
 
 def for_refusal(
-    reason: str, values: Mapping[str, Any]
+    reason: str, values: Mapping[str, Any], *, by_hand: bool = True
 ) -> InlineKeyboardMarkup | ReplyKeyboardMarkup | None:
     """The way on from a refusal, where a button can offer one."""
     if reason in ("phone", "phone_mismatch", "foreign_contact"):
         return contact()
     deal = values.get("deal")
     if reason == "same_amount_too_soon" and deal:
-        return retry(deal, values.get("choice"), wait=True)
+        return retry(deal, values.get("choice"), wait=True, by_hand=by_hand)
     if reason == "too_many_prompts_to_number" and deal:
-        return _rows(
-            _button(labels.share_number(), Verb.SHARE, deal),
-            _button(labels.pay_paybill(), Verb.PAYBILL, deal),
-        )
+        other = [_button(labels.pay_paybill(), Verb.PAYBILL, deal)] if by_hand else []
+        return _rows(_button(labels.share_number(), Verb.SHARE, deal), *other)
     if reason == "too_many_prompts" and deal:
-        return paybill_only(deal)
+        return paybill_only(deal) if by_hand else None
     if reason in _TO_THE_CASE and values.get("admin") and values.get("code"):
         return _rows(_button(words("Case {deal}", deal=values["code"]), Verb.CASE, values["code"]))
     if reason in _BACK_TO_THE_DEAL and deal:
@@ -290,11 +301,20 @@ def confirm_receipt(row: int) -> InlineKeyboardMarkup:
 # -- notices -----------------------------------------------------------------------------------
 
 
+def _pay_again(values: Mapping[str, Any]) -> InlineKeyboardButton:
+    """M-Pesa carries shillings; any other deal is looked at first."""
+    if str(values["due"]).startswith(Currency.KES.code):
+        return _button(labels.pay_mpesa(values["due"]), Verb.PAY, values["code"])
+    return _button(labels.show_deal(), Verb.SHOW, values["code"])
+
+
 def for_notice(
     kind: str,
     values: Mapping[str, Any],
     choice: Mapping[Action, str] | None,
     view: DealView | None = None,
+    *,
+    by_hand: bool = True,
 ) -> InlineKeyboardMarkup | None:
     """The buttons of a notice. `choice`: the signed ones of an `underpaid` notice; `view`: the
     deal as it stands now, for notices that offer to pay it again.
@@ -302,11 +322,11 @@ def for_notice(
     if kind == "underpaid" and choice is not None:
         return underpaid(choice, values["missing"], values["received"])
     if kind in ("too_short", "window_over"):
-        offered = _paying(view) if view is not None else None
-        return offered or _rows(_button(labels.pay_mpesa(values["due"]), Verb.PAY, values["code"]))
+        offered = _paying(view, by_hand=by_hand) if view is not None else None
+        return offered or _rows(_pay_again(values))
     if kind == "prompt_failed":
         wait = needs_two_minutes(str(values["reason"]))
-        return retry(values["code"], values.get("choice"), wait=wait)
+        return retry(values["code"], values.get("choice"), wait=wait, by_hand=by_hand)
     if kind == "seller_waits":
         return seller_waits(values["id"], values["shop"])
     if kind == "confirm_receipt":
@@ -325,7 +345,7 @@ def for_notice(
     if kind in talk_texts.NOTICES:
         return talk_texts.keyboard(kind, values)
     if kind in selling_keyboards.NOTICES:
-        return selling_keyboards.for_notice(kind, values)
+        return selling_keyboards.for_notice(kind, values, by_hand=by_hand)
     if kind in coin_texts.NOTICES:
         return coin_texts.notice_keyboard(kind, values)
     if kind in payout_texts.NOTICES:

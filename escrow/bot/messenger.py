@@ -59,7 +59,9 @@ class TelegramMessenger:
             with speaking(language):
                 text = NOTICES[kind](values, page)
                 alone = lines(text, file_missing())
-                keyboard = keyboards.for_notice(kind, params, choice, view)
+                keyboard = keyboards.for_notice(
+                    kind, params, choice, view, by_hand=bool(page.paybill)
+                )
                 if kind == "second_wanted":
                     action = AdminAction.of(params["action"])
                     keyboard = confirming.buttons(self._office, action, chat_id)

@@ -25,7 +25,7 @@ from escrow.bot.typed import (
 from escrow.domain.errors import InvalidInput, LimitReached, NotFound
 from escrow.domain.model import Media, MediaKind
 from escrow.domain.money import Currency, Money
-from escrow.domain.terms import FeePayer, Quote
+from escrow.domain.terms import FeePayer
 
 Said = Mapping[str, Any]
 AMOUNT: Final = "deal_amount"
@@ -74,6 +74,7 @@ async def again(update: Update, context: Desk) -> None:
     """[Same again]: the same price and words; from the buyer a proposal."""
     office, me = desk.office(context), desk.user(update).id
     escrow = await office.escrows.again(desk.button(update).deal, me)
+    _can_be_paid(office, escrow.price)
     said = _priced({"description": escrow.description}, escrow.price)
     said = {**said, "fee_payer": escrow.fee_payer}
     if escrow.buyer_telegram_id == me:
@@ -212,7 +213,7 @@ async def _to(update: Update, context: Desk, step: str, said: Said, *, new: bool
         said = {"number": update.update_id, **said}
         text, keyboard = await _preview(update, context, said)
     else:
-        text, keyboard = _question(step, said, desk.office(context).escrows.quote)
+        text, keyboard = _question(step, said, desk.office(context))
         said = {key: said[key] for key in said if key != "number"}
     await desk.office(context).people.set_conversation(desk.user(update).id, step, said)
     if new or update.callback_query is None:
@@ -221,15 +222,15 @@ async def _to(update: Update, context: Desk, step: str, said: Said, *, new: bool
         await desk.replace_pressed(update, context, text, keyboard)
 
 
-def _question(
-    step: str, said: Said, quote: Callable[[Money], Quote]
-) -> tuple[Markup, InlineKeyboardMarkup]:
+def _question(step: str, said: Said, office: Office) -> tuple[Markup, InlineKeyboardMarkup]:
     if step == AMOUNT:
-        return selling_texts.ask_amount(said.get("shop")), selling_keyboards.step(back=False)
+        dollars = bool(office.coins.offers(Currency.USD))
+        text = selling_texts.ask_amount(said.get("shop"), office.currency, dollars=dollars)
+        return text, selling_keyboards.step(back=False)
     if step == WORDS:
         return selling_texts.ask_description(), selling_keyboards.step(back=True)
     if step == FEE:
-        text = selling_texts.ask_fee_payer(quote(_price(said)).fee)
+        text = selling_texts.ask_fee_payer(office.escrows.quote(_price(said)).fee)
         return text, selling_keyboards.fee_payer()
     return selling_texts.ask_photo(), selling_keyboards.photo()
 

@@ -31,6 +31,7 @@ from escrow.bot.admin import (
     pausing_texts,
     receipt_texts,
     seller_texts,
+    statement_texts,
 )
 from escrow.bot.page import (
     Page,
@@ -211,15 +212,13 @@ def cancelled_refund(v: Values, page: Page) -> Markup:
 
 
 def prompt_failed(v: Values, page: Page) -> Markup:
-    return card(
-        page,
-        say(
-            "<b>{amount} was not paid.</b> Deal {code}",
-            amount=Plain(v["amount"]),
-            code=code(v["code"]),
-        ),
-        prompt_words.why(str(v["reason"]), v, page),
-    )
+    reason = str(v["reason"])
+    values = {"amount": Plain(v["amount"]), "code": code(v["code"])}
+    if prompt_words.says_unpaid(reason):
+        head = say("<b>{amount} was not paid.</b> Deal {code}", **values)
+    else:
+        head = say("<b>{amount} has not come so far.</b> Deal {code}", **values)
+    return card(page, head, prompt_words.why(reason, v, page))
 
 
 def payment_waits(v: Values, page: Page) -> Markup:
@@ -333,6 +332,7 @@ NOTICES: Final[Mapping[str, Render]] = {
     **coin_texts.NOTICES,
     **payout_texts.NOTICES,
     **receipt_texts.NOTICES,
+    **statement_texts.NOTICES,
     **selling_texts.NOTICES,
     **shipping_texts.NOTICES,
     **talk_texts.NOTICES,

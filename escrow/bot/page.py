@@ -63,7 +63,7 @@ class Plain(str):
 @dataclass(frozen=True, slots=True)
 class Page:
     """Who reads, and what every text may need to know. `business` is the name that M-Pesa shows,
-    `paybill` the business number.
+    `paybill` the business number; empty where nobody can pay by hand: we have a till.
     """
 
     language: str
@@ -82,7 +82,7 @@ class Page:
             now=office.clock.now(),
             sandbox=office.sandbox,
             business=office.rail.display_name,
-            paybill=office.rail.shortcode,
+            paybill="" if office.rail.till else office.rail.shortcode,
             bot_username=bot_username,
         )
 

@@ -111,6 +111,7 @@ def claim_card(v: Values, page: Page) -> Markup:
         "nobody_to_ask": lambda: say("M-Pesa can't be asked: there are no initiator keys."),
         "no_answer": lambda: say("M-Pesa was asked several times and did not answer."),
         "no_party": lambda: say("M-Pesa says it is completed, but not whom it was paid to."),
+        "other_amount": lambda: say("M-Pesa names another amount than was booked for it."),
         "status_refused": lambda: say(
             "M-Pesa refuses our API user: check its name and credential."
         ),

@@ -18,7 +18,10 @@ def _amount(values: Mapping[str, Any]) -> Plain:
     return Plain(values["amount"])
 
 
-def _by_hand(values: Mapping[str, Any], page: Page) -> Markup:
+def _by_hand(values: Mapping[str, Any], page: Page) -> Markup | None:
+    """The other way to pay, where there is one."""
+    if not page.paybill:
+        return None
     return say(
         "Or pay by paybill: business no. <code>{paybill}</code>, account {code}.",
         paybill=Plain(values.get("shortcode") or page.paybill),
@@ -147,6 +150,13 @@ def unknown(values: Mapping[str, Any], page: Page) -> Markup:
     )
 
 
+def unlisted(values: Mapping[str, Any], page: Page) -> Markup:
+    return say(
+        "M-Pesa gave an answer that I don't know, so an admin looks at it. If you entered your "
+        "PIN, please wait and don't pay again; else try again."
+    )
+
+
 REASONS: Final[Mapping[str, Words]] = {
     "balance": balance,
     "below_minimum": below_minimum,
@@ -169,10 +179,18 @@ REASONS: Final[Mapping[str, Words]] = {
     "prompt_expired": prompt_expired,
     "invalid_phone": invalid_phone,
     "unknown": unknown,
+    "unlisted": unlisted,
 }
 
-_NO_WAIT: Final = frozenset({"prompt_lost", "prompt_expired", "daily_limit"})
+_NO_WAIT: Final = frozenset({"prompt_lost", "prompt_expired", "daily_limit", "unlisted"})
 """These come long after the prompt, or waiting two minutes does not help."""
+_UNSURE: Final = frozenset({"prompt_lost", "prompt_expired", "unlisted", "unknown"})
+"""After these nobody knows that it was not paid."""
+
+
+def says_unpaid(reason: str) -> bool:
+    """Whether M-Pesa itself said that nothing was paid."""
+    return reason in REASONS and reason not in _UNSURE
 
 
 def why(reason: str, values: Mapping[str, Any], page: Page) -> Markup:

@@ -29,6 +29,7 @@ from escrow.bot.admin import (
     payout_list_texts,
     receipt_texts,
     seller_texts,
+    statement_texts,
 )
 from escrow.bot.page import Page, Plain, clock_time, lines, say
 from escrow.domain.flow import Status
@@ -303,13 +304,24 @@ def same_amount_too_soon(v: Values, page: Page) -> Markup:
 
 
 def too_many_prompts(v: Values, page: Page) -> Markup:
+    if not page.paybill:
+        return say("That was a lot of requests in one hour. Please try again later.")
     return say("That was a lot of requests in one hour. Please try again later, or pay by paybill.")
 
 
 def too_many_prompts_to_number(v: Values, page: Page) -> Markup:
+    if not page.paybill:
+        return say("That number was asked often enough in this hour. Share your own contact.")
     return say(
         "That number was asked often enough in this hour. Share your own contact, "
         "or pay by paybill."
+    )
+
+
+def no_paybill(v: Values, page: Page) -> Markup:
+    return say(
+        "This can't be paid by hand: we are paid by M-Pesa's prompt on your phone alone. "
+        "Tap Pay, and enter your PIN there."
     )
 
 
@@ -381,6 +393,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
             same_amount_too_soon,
             too_many_prompts,
             too_many_prompts_to_number,
+            no_paybill,
             too_many_reservations,
             wallet_is_enough,
             wallet_short,
@@ -406,6 +419,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
     **pausing_texts.REFUSALS,
     **seller_texts.REFUSALS,
     **flag_texts.REFUSALS,
+    **statement_texts.REFUSALS,
 }
 """The reason is the function's name."""
 

@@ -180,7 +180,9 @@ def rated(deal: str) -> InlineKeyboardMarkup:
 # -- notices ---------------------------------------------------------------------------------------
 
 
-def for_notice(kind: str, values: Mapping[str, Any]) -> InlineKeyboardMarkup | None:
+def for_notice(
+    kind: str, values: Mapping[str, Any], *, by_hand: bool = True
+) -> InlineKeyboardMarkup | None:
     """The buttons of these notices."""
     if kind == "proposal":
         deal = values["code"]
@@ -196,12 +198,10 @@ def for_notice(kind: str, values: Mapping[str, Any]) -> InlineKeyboardMarkup | N
         deal = values["code"]
         if not str(values["due"]).startswith(Currency.KES.code):
             return InlineKeyboardMarkup([[coin_texts.button(deal)]])
-        return InlineKeyboardMarkup(
-            [
-                [_button(labels.pay_mpesa(values["due"]), Verb.PAY, deal)],
-                [_button(labels.pay_paybill(), Verb.PAYBILL, deal)],
-            ]
-        )
+        ways = [[_button(labels.pay_mpesa(values["due"]), Verb.PAY, deal)]]
+        if by_hand:
+            ways.append([_button(labels.pay_paybill(), Verb.PAYBILL, deal)])
+        return InlineKeyboardMarkup(ways)
     if kind == "payout_number_changed":
         return InlineKeyboardMarkup([[_change_number()]])
     if kind == "seller_verified":

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from escrow.bot.page import Page, Plain, card, code, deadline, lines, moment, say, words
 from escrow.domain.model import Escrow, Seller, SellerStatus
+from escrow.domain.money import Currency
 from escrow.domain.phone import mask
 from escrow.domain.terms import FeePayer, Level, Quote
 from escrow.services.ratings import SellerPage
@@ -77,13 +78,24 @@ def ask_number_for_deals(page: Page) -> Markup:
 # -- opening, step by step -------------------------------------------------------------------------
 
 
-def ask_amount(shop_name: str | None) -> Markup:
+def ask_amount(
+    shop_name: str | None, currency: Currency = Currency.KES, *, dollars: bool = False
+) -> Markup:
+    """`currency`: of an amount that names none; `dollars`: whether they can be paid here."""
+    if not dollars:
+        like = (
+            say("in shillings, like: 1500") if currency is Currency.KES else say("like: KES 1500")
+        )
+    elif currency is Currency.KES:
+        like = say("like: 1500, or USD 20 to be paid in crypto")
+    else:
+        like = say("like: 20 to be paid in crypto, or KES 1500")
     if shop_name is not None:
         return lines(
             say("<b>A deal with {shop}: for how much?</b>", shop=shop_name),
-            say("Send me the price you agreed, in shillings, like: 1500"),
+            say("Send me the price you agreed, {like}", like=like),
         )
-    return lines(say("<b>How much is it?</b>"), say("Send me your price in shillings, like: 1500"))
+    return lines(say("<b>How much is it?</b>"), say("Send me your price, {like}", like=like))
 
 
 def ask_description() -> Markup:

@@ -89,7 +89,10 @@ async def _proof(update: Update, context: Desk, given: Media | str, said: Said) 
     )
     await desk.thumb_up(update, context)
     view = await office.escrows.deal(said["deal"], me)
-    text, keyboard = deal_texts.deal_card(view, desk.page(context)), keyboards.deal(view)
+    text, keyboard = (
+        deal_texts.deal_card(view, desk.page(context)),
+        keyboards.deal(view, by_hand=bool(desk.page(context).paybill)),
+    )
     chat = update.effective_chat
     if said.get("asked") and chat is not None:
         await desk.edit(context, InaccessibleMessage(chat, said["asked"]), text, keyboard)
@@ -172,4 +175,9 @@ async def back(update: Update, context: Desk, typed: str) -> None:
     office, page = desk.office(context), desk.page(context)
     view = await office.escrows.deal(typed, desk.user(update).id)
     choice = await office.choices.buttons(view.choice_id) if view.choice_id else None
-    await desk.here(update, context, deal_texts.deal_card(view, page), keyboards.deal(view, choice))
+    await desk.here(
+        update,
+        context,
+        deal_texts.deal_card(view, page),
+        keyboards.deal(view, choice, by_hand=bool(page.paybill)),
+    )

@@ -18,6 +18,8 @@ from escrow_service import DESCRIPTION_CHARS, SHOP_NAME_CHARS
 _SHILLINGS: Final = frozenset({"KES", "KSH"})
 _DOLLARS: Final = re.compile(r"USD|US\$|\$", re.IGNORECASE | re.ASCII)
 _BEFORE: Final = re.compile(r"^(?:KES|KSH)\.?", re.IGNORECASE | re.ASCII)
+_LAST: Final = re.compile(r"^([0-9].*?) ?(KES|KSH|USD|US\$|\$)$", re.IGNORECASE | re.ASCII)
+"""A currency behind its amount: it must never be read as part of what is sold."""
 _AFTER: Final = re.compile(r"/[-=]$")
 
 
@@ -34,11 +36,11 @@ def read_offer(words: Sequence[str], currency: Currency = Currency.KES) -> Offer
     none is named.
     """
     rest = list(words)
-    named = rest.pop(0) if rest and _is_currency(rest[0]) else ""
-    if len(rest) < 2:
+    size = 2 if any(_is_currency(word) for word in rest[:2]) else 1  # of the amount, in words
+    if len(rest) <= size:
         raise InvalidInput("usage", command="newdeal")
-    price = read_amount(f"{named} {rest[0]}".strip(), "newdeal", currency)
-    description = " ".join(rest[1:])
+    price = read_amount(" ".join(rest[:size]), "newdeal", currency)
+    description = " ".join(rest[size:])
     if len(description) > DESCRIPTION_CHARS:
         raise InvalidInput("description", maximum=DESCRIPTION_CHARS, length=len(description))
     return Offer(price, description)
@@ -49,8 +51,8 @@ def _is_currency(word: str) -> bool:
 
 
 def read_amount(typed: str, command: str, currency: Currency = Currency.KES) -> Money:
-    """An amount: `500` in that currency, `KES 1,500`, `USD 100`."""
-    text = typed.strip()
+    """An amount: `500` in that currency, `KES 1,500`, `USD 100`, `100 USD`."""
+    text = _LAST.sub(r"\2 \1", typed.strip())
     if _DOLLARS.match(text):
         currency, text = Currency.USD, _DOLLARS.sub("", text, count=1).strip()
     elif _BEFORE.match(text):

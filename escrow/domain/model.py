@@ -305,7 +305,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class StoredReceipt:
-    """A row of `receipts`."""
+    """A row of `receipts`. `from_statement`: nobody but a statement told of it at first."""
 
     id: int
     provider: str
@@ -323,6 +323,7 @@ class StoredReceipt:
     payer_name: str = ""
     typed_reference: str = ""
     outcome: Mapping[str, Any] = field(default_factory=dict)
+    from_statement: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Final
 
 _MSISDN: Final = re.compile(r"254[17][0-9]{8}", re.ASCII)
 _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_LONG: Final = re.compile(r"[0-9]{8,}", re.ASCII)
 _MASKED: Final = re.compile(r"254[17][0-9]{2,}[*]+[0-9]{3,}", re.ASCII)
 
 
@@ -53,7 +54,8 @@ def mask_shown(shown: str) -> str:
     text = keep(shown)
     if _HASH.fullmatch(text.lower()):
         return f"#{text[:8].lower()}"
-    return f"0{text[3:]}" if text.startswith("254") else text
+    local = f"0{text[3:]}" if text.startswith("254") else text
+    return _LONG.sub(lambda run: f"{run[0][:4]}***{run[0][-3:]}", local)
 
 
 def proves(shown: str, msisdn: str) -> bool:

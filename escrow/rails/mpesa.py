@@ -68,6 +68,14 @@ class Mpesa:
         return self._config.shortcode
 
     @property
+    def till(self) -> str:
+        return self._config.till
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        return frozenset({self._config.shortcode, self._config.till} - {""})
+
+    @property
     def display_name(self) -> str:
         return self._config.display_name
 

@@ -1,4 +1,5 @@
-"""What M-Pesa's messages say of our own accounts, beside what they are about (rails.md 1.6, 1.7).
+"""What M-Pesa's messages say of our own accounts: beside what they are about (rails.md 1.6, 1.7),
+or asked for (1.8).
 
 Nothing depends on it but what the operator is shown, so what can't be read is left out.
 """
@@ -6,13 +7,20 @@ Nothing depends on it but what the operator is shown, so what can't be read is l
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from escrow.domain.money import Currency, Money
-from escrow.rails import mpesa_parse, strict_json
-from escrow.services.ports import AccountBalance, UnreadableError
+from escrow.rails import mpesa_codes, mpesa_parse, strict_json
+from escrow.services.ports import (
+    AccountBalance,
+    AccountBalances,
+    Answer,
+    UnreadableError,
+    Verdict,
+)
 
 _BALANCE: Final = re.compile(r"-?[0-9]{1,13}(\.[0-9]{1,6})?", re.ASCII)
 _KEYS: Final = {
@@ -34,6 +42,39 @@ def balances(body: bytes, paying_shortcode: str) -> list[AccountBalance]:
         return _of_paybill(body, paying_shortcode)
     except (UnreadableError, ValueError):
         return []
+
+
+def account_balances(body: bytes, names: Mapping[str, str]) -> AccountBalances:
+    """The result of AccountBalance: of every account in `names` (M-Pesa's name → ours) what it
+    holds, by its current balance. An account whose figures can't be read is left out; a result that
+    says done and names no account is unreadable. `UnreadableError`.
+    """
+    _, code, found = mpesa_parse.result(body)
+    if code != "0":
+        reason = mpesa_codes.BALANCE_QUESTION_FAILED.get(code, "unknown")
+        return AccountBalances(Answer(Verdict.UNKNOWN, code, reason))
+    at = _stamped(found.get("BOCompletedTime"))
+    packed = found.get("AccountBalance")
+    rows = [row.split("|") for row in packed.split("&")] if isinstance(packed, str) else []
+    read = []
+    for row in rows:
+        account = names.get(row[0].strip())
+        money = _money(row[2]) if len(row) >= 4 and row[1].strip() == Currency.KES.code else None
+        if account is not None and money is not None:
+            read.append(AccountBalance(account, money, at))
+    if len({one.account for one in read}) != len(read):
+        raise UnreadableError("one account has two balances")
+    if not read:
+        raise UnreadableError("AccountBalance names no account of ours")
+    return AccountBalances(Answer(Verdict.PAID, code, "told"), tuple(read))
+
+
+def _stamped(value: Any) -> datetime | None:
+    """`20200109125710`, in Nairobi."""
+    try:
+        return datetime.strptime(f"{value}+0300", "%Y%m%d%H%M%S%z").astimezone(UTC)
+    except ValueError:
+        return None
 
 
 def _of_result(body: bytes) -> list[AccountBalance]:

@@ -1,16 +1,30 @@
-"""What M-Pesa's codes mean, each in one place. A code that stands nowhere is unknown, never a no.
+"""What M-Pesa's codes mean, all of them in one place, each with its source. One number means one
+thing for a prompt and another for a payout, so that every API has its part of the table.
 
-`reason` is the key of the words in `bot/texts.py`. Texts of M-Pesa differ by channel and year, so
-that only codes decide; `ERROR_CODES` needs the message where one code has several meanings.
+| answer | its part of the table |
+|---|---|
+| a prompt's callback, a query | `RESULT_CODES` |
+| a payout's result | `PAYOUT_CODES` |
+| a reversal's result | `REVERSAL_CODES` |
+| TransactionStatus, the question | `STATUS_QUESTION_FAILED` |
+| TransactionStatus, the payment | `TRANSACTION_STATUS` |
+| AccountBalance, the question | `BALANCE_QUESTION_FAILED` |
+| an error envelope, whatever its HTTP status | `ERROR_CODES` |
+| SOAP in JSON, HTML, an empty 500: no envelope | unknown, as `http_<status>` (`mpesa_gateway`) |
+
+A code that stands nowhere is unknown, never a no: a person looks (reason `unlisted` for prompts).
+`reason` is the key of the words in `bot/`. Texts of M-Pesa differ by channel and year, so that only
+codes decide; `ERROR_CODES` needs the message where one code has several meanings.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from escrow.services.ports import Answer, Verdict
+from escrow.services.ports import Answer, Blame, PayoutAnswer, Verdict
 
 PAID, DECLINED = Verdict.PAID, Verdict.DECLINED
 PENDING, UNKNOWN = Verdict.PENDING, Verdict.UNKNOWN
@@ -54,6 +68,53 @@ RESULT_CODES: Final[dict[str, ResultRow]] = {
     "SFC_IC0003": ResultRow(DECLINED, "misconfigured"),  # captured: no such operator, PartyB wrong
 }
 
+
+@dataclass(frozen=True, slots=True)
+class PayoutRow:
+    """A ResultCode about money on its way out, but 0, which says done. `verdict` UNKNOWN says
+    nothing about the payment; a no has its `blame`, unless only a person can say what follows.
+    """
+
+    reason: str
+    blame: Blame | None = None
+    verdict: Verdict = DECLINED
+
+
+# Sources: rails.md 1.7; "portal" is Safaricom's own BusinessToCustomer page.
+PAYOUT_CODES: Final[dict[str, PayoutRow]] = {
+    "1": PayoutRow("float", Blame.OURS),  # portal: our utility account is short
+    "2": PayoutRow("below_minimum", Blame.PAYEE),  # portal: nothing that another try would cure
+    "3": PayoutRow("above_maximum", Blame.PAYEE),  # portal
+    "4": PayoutRow("payee_limit", Blame.PAYEE),  # portal: his 500,000 a day
+    "8": PayoutRow("payee_limit", Blame.PAYEE),  # portal: his account would hold too much
+    "11": PayoutRow("our_account", Blame.OURS),  # portal: the debit party, us, is in no good state
+    "15": PayoutRow(
+        "duplicate", verdict=UNKNOWN
+    ),  # older list: there is another; only asking tells
+    "17": PayoutRow("rule_limited", Blame.OURS),  # same amount, same number, within 2 minutes
+    "21": PayoutRow("misconfigured", Blame.OURS),  # portal: the initiator lacks the role
+    "26": PayoutRow("mpesa_busy", Blame.OURS),  # portal: traffic blocking
+    "2001": PayoutRow("misconfigured", Blame.STOP),  # captured 2018: initiator or credential
+    "2006": PayoutRow("payee_account", Blame.PAYEE),  # portal: account status
+    "2028": PayoutRow("misconfigured", Blame.OURS),  # portal: not for this shortcode
+    "2040": PayoutRow("unregistered", Blame.PAYEE),  # portal: no registered customer
+    "8006": PayoutRow("api_user_locked", Blame.STOP),  # portal: the security credential is locked
+    "SFC_IC0003": PayoutRow("no_such_number", Blame.PAYEE),  # portal: no such operator
+    "100000100": PayoutRow("unknown", verdict=UNKNOWN),  # "system error": nobody can say
+}
+
+# Sources: rails.md 1.8. 21 is not here on purpose: a sample of the vendor's pairs it with
+# "processed successfully", so that it says nothing.
+REVERSAL_CODES: Final[dict[str, PayoutRow]] = {
+    "1": PayoutRow("float", Blame.OURS),  # as for B2C: our utility account is short
+    "26": PayoutRow("mpesa_busy", Blame.OURS),  # as for B2C: traffic blocking
+    "2001": PayoutRow("misconfigured", Blame.STOP),  # initiator or credential
+    "8006": PayoutRow("api_user_locked", Blame.STOP),  # the security credential is locked
+    # portal: reversed already. By whom, and under which number, only a person finds out
+    "R000001": PayoutRow("already_reversed"),
+    "R000002": PayoutRow("invalid_original", Blame.PAYEE),  # portal: no such payment to reverse
+}
+
 # rails.md 1.8: how the question itself failed, which says nothing about the payment.
 STATUS_QUESTION_FAILED: Final = {
     "21": "misconfigured",  # the initiator lacks the role
@@ -61,6 +122,15 @@ STATUS_QUESTION_FAILED: Final = {
     "2028": "misconfigured",  # not for this shortcode
     "8006": "misconfigured",  # the initiator is locked
     "2032": "no_such_receipt",  # the receipt number does not exist
+}
+
+# rails.md 1.8: why AccountBalance did not answer; the first two are refusals of the API user, and
+# a few more tries would lock it.
+BALANCE_QUESTION_FAILED: Final = {
+    "2001": "api_user_refused",  # wrong initiator or credential
+    "8006": "api_user_refused",  # the initiator is locked
+    "21": "misconfigured",  # the initiator lacks the role "Balance Query ORG API"
+    "2028": "misconfigured",  # not for this shortcode
 }
 
 # rails.md 1.8. Only "Completed" is documented; the others say in words that nothing was kept.
@@ -137,9 +207,28 @@ def of_result(code: str, *, asked: bool) -> Answer:
     """What a ResultCode means, in a callback or (`asked`) in a query's answer."""
     row = RESULT_CODES.get(code)
     if row is None:
-        return Answer(UNKNOWN, code, "unknown")
+        return Answer(UNKNOWN, code, "unlisted")
     verdict = row.asked if asked and row.asked is not None else row.verdict
     return Answer(verdict, code, row.reason, row.retry)
+
+
+def of_payout(code: str) -> PayoutAnswer:
+    """What a ResultCode says of a payout."""
+    return _going_out(code, PAYOUT_CODES)
+
+
+def of_reversal(code: str) -> PayoutAnswer:
+    """What a ResultCode says of a reversal."""
+    return _going_out(code, REVERSAL_CODES)
+
+
+def _going_out(code: str, rows: Mapping[str, PayoutRow]) -> PayoutAnswer:
+    if code == "0":
+        return PayoutAnswer(PAID, code, "paid")
+    row = rows.get(code)
+    if row is None:
+        return PayoutAnswer(UNKNOWN, code, "unknown")
+    return PayoutAnswer(row.verdict, code, row.reason, row.blame)
 
 
 def of_error(code: object, message: object) -> Answer:

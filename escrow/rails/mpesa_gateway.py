@@ -97,25 +97,30 @@ class Gateway:
         seconds = config.timeout_seconds
         self._timeout = httpx.Timeout(seconds, connect=seconds / 4, pool=seconds / 4)
 
-    async def post(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any] | Answer:
-        """The fields of a good answer, or what else came of it as an Answer about this request.
+    async def post(
+        self, path: str, fields: Mapping[str, Any], *, limit: int = ANSWER_BYTES_MAX
+    ) -> Mapping[str, Any] | Answer:
+        """The fields of a good answer of at most `limit` bytes, or what else came of it as an
+        Answer about this request.
 
         A refused token was refused before processing: once, it is fetched again and the request
         repeated. `DatabaseDown` when the token can't be read; nothing was carried out then.
         """
-        said = await self._post_once(path, fields)
+        said = await self._post_once(path, fields, limit)
         if isinstance(said, Answer) and mpesa_codes.refuses_token(said):
-            said = await self._post_once(path, fields)
+            said = await self._post_once(path, fields, limit)
         return said
 
-    async def _post_once(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any] | Answer:
+    async def _post_once(
+        self, path: str, fields: Mapping[str, Any], limit: int
+    ) -> Mapping[str, Any] | Answer:
         try:
             token = await self._tokens.get(self.token_key, self._fetch_token)
         except _NoTokenError as error:
             return error.answer
         except TokenWaitError:
             return NEVER_SENT
-        said = await self._send("POST", path, f"Bearer {token}", fields)
+        said = await self._send("POST", path, f"Bearer {token}", fields, limit)
         if isinstance(said, Answer) and (
             mpesa_codes.refuses_token(said) or said.code == "http_401"
         ):
@@ -140,7 +145,12 @@ class Gateway:
         return Token(text, asked_at + timedelta(seconds=int(life)))
 
     async def _send(
-        self, method: str, path: str, authorization: str, fields: Mapping[str, Any] | None
+        self,
+        method: str,
+        path: str,
+        authorization: str,
+        fields: Mapping[str, Any] | None,
+        limit: int = ANSWER_BYTES_MAX,
     ) -> Mapping[str, Any] | Answer:
         """One request and its answer, logged by path, verdict and code."""
         try:
@@ -163,7 +173,7 @@ class Gateway:
                 ) as response,
             ):
                 status = response.status_code
-                said = _understand(status, await _body(response))
+                said = _understand(status, await _body(response, limit), limit)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
             said = NEVER_SENT
         except (httpx.HTTPError, OSError):  # asyncio's TimeoutError is an OSError
@@ -183,21 +193,21 @@ class Gateway:
         return said
 
 
-async def _body(response: httpx.Response) -> bytes:
+async def _body(response: httpx.Response, limit: int) -> bytes:
     """The body as far as its limit and one piece more."""
     body = bytearray()
     async for piece in response.aiter_bytes():
         body += piece
-        if len(body) > ANSWER_BYTES_MAX:
+        if len(body) > limit:
             break
     return bytes(body)
 
 
-def _understand(status: int, body: bytes) -> Mapping[str, Any] | Answer:
+def _understand(status: int, body: bytes, limit: int) -> Mapping[str, Any] | Answer:
     """The fields of a 200, or the Answer that an envelope, HTML or nothing at all amounts to."""
     silent = Answer(Verdict.UNKNOWN, f"http_{status}", "unknown")
     try:
-        read = strict_json.loads(body, limit=ANSWER_BYTES_MAX)
+        read = strict_json.loads(body, limit=limit)
     except UnreadableError:
         return silent
     if not isinstance(read, dict):

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from escrow.domain.money import Currency, Money
+from escrow.domain.phone import is_msisdn
 from escrow.rails import mpesa_codes, strict_json
 from escrow.services.ports import (
     Answer,
@@ -30,6 +31,12 @@ Fields = Mapping[str, Any]
 _AMOUNT: Final = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?", re.ASCII)
 _STAMP: Final = re.compile(r"20[0-9]{12}", re.ASCII)
 _RECEIPT: Final = re.compile(r"[A-Z0-9]{4,32}", re.ASCII)
+_PULLED_TIME: Final = re.compile(
+    r"(20[0-9]{2})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?"
+    r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?",
+    re.ASCII,
+)
+_PAID_TO_US: Final = re.compile(r"c2b\b|pay ?bill\b|buy ?goods\b|customer pay", re.ASCII)
 _ID: Final = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 _TEXT_MAX: Final = 200
 
@@ -76,6 +83,46 @@ def paybill(body: bytes) -> PaybillPayment:
         name=" ".join(" ".join(names).split()),
         balance=_text(fields.get("OrgAccountBalance")),
     )
+
+
+def pulled(body: bytes, asked: str) -> PaybillPayment:
+    """A row of Pull, asked for by the shortcode `asked`, as the payment by hand that it lists. Its
+    time is Nairobi's, whatever its Z says. `UnreadableError` for what is no payment to us.
+    """
+    fields = _fields(strict_json.loads(body), "the row")
+    kind = _text(fields.get("transactiontype")).lower()
+    if not _PAID_TO_US.match(kind):
+        raise UnreadableError("transactiontype is no payment to a business")
+    return PaybillPayment(
+        reference=_receipt(fields.get("transactionId"), "transactionId"),
+        amount=_amount(fields.get("amount"), "amount"),
+        shortcode=_shortcode_of(fields) or asked,
+        typed_reference=_text(fields.get("billreference")),
+        happened_at=_pulled_instant(fields.get("trxDate")),
+        shown=_number_shown(fields.get("msisdn")),
+        name=_text(fields.get("sender")),
+    )
+
+
+def _shortcode_of(fields: Fields) -> str:
+    """The shortcode that a row names, where it names one at all."""
+    spelled = {key.lower().replace(" ", ""): value for key, value in fields.items()}
+    return _text(spelled.get("shortcode")) or _text(spelled.get("businessshortcode"))
+
+
+def _number_shown(value: object) -> str:
+    """A payer's number as a row shows it. Digits that are no Kenyan number say nothing."""
+    text = _text(value).replace(" ", "")
+    digits = f"254{text[-9:]}" if len(text) in (9, 10) and text.isdigit() else text
+    return "" if digits.isdigit() and not is_msisdn(digits) else digits
+
+
+def _pulled_instant(value: object) -> datetime:
+    """`2020-08-05T10:13:00Z`, which is Nairobi's time, to UTC."""
+    found = _PULLED_TIME.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise UnreadableError("trxDate is missing or no time")
+    return _instant("".join(found.groups()), "trxDate")
 
 
 def status_result(body: bytes) -> StatusResult:

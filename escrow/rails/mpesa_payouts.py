@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
@@ -33,37 +32,6 @@ from escrow.services.ports import (
 PAY_PATH: Final = "/mpesa/b2c/v3/paymentrequest"
 STATUS_PATH: Final = "/mpesa/transactionstatus/v1/query"
 _OCID: Final = re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class PayoutCode:
-    """A ResultCode of B2C. Without `blame` it says nothing about the payment."""
-
-    reason: str
-    blame: Blame | None = None
-
-
-# Sources: rails.md 1.7; "portal" is Safaricom's own BusinessToCustomer page.
-PAYOUT_CODES: Final[dict[str, PayoutCode]] = {
-    "1": PayoutCode("float", Blame.OURS),  # portal: our utility account is short
-    "2": PayoutCode("below_minimum", Blame.PAYEE),  # portal: nothing that another try would cure
-    "3": PayoutCode("above_maximum", Blame.PAYEE),  # portal
-    "4": PayoutCode("payee_limit", Blame.PAYEE),  # portal: his 500,000 a day
-    "8": PayoutCode("payee_limit", Blame.PAYEE),  # portal: his account would hold too much
-    "11": PayoutCode("our_account", Blame.OURS),  # portal: the debit party, us, is in no good state
-    "15": PayoutCode("duplicate"),  # says that there is another one: only asking tells
-    "17": PayoutCode("rule_limited", Blame.OURS),  # same amount, same number, within 2 minutes
-    "21": PayoutCode("misconfigured", Blame.OURS),  # portal: the initiator lacks the role
-    "26": PayoutCode("mpesa_busy", Blame.OURS),  # portal: traffic blocking
-    "2001": PayoutCode("misconfigured", Blame.STOP),  # captured 2018: initiator or credential
-    "2006": PayoutCode("payee_account", Blame.PAYEE),  # portal: account status
-    "2028": PayoutCode("misconfigured", Blame.OURS),  # portal: not for this shortcode
-    "2040": PayoutCode("unregistered", Blame.PAYEE),  # portal: no registered customer
-    "8006": PayoutCode("api_user_locked", Blame.STOP),  # portal: the security credential is locked
-    "SFC_IC0003": PayoutCode("no_such_number", Blame.PAYEE),  # portal: no such operator
-    "100000100": PayoutCode("unknown"),  # "system error": nobody can say
-}
-"""ResultCode → what it means; 0 is paid, a code that stands nowhere is unknown."""
 
 
 class MpesaPayouts:
@@ -206,7 +174,7 @@ def payout_result(body: bytes) -> PayoutResult:
     ocid = mpesa_parse.request_id(result.get("OriginatorConversationID"))
     if not ocid:
         raise UnreadableError("OriginatorConversationID is missing or no id")
-    answer = of_result(code)
+    answer = mpesa_codes.of_payout(code)
     if answer.verdict is not Verdict.PAID:
         return PayoutResult(answer, ocid)
     number = found.get("TransactionReceipt") or result.get("TransactionID")
@@ -226,7 +194,7 @@ def asked_result(body: bytes) -> PayoutResult:
     """
     _, code, found = mpesa_parse.result(body)
     if code != "0":
-        known = PAYOUT_CODES.get(code)
+        known = mpesa_codes.PAYOUT_CODES.get(code)
         stop = Blame.STOP if known and known.blame is Blame.STOP else None
         return PayoutResult(PayoutAnswer(Verdict.UNKNOWN, code, "unknown", stop), "")
     word = mpesa_parse.plain_text(found.get("TransactionStatus")).lower()
@@ -243,26 +211,10 @@ def asked_result(body: bytes) -> PayoutResult:
     )
 
 
-def of_result(code: str) -> PayoutAnswer:
-    """What a ResultCode says of a payment."""
-    return answer_of(code, PAYOUT_CODES)
-
-
-def answer_of(code: str, codes: Mapping[str, PayoutCode]) -> PayoutAnswer:
-    """What a ResultCode says, by the table of what was asked for."""
-    if code == "0":
-        return PayoutAnswer(Verdict.PAID, code, "paid")
-    known = codes.get(code)
-    if known is None:
-        return PayoutAnswer(Verdict.UNKNOWN, code, "unknown")
-    verdict = Verdict.UNKNOWN if known.blame is None else Verdict.DECLINED
-    return PayoutAnswer(verdict, code, known.reason, known.blame)
-
-
 def refused(said: Answer) -> PayoutAnswer:
     """An error envelope, or silence. "Duplicate OriginatorConversationID" means accepted before."""
-    if said.code in PAYOUT_CODES:
-        return of_result(said.code)
+    if said.code in mpesa_codes.PAYOUT_CODES:
+        return mpesa_codes.of_payout(said.code)
     if said.verdict is Verdict.DECLINED:
         return PayoutAnswer(Verdict.DECLINED, said.code, said.reason, Blame.OURS)
     if said.verdict is Verdict.PENDING and said.code == "500.002.1001":

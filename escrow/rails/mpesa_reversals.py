@@ -14,20 +14,12 @@ import httpx
 from aiolimiter import AsyncLimiter
 
 from escrow.domain.money import Currency, Money
-from escrow.rails import mpesa_parse
+from escrow.rails import mpesa_codes, mpesa_parse
 from escrow.rails.mpesa_gateway import Gateway, MpesaConfig
-from escrow.rails.mpesa_payouts import (
-    PayoutCode,
-    answer_of,
-    asked_result,
-    question,
-    refused,
-    unsure,
-)
+from escrow.rails.mpesa_payouts import asked_result, question, refused, unsure
 from escrow.rails.token_store import TokenStore
 from escrow.services.ports import (
     Answer,
-    Blame,
     Clock,
     PayoutAnswer,
     PayoutResult,
@@ -38,19 +30,6 @@ from escrow.services.ports import (
 REVERSAL_PATH: Final = "/mpesa/reversal/v1/request"
 _RECEIPT: Final = re.compile(r"[A-Z0-9]{10}", re.ASCII)
 _SHORTCODE_IDENTIFIER: Final = "11"
-
-# Sources: rails.md 1.8. 21 is not here on purpose: a sample of the vendor's pairs it with
-# "processed successfully", so that it says nothing.
-REVERSAL_CODES: Final[dict[str, PayoutCode]] = {
-    "1": PayoutCode("float", Blame.OURS),  # as for B2C: our utility account is short
-    "26": PayoutCode("mpesa_busy", Blame.OURS),  # as for B2C: traffic blocking
-    "2001": PayoutCode("misconfigured", Blame.STOP),  # initiator or credential
-    "8006": PayoutCode("api_user_locked", Blame.STOP),  # the security credential is locked
-    "R000002": PayoutCode("invalid_original", Blame.PAYEE),  # portal: no such payment to reverse
-}
-"""ResultCode → what it means; 0 is done, a code that stands nowhere is unknown."""
-ALREADY: Final = "R000001"
-"""Portal: reversed already. By whom, and under which number, only a person finds out."""
 
 
 class MpesaReversals:
@@ -108,8 +87,8 @@ class MpesaReversals:
         }
         said = await self._gateway.post(REVERSAL_PATH, body)
         if isinstance(said, Answer):
-            if said.code in REVERSAL_CODES or said.code == ALREADY:
-                return of_reversal(said.code)
+            if said.code in mpesa_codes.REVERSAL_CODES:
+                return mpesa_codes.of_reversal(said.code)
             # another request was accepted under an id of M-Pesa's making: says nothing of this one
             answer = refused(said)
             if answer.verdict is Verdict.PENDING:
@@ -151,7 +130,7 @@ def reversal_result(body: bytes) -> PayoutResult:
     ocid = mpesa_parse.request_id(result.get("OriginatorConversationID"))
     if not ocid:
         raise UnreadableError("OriginatorConversationID is missing or no id")
-    answer = of_reversal(code)
+    answer = mpesa_codes.of_reversal(code)
     if answer.verdict is not Verdict.PAID:
         return PayoutResult(answer, ocid)
     return PayoutResult(
@@ -162,10 +141,3 @@ def reversal_result(body: bytes) -> PayoutResult:
         receiver=mpesa_parse.plain_text(found.get("CreditPartyPublicName")),
         original=mpesa_parse.receipt_number(found.get("OriginalTransactionID")),
     )
-
-
-def of_reversal(code: str) -> PayoutAnswer:
-    """What a ResultCode says of a reversal. Reversed already: nobody's no, a person looks."""
-    if code == ALREADY:
-        return PayoutAnswer(Verdict.DECLINED, code, "already_reversed")
-    return answer_of(code, REVERSAL_CODES)

@@ -214,7 +214,13 @@ class Claims:
         ):
             return await self._look_unknown(claim, person, tell=tell)
         if known.state is ReceiptState.SUSPENSE:
-            doubt = _doubt(known.payer_shown, person)
+            # a query proves its prompt once: a second number on it is only M-Pesa's to confirm
+            proved = _proved(known)
+            if not proved and claim.amount is None:
+                return await self._look_unknown(claim, person, tell=tell)
+            doubt = _doubt(known.payer_shown if proved else claim.payer_shown, person)
+            if not proved and claim.amount != known.amount:
+                doubt = "other_amount"
             if doubt:
                 return await self._to_person(claim, doubt, tell=tell)
             return await self._credit(claim, _of_suspense(claim, known), Evidence.STATUS, tell=tell)
@@ -286,15 +292,15 @@ class Claims:
         """M-Pesa says completed: it counts if it was paid to us, by him, with that number."""
         if result.reference != claim.reference or result.amount is None:
             return "other_receipt"
-        ours = self._rail.shortcode
+        ours = self._rail.numbers
         receivers = {_number_of(party) for party in result.receivers}
         if not receivers:
             await self._to_person(claim, "no_party", tell=True)
             return "no_party"
-        if receivers != {ours}:
+        if not receivers <= ours:
             await self._deny(claim, "not_ours", tell=True)
             return "not_ours"
-        payers = {_number_of(party) for party in result.payers} - {ours}
+        payers = {_number_of(party) for party in result.payers} - ours
         shown = phone.keep(payers.pop()) if len(payers) == 1 else ""
         async with self._db.unit() as conn:
             await claims.told(conn, claim.id, result.amount, shown, result.happened_at)
@@ -443,7 +449,7 @@ class Claims:
                 "reference": claim.reference,
                 "code": claim.escrow_id or (known.escrow_id if known else None),
                 "amount": str(known.amount if known else claim.amount or claim.claimed or "–"),
-                "proved": known is not None or claim.amount is not None,
+                "proved": claim.amount is not None or (known is not None and _proved(known)),
                 "payer": phone.mask_shown(known.payer_shown if known else claim.payer_shown),
                 "why": why,
             }
@@ -571,6 +577,11 @@ def _why_not(known: StoredReceipt, telegram_id: int) -> str:
     if known.state is ReceiptState.CREDITED:
         return "counted" if known.telegram_id == telegram_id else "used"
     return "unknown" if known.state is ReceiptState.IGNORED else "used"
+
+
+def _proved(known: StoredReceipt) -> bool:
+    """Whether a known receipt itself was proved: a query only proves that its prompt was paid."""
+    return known.state is not ReceiptState.SUSPENSE or known.evidence is not Evidence.QUERY
 
 
 def _of_suspense(claim: Claim, known: StoredReceipt) -> Receipt:

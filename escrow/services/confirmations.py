@@ -14,8 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-import payment_tolerance as engine
-from escrow.domain import codes, phone
+from escrow.domain import phone
 from escrow.domain.errors import EscrowMoved, NotAllowed, NotFound, Paused
 from escrow.domain.flow import Actor
 from escrow.domain.model import (
@@ -30,9 +29,10 @@ from escrow.domain.model import (
     ReceiptState,
     StoredReceipt,
 )
-from escrow.domain.money import Money
 from escrow.domain.terms import Terms
+from escrow.services import validation
 from escrow.services.fund_manager import EscrowFundManager
+from escrow.services.matching import as_receipt
 from escrow.services.payout_guards import not_ours
 from escrow.services.ports import (
     Answer,
@@ -43,12 +43,15 @@ from escrow.services.ports import (
     StkCallback,
     Verdict,
 )
-from escrow.store import escrows, outbox, pauses, payments, receipts
+from escrow.services.references import deal_meant
+from escrow.store import escrows, inbox, outbox, pauses, payments, receipts
 from escrow.store.database import Connection, Database
 
 _LOG: Final = logging.getLogger(__name__)
 _BATCH: Final = 20
 _STATUS_ASKS: Final = 3
+UNLISTED: Final = "unlisted"
+"""The reason of an answer whose code stands in no table."""
 _LATE_LOOKS: Final = (
     timedelta(minutes=10),
     timedelta(hours=1),
@@ -110,6 +113,7 @@ class Confirmations:
                         self._clock.now(),
                     )
             if callback.answer.verdict is not Verdict.DECLINED:
+                await self._tell_of_unlisted(attempt, callback.answer)
                 if not attempt.is_open:
                     return f"unknown:{callback.answer.code}"
                 return await self.look(attempt, hint=callback.answer)
@@ -139,7 +143,7 @@ class Confirmations:
         )
         if callback.amount != attempt.amount:
             return await self._other_amount(attempt, receipt)
-        if not self._confirm:
+        if await self._takes_its_word(inbox_id):
             return str((await self._credit(receipt, Evidence.UNCHECKED)).outcome)
         answer = await self._rail.query(callback.checkout_request_id)
         if answer.verdict is Verdict.PAID:
@@ -156,6 +160,28 @@ class Confirmations:
         async with self._db.unit() as conn:
             await payments.query_again(conn, attempt.id, now + timedelta(seconds=15))
         return "waiting"
+
+    async def _takes_its_word(self, inbox_id: int | None) -> bool:
+        """Whether a callback is credited unasked (MPESA_CONFIRM_BEFORE_CREDIT=0): not one from an
+        address that callbacks don't come from.
+        """
+        if self._confirm or inbox_id is None:
+            return not self._confirm
+        async with self._db.reading() as conn:
+            return await inbox.is_listed(conn, inbox_id)
+
+    async def _tell_of_unlisted(self, attempt: Attempt, answer: Answer) -> None:
+        """A code that no table lists: the admins see it, once, whatever is asked later."""
+        if answer.reason == UNLISTED:
+            await self._tell_admins(
+                f"prompt-code:{attempt.id}:{answer.code}",
+                "prompt_unlisted",
+                attempt.escrow_id,
+                code=attempt.escrow_id,
+                attempt=attempt.id,
+                amount=str(attempt.amount),
+                got=answer.code,
+            )
 
     async def _other_amount(self, attempt: Attempt, receipt: Receipt) -> str:
         """Another amount than asked: only TransactionStatus or an admin says how much it was."""
@@ -207,8 +233,11 @@ class Confirmations:
         if answer.verdict is Verdict.DECLINED:
             await self._give_up(attempt, AttemptState.DECLINED, answer)
             return f"declined:{answer.code}"
+        await self._tell_of_unlisted(attempt, answer)
         if attempt.is_open and age >= self._terms.prompt_life:
-            final = hint or Answer(Verdict.UNKNOWN, answer.code, "prompt_expired")
+            final = Answer(Verdict.UNKNOWN, answer.code, "prompt_expired")
+            for said in filter(None, (hint, answer)):
+                final = said if said.reason == UNLISTED else final
             await self._give_up(attempt, AttemptState.EXPIRED, final)
             return "expired"
         if attempt.is_open:
@@ -248,7 +277,7 @@ class Confirmations:
         if now - claimed < self._terms.unreachable_after:
             await self._again(attempt, timedelta(seconds=20))
             return "unconfirmed"
-        if _unreachable(answer):
+        if answer.unreachable:
             return await self._by_limit(waiting, attempt)
         # M-Pesa answers, and does not say paid: the limit is not for that
         if now - claimed >= self._terms.prompt_life:
@@ -257,11 +286,15 @@ class Confirmations:
         return "unconfirmed"
 
     async def _by_limit(self, waiting: StoredReceipt, attempt: Attempt | None) -> str:
-        """Nobody can be asked: small amounts are believed, large ones wait for a person."""
-        if waiting.amount.minor <= self._terms.unconfirmed_limit_minor:
-            result = await self._credit(_receipt_of(waiting), Evidence.LIMIT)
+        """Nobody can be asked: small amounts are believed; large ones, and what an unlisted address
+        sent, wait for a person.
+        """
+        async with self._db.reading() as conn:
+            listed = await receipts.sender_listed(conn, waiting.id)
+        if listed and waiting.amount.minor <= self._terms.unconfirmed_limit_minor:
+            result = await self._credit(as_receipt(waiting), Evidence.LIMIT)
             return str(result.outcome)
-        await self._ask_admin(waiting, "unreachable")
+        await self._ask_admin(waiting, "unreachable" if listed else "unlisted_sender")
         if attempt is not None:
             await self._again(attempt, timedelta(minutes=2))
             async with self._db.unit() as conn:
@@ -306,7 +339,7 @@ class Confirmations:
                             "amount": str(attempt.amount),
                             "reason": answer.reason or "unknown",
                             "choice": attempt.choice_id,
-                            "shortcode": self._rail.shortcode,
+                            "shortcode": "" if self._rail.till else self._rail.shortcode,
                             "progress": attempt.chat_message_id,
                         },
                         attempt.escrow_id,
@@ -331,7 +364,7 @@ class Confirmations:
         """What a query proved: the receipt that a callback claimed, else one without a number."""
         waiting = await self._waiting_of(attempt)
         if waiting is not None and waiting.amount == attempt.amount:
-            return _receipt_of(waiting)
+            return as_receipt(waiting)
         return Receipt(
             provider="mpesa",
             channel=Channel.STK,
@@ -344,40 +377,15 @@ class Confirmations:
 
     # -- payments by hand --------------------------------------------------------------------------
 
-    async def read_reference(self, typed: str) -> str | None:
-        """The deal that a typed reference means: the code itself, or one digit off when exactly
-        one open deal fits (flow.md 25).
-        """
-        code = codes.read_code(typed)
-        if code is not None:
-            return code
-        near = codes.near_codes(typed)
-        if not near:
-            return None
-        async with self._db.reading() as conn:
-            fitting = await escrows.open_codes(conn, near)
-        return fitting[0] if len(fitting) == 1 else None
-
     async def on_paybill(self, payment: PaybillPayment, inbox_id: int | None) -> str:
         """A C2B confirmation; returns a word for the inbox row. Safe to repeat."""
-        if payment.shortcode != self._rail.shortcode:
+        if payment.shortcode not in self._rail.numbers:
             await self._tell_admins(
                 f"shortcode:{payment.reference}", "wrong_shortcode", None, got=payment.shortcode
             )
             return "wrong_shortcode"
-        receipt = Receipt(
-            provider="mpesa",
-            channel=Channel.C2B,
-            reference=payment.reference,
-            amount=payment.amount,
-            happened_at=payment.happened_at,
-            escrow_code=await self.read_reference(payment.typed_reference),
-            typed_reference=payment.typed_reference[:20],
-            payer_shown=phone.keep(payment.shown),
-            payer_name=payment.name[:100],
-            inbox_id=inbox_id,
-        )
-        if not self._confirm:
+        receipt = await self._by_hand(payment, inbox_id)
+        if await self._takes_its_word(inbox_id):
             return str((await self._credit(receipt, Evidence.UNCHECKED)).outcome)
         stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
         await self._note_other_deal(stored, receipt)
@@ -387,6 +395,41 @@ class Confirmations:
             return "known"
         await self._ask_or_card(stored, "c2b")
         return "waiting"
+
+    async def on_statement(self, payment: PaybillPayment, *, ask: bool) -> tuple[str, int]:
+        """A row of a statement that we had not heard of: kept like a C2B confirmation, but a file
+        that an admin sends is never enough to credit it by itself, whatever the limits are. The
+        sweep asks TransactionStatus, or every admin gets a card. `ask` False: only kept. Safe to
+        repeat. (a word, the receipt's row).
+        """
+        receipt = await self._by_hand(payment, None)
+        stored, new = await self._funds.register_waiting(receipt, next_check_after=None)
+        await self._note_other_deal(stored, receipt)
+        if stored.state is not ReceiptState.WAITING:
+            return str(stored.state), stored.id
+        if not new:
+            return "known", stored.id
+        soon = self._clock.now() if ask and self.may_ask else None
+        async with self._db.unit() as conn:
+            await receipts.from_statement(conn, stored.id, soon)
+        if ask and soon is None:
+            same = await self._may_be_a_prompts(stored)
+            await self._ask_admin(stored, "maybe_same" if same else "statement")
+        return "waiting", stored.id
+
+    async def _by_hand(self, payment: PaybillPayment, inbox_id: int | None) -> Receipt:
+        return Receipt(
+            provider="mpesa",
+            channel=Channel.C2B,
+            reference=payment.reference,
+            amount=payment.amount,
+            happened_at=payment.happened_at,
+            escrow_code=await deal_meant(self._db, payment.typed_reference),
+            typed_reference=payment.typed_reference[:20],
+            payer_shown=phone.keep(payment.shown),
+            payer_name=payment.name[:100],
+            inbox_id=inbox_id,
+        )
 
     async def _note_other_deal(self, stored: StoredReceipt, receipt: Receipt) -> None:
         if receipt.escrow_code and stored.escrow_id not in (None, receipt.escrow_code):
@@ -475,11 +518,11 @@ class Confirmations:
             # nobody but the payer is named: that says nothing about us
             await self._ask_admin(stored, "no_party")
             return "no_party"
-        if meaning == "denied" or self._rail.shortcode not in parties:
+        if meaning == "denied" or not self._rail.numbers & parties:
             why = "not_completed" if meaning == "denied" else "not_ours"
             await self._deny(stored, Evidence.STATUS, why)
             return why
-        receipt = _receipt_of(stored)
+        receipt = as_receipt(stored)
         if result.amount is not None:
             receipt = replace(receipt, amount=result.amount)
         return str((await self._credit(receipt, Evidence.STATUS)).outcome)
@@ -492,10 +535,10 @@ class Confirmations:
         for stored, checks in due:
             try:
                 if stored.evidence is not None:  # an admin believed it, and crediting was cut
-                    await self._credit(_receipt_of(stored), stored.evidence)
+                    await self._credit(as_receipt(stored), stored.evidence)
                 elif checks <= _STATUS_ASKS and self.may_ask:
                     await self._ask_status(stored)
-                elif checks == 1 and stored.channel is Channel.C2B:
+                elif checks == 1 and stored.channel is Channel.C2B and not stored.from_statement:
                     await self._by_limit(stored, None)
                 else:
                     await self._ask_admin(
@@ -515,30 +558,11 @@ class Confirmations:
 
     async def acceptable(self, payment: PaybillPayment) -> str | None:
         """C2B validation: None to accept, else the code of the refusal (rails.md 1.6)."""
-        code = await self.read_reference(payment.typed_reference)
-        if code is None:
-            return "C2B00012"
+        code = await deal_meant(self._db, payment.typed_reference)
+        if code is None or payment.shortcode not in self._rail.numbers:
+            return validation.NO_OPEN_DEAL
         async with self._db.reading() as conn:
-            try:
-                escrow = await escrows.get(conn, code)
-            except NotFound:
-                return "C2B00012"
-            prompt = await payments.open_attempt(conn, code)
-        if (
-            not escrow.can_be_paid
-            or escrow.currency is not payment.amount.currency
-            or payment.shortcode != self._rail.shortcode
-        ):
-            return "C2B00012"
-        total = escrow.received + payment.amount
-        if prompt is not None and prompt.amount == payment.amount:
-            total += prompt.wallet_part
-        return None if self._above_floor(escrow.due, total, escrow.tiers) else "C2B00013"
-
-    @staticmethod
-    def _above_floor(due: Money, total: Money, tiers: Any) -> bool:
-        decision = engine.decide(due.minor, total.minor, due.currency, {due.currency.code: tiers})
-        return decision.response_type is not engine.PaymentResponse.AUTO_REFUND
+            return await validation.refusal(conn, code, payment.amount)
 
     # -- a person decides --------------------------------------------------------------------------
 
@@ -548,7 +572,7 @@ class Confirmations:
         """
         stored = await self._db.run(lambda conn: self._decided(conn, receipt_id, admin, ours=ours))
         if ours:
-            await self._credit(_receipt_of(stored), Evidence.ADMIN)
+            await self._credit(as_receipt(stored), Evidence.ADMIN)
         _LOG.warning(
             "an admin decided a receipt",
             extra={"action": "receipt_decided", "admin": admin, "row": receipt_id, "ours": ours},
@@ -664,29 +688,6 @@ class Confirmations:
 
     async def _credit(self, receipt: Receipt, evidence: Evidence) -> PaymentResult:
         return await self._funds.process_escrow_payment(receipt, evidence)
-
-
-def _unreachable(answer: Answer) -> bool:
-    """Whether M-Pesa could not be asked at all, or only its gateway's error page answered."""
-    return answer.verdict is Verdict.UNKNOWN and (
-        answer.code == "unreachable" or answer.code.startswith("http_5")
-    )
-
-
-def _receipt_of(stored: StoredReceipt) -> Receipt:
-    """A stored receipt as the payment path takes it."""
-    return Receipt(
-        provider=stored.provider,
-        channel=stored.channel,
-        reference=stored.reference,
-        amount=stored.amount,
-        happened_at=stored.happened_at,
-        attempt_id=stored.attempt_id,
-        escrow_code=stored.escrow_id,
-        typed_reference=stored.typed_reference,
-        payer_shown=stored.payer_shown,
-        payer_name=stored.payer_name,
-    )
 
 
 def _later_look(age: timedelta) -> timedelta | None:

@@ -380,7 +380,9 @@ class CoinPayments:
             result = await self._funds.process_escrow_payment(receipt, evidence)
             word = str(result.outcome)
         async with self._db.unit() as conn:
-            await crypto.confirmed(conn, attempt.id, found.txid, found.coin, self._clock.now())
+            await crypto.confirmed(
+                conn, attempt.id, found.txid, found.coin, self._clock.now(), dust=not value
+            )
         return word
 
     async def _keep(
@@ -402,7 +404,7 @@ class CoinPayments:
             stored = await crypto.saw(conn, attempt.id, found.txid, found.coin, amount, seen_at)
             if found.pending and stored.confirmed_at is None:
                 await outbox.queue(conn, [_seen(attempt, stored)], self._clock.now())
-        if stored.amount != amount:
+        if not stored.amount == amount == (stored.known_before or amount):
             doubts.append("amounts_differ")
         return stored, doubts
 
@@ -471,7 +473,7 @@ class CoinPayments:
             "why": why,
             "provider": attempt.provider,
             "coin": found.coin,
-            "amount": plain(found.amount),
+            "amount": plain(worth.coins(found.amount)),
             "asked": attempt.coin,
             "txid": found.txid,
         }

@@ -12,11 +12,11 @@ from typing import Any
 from escrow.domain import flow
 from escrow.domain.errors import IllegalMove
 from escrow.domain.flow import Event, Status
-from escrow.domain.model import By, Escrow
+from escrow.domain.model import By, Escrow, Journal, Notice
 from escrow.domain.money import Money
 from escrow.services import postings
 from escrow.services.payout_booking import BookedPayout, PayoutBooking, SettledLeg
-from escrow.store import escrows, ledger
+from escrow.store import escrows, ledger, outbox
 from escrow.store.database import Connection
 
 
@@ -67,7 +67,9 @@ async def finish(
     conn: Connection, endings: Sequence[Ending], payouts: PayoutBooking, now: datetime
 ) -> dict[tuple[str, str], BookedPayout]:
     """Ends locked deals in this unit: journals, settlements, moves, and the payouts that follow by
-    themselves. Returns (deal, leg) → payout where one was booked.
+    themselves. Returns (deal, leg) → payout where one was booked. The buyer's part of a deal that
+    lacks a payment of his, taken back by its provider, covers that first; what is left of it stays
+    in his wallet, and what stays open is our loss (money.md).
 
     `IllegalMove`, `NotAllowed` as FLOW says; `EscrowMoved` when a deal was not locked and moved.
     """
@@ -83,7 +85,8 @@ async def finish(
             **end.data,
         }
         moves.append(escrows.Move(end.escrow.id, edge, end.by, now, data=data))
-    await ledger.post(conn, [_journal(end, now) for end in endings])
+    owed = await _owed(conn, endings)
+    await ledger.post(conn, [one for end in endings for one in _journals(end, owed, now)])
     await escrows.settle(
         conn,
         [
@@ -94,28 +97,65 @@ async def finish(
         ],
     )
     await escrows.move(conn, moves)
-    booked = await payouts.book_settled(conn, [leg for end in endings for leg in _legs(end)], now)
+    await outbox.queue(conn, [one for end in endings for one in _covered(end, owed)], now)
+    booked = await payouts.book_settled(
+        conn, [leg for end in endings for leg in _legs(end, owed)], now
+    )
     return {(one.escrow_id, one.leg): one for one in booked if one.escrow_id and one.leg}
 
 
-def _journal(end: Ending, now: datetime) -> Any:
+async def _owed(conn: Connection, endings: Sequence[Ending]) -> dict[str, Money]:
+    """Deal → what it owes us; the deals of a batch are locked, so no reversal comes between."""
+    found: dict[str, Money] = {}
+    for currency in {end.escrow.currency for end in endings}:
+        codes = [end.escrow.id for end in endings if end.escrow.currency is currency]
+        found |= await ledger.owed(conn, codes, currency)
+    return found
+
+
+def _journals(end: Ending, owed: Mapping[str, Money], now: datetime) -> list[Journal]:
     holding, fee = held_of(end.escrow, end.event)
-    return postings.settled(
-        end.escrow.id,
-        (end.escrow.seller_telegram_id, end.seller),
-        (end.escrow.buyer_telegram_id or 0, end.buyer),
-        end.fee,
-        (holding, fee),
-        now,
-    )
+    open_minor = owed[end.escrow.id].minor if end.escrow.id in owed else 0
+    covers = min(open_minor, end.buyer.minor)
+    journals = [
+        postings.settled(
+            end.escrow.id,
+            (end.escrow.seller_telegram_id, end.seller),
+            (end.escrow.buyer_telegram_id or 0, end.buyer),
+            end.fee,
+            (holding, fee),
+            now,
+            covers,
+        )
+    ]
+    if open_minor > covers:
+        left = Money(open_minor - covers, end.escrow.currency)
+        journals.append(postings.written_off(end.escrow.id, left, now))
+    return journals
 
 
-def _legs(end: Ending) -> list[SettledLeg]:
+def _covered(end: Ending, owed: Mapping[str, Money]) -> list[Notice]:
+    """The buyer hears what his part went to."""
+    buyer = end.escrow.buyer_telegram_id
+    if buyer is None or not end.buyer or end.escrow.id not in owed:
+        return []
+    covers = min(owed[end.escrow.id], end.buyer)
+    values = {
+        "code": end.escrow.id,
+        "part": str(end.buyer),
+        "covers": str(covers),
+        "left": str(end.buyer - covers),
+    }
+    return [Notice(f"covers:{end.escrow.id}", "refund_covers", buyer, values, end.escrow.id)]
+
+
+def _legs(end: Ending, owed: Mapping[str, Money]) -> list[SettledLeg]:
     legs = []
     if end.seller:
         legs.append(SettledLeg(end.escrow.id, "seller", end.escrow.seller_telegram_id, end.seller))
-    if end.buyer and end.escrow.buyer_telegram_id is not None:
-        legs.append(SettledLeg(end.escrow.id, "buyer", end.escrow.buyer_telegram_id, end.buyer))
+    buyer = end.escrow.buyer_telegram_id
+    if end.buyer and buyer is not None and end.escrow.id not in owed:
+        legs.append(SettledLeg(end.escrow.id, "buyer", buyer, end.buyer))
     return legs
 
 

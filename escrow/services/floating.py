@@ -71,13 +71,14 @@ class Floating:
         try:
             said = self._read(body)
             if said:
-                await self._db.run(lambda conn: self._keep(conn, said, source, received_at))
+                await self._db.run(lambda conn: self.keep(conn, said, source, received_at))
         except Exception:  # noqa: BLE001 the message itself is done, and stays so
             _LOG.exception("a balance was not kept", extra={"action": "balance_not_kept"})
 
-    async def _keep(
+    async def keep(
         self, conn: Connection, said: Sequence[AccountBalance], source: str, received_at: datetime
     ) -> None:
+        """Keeps what M-Pesa said of our accounts, in the caller's unit. A later word stays."""
         books = (await books_of(conn)).at_provider
         for one in said:
             at = min(one.at or received_at, received_at)

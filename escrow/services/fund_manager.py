@@ -7,7 +7,6 @@ the notices, commit. The 60 s bound stands outside of it and reads the truth bac
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -18,11 +17,8 @@ import payment_tolerance as engine
 from escrow.domain import flow, phone, terms
 from escrow.domain.errors import (
     BooksBroken,
-    DatabaseDown,
     EscrowMoved,
     NotAllowed,
-    OutcomeUnknown,
-    TimedOut,
 )
 from escrow.domain.flow import Actor, Event
 from escrow.domain.model import (
@@ -42,6 +38,7 @@ from escrow.domain.money import Money
 from escrow.domain.terms import Division, Terms
 from escrow.services import fitting, postings
 from escrow.services.booking import Booking, answer_again, result_of
+from escrow.services.bounds import OVERALL_SECONDS, Bound, lock
 from escrow.services.flags import raise_flag
 from escrow.services.matching import (
     Target,
@@ -60,7 +57,6 @@ from escrow.store.database import Connection, Database
 from escrow.store.receipts import Context, Posting
 
 _LOG: Final = logging.getLogger(__name__)
-OVERALL_SECONDS: Final = 60.0
 _PAYMENT: Final = By(Actor.PAYMENT)
 _SECOND_NUMBER_AFTER: Final = timedelta(minutes=2)
 
@@ -101,7 +97,7 @@ class EscrowFundManager:
         self._clock = clock
         self._terms = platform
         self._admins = tuple(admins)
-        self._overall_seconds = overall_seconds
+        self._bound = Bound(database, overall_seconds)
 
     async def process_escrow_payment(self, receipt: Receipt, evidence: Evidence) -> PaymentResult:
         """Credits a confirmed receipt, once (seed 2, scenarios 1–3c).
@@ -116,7 +112,7 @@ class EscrowFundManager:
         async def work(conn: Connection) -> PaymentResult:
             return await self._post(conn, receipt, evidence, trace)
 
-        return await self._bounded(receipt, work, trace)
+        return await self._bound.run(receipt, work, trace)
 
     async def register_waiting(
         self, receipt: Receipt, *, next_check_after: timedelta | None
@@ -130,7 +126,7 @@ class EscrowFundManager:
 
         async def work(conn: Connection) -> tuple[StoredReceipt, bool]:
             now = self._clock.now()
-            escrow_id = await _lock(conn, receipt)
+            escrow_id = await lock(conn, receipt)
             known = await receipts.find(conn, receipt.provider, receipt.reference, None)
             if known is None and receipt.attempt_id is not None:
                 known = await receipts.find(conn, receipt.provider, None, receipt.attempt_id)
@@ -185,7 +181,7 @@ class EscrowFundManager:
         async def work(conn: Connection) -> PaymentResult:
             return await self.post_claim(conn, receipt, evidence, claimant, close, at, trace)
 
-        return await self._bounded(receipt, work, trace)
+        return await self._bound.run(receipt, work, trace)
 
     # -- the transaction -----------------------------------------------------------------------
 
@@ -200,7 +196,7 @@ class EscrowFundManager:
         trace: Trace,
     ) -> PaymentResult:
         """`credit_claim` in a unit of the caller's."""
-        code = await _lock(conn, receipt)
+        code = await lock(conn, receipt)
         if code is not None:  # its own key too: the same receipt may come without a deal
             await receipts.lock_key(conn, credit_key(receipt))
         context = await receipts.context(conn, code, receipt)
@@ -284,7 +280,7 @@ class EscrowFundManager:
         *,
         fitted: bool = False,
     ) -> PaymentResult:
-        context = await receipts.context(conn, await _lock(conn, receipt), receipt)
+        context = await receipts.context(conn, await lock(conn, receipt), receipt)
         escrow = context.escrow
         trace("locked")
         row: StoredReceipt | None = None
@@ -316,8 +312,8 @@ class EscrowFundManager:
             elif receipt.reference is None or receipt.reference == mine.reference:
                 trace("duplicate")
                 return answer_again(mine)
-            elif context.attempt_number_fitted and row is None and mine.channel is Channel.STK:
-                # the number in this prompt's slot belongs to a payment by hand
+            elif context.attempt_number_fitted and row is None and _by_its_prompt(mine):
+                # the number in this prompt's slot belongs to a payment by hand, if to any
                 await receipts.fill_slot(conn, mine.id, receipt.reference, fitted=False)
                 await self._by_hand_after_all(conn, receipt, mine, evidence, trace)
                 trace("duplicate")
@@ -629,70 +625,9 @@ class EscrowFundManager:
                 now,
             )
 
-    # -- the bound that never lies -------------------------------------------------------------
 
-    async def _bounded(
-        self,
-        receipt: Receipt,
-        work: Callable[[Connection], Awaitable[PaymentResult]],
-        trace: Trace,
-    ) -> PaymentResult:
-        """`work` in a unit, 60 s at most. After a cut or a lost connection the truth is read back
-        by the receipt's key: what committed is never called failed.
-        """
-        task = asyncio.ensure_future(self._with_races(work))
-        done, _ = await asyncio.wait({task}, timeout=self._overall_seconds)
-        if not done:
-            trace("timed_out")
-            task.cancel()
-            await asyncio.wait({task})
-        try:
-            result = task.result()
-        except asyncio.CancelledError:
-            return await self._truth(receipt, trace, TimedOut())
-        except (DatabaseDown, TimedOut) as error:
-            return await self._truth(receipt, trace, error)
-        except Exception:
-            trace("failed")
-            raise
-        trace("committed", outcome=str(result.outcome))
-        return result
-
-    async def _with_races(
-        self, work: Callable[[Connection], Awaitable[PaymentResult]]
-    ) -> PaymentResult:
-        """The same receipt twice at once, without a deal to lock: the loser looks again."""
-        try:
-            return await self._db.run(work)
-        except EscrowMoved:
-            return await self._db.run(work)
-
-    async def _truth(self, receipt: Receipt, trace: Trace, error: Exception) -> PaymentResult:
-        """Whether a payment of unknown fate was booked. Waits for its lock first, so that a commit
-        still under way is seen.
-        """
-        try:
-            async with self._db.unit() as conn:
-                await _lock(conn, receipt)
-                known = await receipts.find(
-                    conn, receipt.provider, receipt.reference, receipt.attempt_id
-                )
-        except (DatabaseDown, TimedOut) as second:
-            trace("failed", outcome="unknown")
-            raise OutcomeUnknown from second
-        if known is None or known.state is ReceiptState.WAITING:
-            trace("failed", outcome="not_done")
-            raise TimedOut from error
-        trace("committed", outcome="read_back")
-        return answer_again(known, first=True)
-
-
-async def _lock(conn: Connection, receipt: Receipt) -> str | None:
-    """Locks the receipt's deal and returns its code, or locks the receipt's own key where it has
-    no deal: work on one payment never runs twice at once, and whoever asks for its fate waits for
-    its end.
+def _by_its_prompt(stored: StoredReceipt) -> bool:
+    """Whether a prompt's receipt was credited because the prompt was paid, whatever row its number
+    was taken from: that number is proved by nothing then.
     """
-    if receipt.escrow_code is not None and await escrows.lock_row(conn, receipt.escrow_code):
-        return receipt.escrow_code
-    await receipts.lock_key(conn, credit_key(receipt))
-    return None
+    return stored.channel is Channel.STK or stored.evidence is Evidence.QUERY

@@ -16,6 +16,8 @@ from escrow.store.setbacks import Setback
 OK, WATCH, BROKEN, PAUSED = "OK", "WATCH", "BROKEN", "PAUSED"
 STUCK_AFTER: Final = timedelta(days=7)
 DISPUTE_AFTER: Final = timedelta(days=14)
+ROWS_NAMED: Final = 5
+"""Of parked callbacks, the oldest."""
 SLOW_MS: Final = 250
 OUTBOX_LATE: Final = timedelta(minutes=5)
 _MISSED_TURNS: Final = 4
@@ -80,6 +82,7 @@ class Health:
     outbox_oldest: datetime | None = None
     inbox_waiting: int = 0
     inbox_parked: int = 0
+    parked_rows: Sequence[int] = ()
     receipts_waiting: int = 0
     clock_steady: bool = True
     held: Sequence[Mapping[str, Any]] = ()
@@ -97,6 +100,11 @@ class Health:
 def without_database(why: str) -> Health:
     """What is said when PostgreSQL does not answer."""
     return Health(BROKEN, [Reason("database_down", {"why": why}, broken=True)])
+
+
+def rows_named(rows: Sequence[int], count: int) -> str:
+    """`4, 7` or `4, 7, …` where there are more."""
+    return ", ".join([*map(str, rows), *(["…"] if count > len(rows) else [])])
 
 
 def judged(look: Health, now: datetime) -> Health:
@@ -142,7 +150,7 @@ def _watched(look: Health, now: datetime) -> list[Reason]:
         (look.disputes.count, "disputes", {"waiting": look.disputes}),
         (look.stuck.count, "stuck", {"waiting": look.stuck}),
         (look.setbacks, "setbacks", {"setbacks": look.setbacks}),
-        (look.inbox_parked, "parked", {"count": look.inbox_parked}),
+        (look.inbox_parked, "parked", {"count": look.inbox_parked, "rows": look.parked_rows}),
         (late, "outbox", {"count": look.outbox_waiting, "since": look.outbox_oldest}),
         (look.database_ms > SLOW_MS, "slow", {"ms": look.database_ms, "limit": SLOW_MS}),
     ]

@@ -1,7 +1,8 @@
 """The one door for providers: stored raw first, answered, then processed from the stored row.
 
 A row is processed until it is done; one that keeps failing is parked with an alert after five
-tries. Every step behind it may be repeated, so a crash anywhere only means: again.
+tries, and run again when a person says so (`services/parked`). Every step behind it may be
+repeated, so a crash anywhere only means: again.
 """
 
 from __future__ import annotations
@@ -10,24 +11,27 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from escrow.domain.errors import DatabaseDown, OutcomeUnknown, Paused, PriceUnknown, TimedOut
 from escrow.domain.model import Notice
+from escrow.services.balances import Balances
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
 from escrow.services.crypto import ODD, CoinPayments
 from escrow.services.floating import Floating
 from escrow.services.payouts import Payouts
-from escrow.services.ports import Clock, Rail, RawRequest, UnreadableError
+from escrow.services.ports import Clock, PullRail, Rail, RawRequest, UnreadableError
 from escrow.store import inbox, outbox, payments
-from escrow.store.database import Database
+from escrow.store.database import Connection, Database
 from escrow.store.inbox import StoredRequest
 
 _LOG: Final = logging.getLogger(__name__)
 _TRIES: Final = 5
 _AT_ONCE: Final = 8
+_ALERTS_PER_HOUR: Final = 5
+"""Of parked rows, one by one; a flood of them is one more."""
 _BACK_OFF: Final = (
     timedelta(seconds=2),
     timedelta(seconds=10),
@@ -42,6 +46,8 @@ PAYOUT_WORD = "payout_word"
 REVERSAL = "reversal"
 BLOCKBEE, DYNOPAY = COIN_ROUTES = ("blockbee", "dynopay")
 """Named like the providers whose signed requests come by them."""
+BALANCE, BALANCE_TIMEOUT = "balance", "balance_timeout"
+PULLED, PULL_NOTE = "pulled", "pull_note"
 
 
 class Intake:
@@ -60,6 +66,8 @@ class Intake:
         payouts: Payouts | None = None,
         floating: Floating | None = None,
         coins: CoinPayments | None = None,
+        balances: Balances | None = None,
+        pull: PullRail | None = None,
     ) -> None:
         self._db = database
         self._clock = clock
@@ -71,6 +79,8 @@ class Intake:
         self._payouts = payouts
         self._floating = floating
         self._coins = coins
+        self._balances = balances
+        self._pull = pull
         self._wake = asyncio.Event()
 
     def knows(self, secret: str) -> bool:
@@ -94,15 +104,29 @@ class Intake:
             self._payouts.check(body, asked=True)
         elif route == REVERSAL and self._payouts is not None:
             self._payouts.check(body, back=True)
+        elif route == BALANCE and self._balances is not None:
+            self._balances.read(body)
+        elif route == PULLED and self._pull is not None:
+            self._pull.read_pulled(body)
         elif route in (STATUS, CLAIM, PAYOUT_WORD):
             self._rail.read_status_result(body)
 
     async def store(
-        self, route: str, token: str, method: str, query: str, body: bytes, sender: str
+        self,
+        route: str,
+        token: str,
+        method: str,
+        query: str,
+        body: bytes,
+        sender: str,
+        *,
+        listed: bool = True,
     ) -> bool:
         """Keeps a raw request before it is answered; True when it is new. `DatabaseDown`.
 
-        One that can't be read is kept as PARKED, for a person to look at, and raises.
+        One that can't be read is kept as PARKED, for a person to look at, and raises. One whose
+        sender is not `listed` is told to the admins, at most once an hour, and is never credited
+        on its word alone.
         """
         unreadable: UnreadableError | None = None
         try:
@@ -120,9 +144,13 @@ class Intake:
                 body=body,
                 sender=sender,
                 now=now,
+                listed=listed,
             )
             if unreadable is not None and new:
-                await inbox.finish_request(conn, row, "PARKED", f"unreadable: {unreadable}", now)
+                await self._park(conn, row, route, _unreadable(unreadable), now)
+            if not listed and new:
+                said = {"sender": sender, "route": route, "row": row}
+                await self._alert(conn, f"unlisted:{_hour(now)}", "unlisted_sender", said, now)
         if unreadable is not None:
             _LOG.warning(
                 "a callback can't be read: %s",
@@ -186,6 +214,8 @@ class Intake:
             note = await self._process(request)
         except (DatabaseDown, TimedOut, OutcomeUnknown, Paused, PriceUnknown) as error:
             await self._retry(request, str(error), park=False)
+        except UnreadableError as error:  # run again, and no better: its bytes do not change
+            await self._retry(request, _unreadable(error), park=True)
         except Exception as error:  # noqa: BLE001 one bad row must not stop the others
             _LOG.exception(
                 "processing a callback failed",
@@ -217,6 +247,13 @@ class Intake:
         if request.route == PAYBILL:
             payment = self._rail.read_paybill(request.body)
             return await self._confirmations.on_paybill(payment, request.id)
+        if request.route == PULLED and self._pull is not None:
+            payment = self._pull.read_pulled(request.body)
+            return await self._confirmations.on_paybill(payment, request.id)
+        if request.route == BALANCE and self._balances is not None:
+            source = f"inbox:{request.id}"
+            token, body = request.token, request.body
+            return await self._balances.on_result(token, body, source, request.received_at)
         if request.route == STATUS:
             result = self._rail.read_status_result(request.body)
             return await self._confirmations.on_status_result(request.token, result)
@@ -243,22 +280,36 @@ class Intake:
                     wait = _BACK_OFF[min(request.tries, len(_BACK_OFF)) - 1]
                     await inbox.retry_request(conn, request.id, now + wait, why)
                     return
-                await inbox.finish_request(conn, request.id, "PARKED", why, now)
-                await outbox.queue(
-                    conn,
-                    [
-                        Notice(
-                            f"parked:{request.id}",
-                            "request_parked",
-                            admin,
-                            {"row": request.id, "route": request.route, "why": why},
-                        )
-                        for admin in self._admins
-                    ],
-                    now,
-                )
+                await self._park(conn, request.id, request.route, why, now, request.reruns)
         except (DatabaseDown, TimedOut):
             _LOG.warning("a callback waits for PostgreSQL", extra={"action": "inbox_waits"})
+
+    async def _park(
+        self, conn: Connection, row: int, route: str, why: str, now: datetime, reruns: int = 0
+    ) -> None:
+        """Lays a row aside for a person, who hears of it. Of a flood he hears once an hour more."""
+        before = await inbox.parked_since(conn, now - timedelta(hours=1), _ALERTS_PER_HOUR)
+        many = before >= _ALERTS_PER_HOUR
+        cause = f"parked:{row}" + (f":{reruns}" if reruns else "")
+        if many:
+            cause = f"parked-many:{_hour(now)}"
+        await inbox.finish_request(conn, row, "PARKED", why, now)
+        said = {"row": row, "route": route, "why": why, "many": before if many else 0}
+        await self._alert(conn, cause, "request_parked", said, now)
+
+    async def _alert(
+        self, conn: Connection, cause: str, kind: str, values: dict[str, Any], now: datetime
+    ) -> None:
+        notices = [Notice(cause, kind, admin, values) for admin in self._admins]
+        await outbox.queue(conn, notices, now)
+
+
+def _unreadable(error: UnreadableError) -> str:
+    return f"unreadable: {error}"
+
+
+def _hour(now: datetime) -> str:
+    return now.strftime("%Y-%m-%dT%H")
 
 
 _TELL_BALANCES: Final = {(PAYBILL, "DONE"), (PAYOUT, "DONE")}

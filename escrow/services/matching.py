@@ -62,6 +62,22 @@ def credit_key_of(stored: StoredReceipt) -> str:
     return f"{stored.provider}:{stored.reference or f'attempt-{stored.attempt_id}'}"
 
 
+def as_receipt(stored: StoredReceipt) -> Receipt:
+    """A stored receipt as the payment path takes it."""
+    return Receipt(
+        provider=stored.provider,
+        channel=stored.channel,
+        reference=stored.reference,
+        amount=stored.amount,
+        happened_at=stored.happened_at,
+        attempt_id=stored.attempt_id,
+        escrow_code=stored.escrow_id,
+        typed_reference=stored.typed_reference,
+        payer_shown=stored.payer_shown,
+        payer_name=stored.payer_name,
+    )
+
+
 def target_of(
     escrow: Escrow | None, context: Context, attempt: Attempt | None, receipt: Receipt
 ) -> Target:

@@ -85,6 +85,7 @@ class Oversight:
             started = time.perf_counter()
             waiting, parked = await inbox.backlog(conn)
             latency = (time.perf_counter() - started) * 1000
+            aside = await inbox.parked(conn, health.ROWS_NAMED) if parked else []
             queued, oldest = await outbox.backlog(conn)
             pause = await pauses.last(conn)
             paused = pause is not None and pause.ended_at is None
@@ -98,6 +99,7 @@ class Oversight:
                 outbox_oldest=oldest,
                 inbox_waiting=waiting,
                 inbox_parked=parked,
+                parked_rows=[row.id for row in aside],
                 receipts_waiting=await receipts.waiting_count(conn),
                 clock_steady=self._clock.steady,
                 held=await ledger.held_totals(conn),

@@ -179,6 +179,23 @@ class Payouts(PayoutSending, PayoutAsking):
             await self._ask_receipt(payout)
         return payout
 
+    async def mark_shown(self, payout_id: int, admin: int, receipt: str) -> bool:
+        """A statement shows a receipt that may have paid it: named like by hand, but only where
+        M-Pesa is asked about it before it counts. False: a person has to look.
+        """
+        async with self._db.reading() as conn:
+            payout = await payouts.payout(conn, payout_id)
+            manual = payout is not None and payout.state is PayoutState.MANUAL
+            if payout is None or not manual or payout.named_reference is not None:
+                return False
+            if not await self._may_ask(conn, payout):
+                return False
+        try:
+            await self.mark_paid(payout_id, admin, receipt)
+        except NotAllowed:
+            return False
+        return True
+
     async def close_on_word(self, payout_id: int, admin: int) -> Payout:
         """An admin is sure of the named receipt, about which M-Pesa gives no answer.
 

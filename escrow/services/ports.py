@@ -48,6 +48,12 @@ class Answer:
     reason: str = ""
     retry: bool = False
 
+    @property
+    def unreachable(self) -> bool:
+        """Whether M-Pesa could not be asked at all, or only its gateway's error page answered."""
+        silent = self.code == "unreachable" or self.code.startswith("http_5")
+        return self.verdict is Verdict.UNKNOWN and silent
+
 
 @dataclass(frozen=True, slots=True)
 class PromptAnswer:
@@ -112,6 +118,24 @@ class AccountBalance:
     at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AccountBalances:
+    """The answer to AccountBalance. UNKNOWN: the question failed; reason `api_user_refused` that
+    asking on would lock our API user.
+    """
+
+    answer: Answer
+    balances: Sequence[AccountBalance] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PulledRow:
+    """A row of what came in lately, as it came; `reference` its receipt where it names one."""
+
+    body: bytes
+    reference: str
+
+
 class UnreadableError(Exception):
     """The body is not what the provider documents; the message says where."""
 
@@ -121,6 +145,16 @@ class Rail(Protocol):
 
     @property
     def shortcode(self) -> str: ...
+
+    @property
+    def till(self) -> str:
+        """The till that prompts pay, `shortcode` being its store number; empty: a paybill, which
+        can be paid by hand, too.
+        """
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        """What M-Pesa may call us where a payment names its parties: shortcode and till."""
 
     @property
     def display_name(self) -> str: ...
@@ -234,6 +268,35 @@ class ReversalRail(Protocol):
     ) -> PayoutAnswer: ...
 
     def read_result(self, body: bytes) -> PayoutResult: ...
+
+
+class AccountRail(Protocol):
+    """A shortcode whose accounts can be asked about (`rails/mpesa_accounts.py`)."""
+
+    @property
+    def shortcode(self) -> str: ...
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether its keys are set and an answer can reach us."""
+
+    async def ask_balance(self, *, result_url: str, timeout_url: str) -> Answer: ...
+
+    def read_balances(self, body: bytes) -> AccountBalances: ...
+
+
+class PullRail(Protocol):
+    """Lists what came in lately (`rails/mpesa_accounts.py`)."""
+
+    @property
+    def can_pull(self) -> bool:
+        """Whether it is set up."""
+
+    async def pull(
+        self, since: datetime, until: datetime, offset: int
+    ) -> Sequence[PulledRow] | Answer: ...
+
+    def read_pulled(self, body: bytes) -> PaybillPayment: ...
 
 
 class Sent(StrEnum):

@@ -168,22 +168,40 @@ def settled(
     fee: Money,
     held: tuple[Money, Money],
     at: datetime,
+    covers: int = 0,
 ) -> Journal:
     """The end of a funded deal: `held` (holding, pending fee) → the two wallets and the fees.
-    `seller` and `buyer` are (Telegram id, what he gets).
+    `seller` and `buyer` are (Telegram id, what he gets). So many minor units of the buyer's part
+    cover his payment that was taken back, in place of his wallet.
     """
     holding, pending = held
     entries = [Entry("holding", escrow_id, -holding.minor)]
     if pending:
         entries.append(Entry("pending_fee", escrow_id, -pending.minor))
     entries += [
-        Entry("wallet", str(person), part.minor) for person, part in (seller, buyer) if part
+        Entry("wallet", str(person), minor)
+        for person, minor in ((seller[0], seller[1].minor), (buyer[0], buyer[1].minor - covers))
+        if minor
     ]
+    if covers:
+        entries.append(Entry("receivable", escrow_id, covers))
     if fee:
         entries.append(Entry("fees", "", fee.minor))
     divided = "split" if seller[1] or fee else "refund"
     kind = divided if buyer[1] else "release"
     return Journal(kind, f"settlement:{escrow_id}", holding.currency, tuple(entries), at, escrow_id)
+
+
+def written_off(escrow_id: str, amount: Money, at: datetime) -> Journal:
+    """What a payment that was taken back left open when its deal ended is our loss."""
+    return Journal(
+        "written_off",
+        f"written_off:{escrow_id}",
+        amount.currency,
+        (Entry("owner", "", -amount.minor), Entry("receivable", escrow_id, amount.minor)),
+        at,
+        escrow_id,
+    )
 
 
 def _payout(

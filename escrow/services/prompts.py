@@ -126,7 +126,9 @@ class Prompts:
         if known is not None:
             return known, False  # the same cause, a moment earlier
         if escrow.currency is not Currency.KES:
-            raise LimitReached("no_mpesa_for_currency", currency=escrow.currency.code)
+            raise LimitReached(
+                "no_mpesa_for_currency", currency=escrow.currency.code, deal=escrow.id
+            )
         person = await people.person(conn, telegram_id)
         if person is None or person.phone is None:
             raise NotFound("no_phone")

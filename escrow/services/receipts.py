@@ -29,7 +29,7 @@ _BEGINS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A deal that a receipt may be for. `why`: code, amount, payer, as far as they fit."""
+    """A deal that a receipt may be for. `why`: code, amount, payer, time, as far as they fit."""
 
     escrow: Escrow
     why: tuple[str, ...]
@@ -144,13 +144,14 @@ async def candidates(
     if receipt.state is not ReceiptState.SUSPENSE:
         return ()
     named = _named(receipt)
-    summed = await unmatched.by_sum(conn, receipt.amount, _LOOKED_AT)
+    paid_at = receipt.happened_at
+    summed = await unmatched.by_sum(conn, receipt.amount, paid_at, _LOOKED_AT)
     numbered = await _numbered(conn, receipt.payer_shown)
-    found = await unmatched.candidates(conn, [*named, *summed, *numbered], now)
+    found = await unmatched.candidates(conn, [*named, *summed, *numbered], now, paid_at)
     scored = []
-    for code, number in found.items():
+    for code, (number, then) in found.items():
         fits = number is not None and phone.proves(receipt.payer_shown, number)
-        why = [("code", code in named), ("amount", code in summed), ("payer", fits)]
+        why = [("code", code in named), ("amount", code in summed), ("payer", fits), ("time", then)]
         scored.append((code, tuple(word for word, is_so in why if is_so)))
     best = sorted(scored, key=lambda one: (-len(one[1]), "code" not in one[1], one[0]))
     return tuple(

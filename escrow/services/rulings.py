@@ -4,6 +4,8 @@ money is confirmed first (`verdicts`).
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from escrow.domain.errors import IllegalMove
 from escrow.domain.flow import Actor, Edge, Event, Status
 from escrow.domain.model import By, Escrow, Notice
@@ -36,23 +38,7 @@ class Rulings(Dividing):
             by = By(Actor.SYSTEM) if admin is None else self._judge(escrow, admin)
             if cause and await escrows.caused(conn, escrow.id, Event.FREEZE, cause):
                 return escrow
-            edge = await _edge(conn, escrow, Event.FREEZE, by)
-            now = self._clock.now()
-            data = _kept(said, cause)
-            await escrows.move(conn, [escrows.Move(escrow.id, edge, by, now, data=data)])
-            after = await escrows.get(conn, escrow.id)
-            notices = [
-                Notice(
-                    f"freeze:{escrow.id}:{after.version}",
-                    "frozen",
-                    person,
-                    {**facts(escrow, role), "reason": said},
-                    escrow.id,
-                )
-                for role, person in sides(escrow)
-            ]
-            await outbox.queue(conn, notices, now)
-            return after
+            return await freeze_locked(conn, escrow, by, said, cause, self._clock.now())
 
         return await self._db.run(work)
 
@@ -98,6 +84,28 @@ class Rulings(Dividing):
             return after
 
         return await self._db.run(work)
+
+
+async def freeze_locked(
+    conn: Connection, escrow: Escrow, by: By, reason: str, cause: str, now: datetime
+) -> Escrow:
+    """Stops a locked deal in this unit, and tells both sides. `NotAllowed` as `freeze`."""
+    edge = await _edge(conn, escrow, Event.FREEZE, by)
+    data = _kept(reason, cause)
+    await escrows.move(conn, [escrows.Move(escrow.id, edge, by, now, data=data)])
+    after = await escrows.get(conn, escrow.id)
+    notices = [
+        Notice(
+            f"freeze:{escrow.id}:{after.version}",
+            "frozen",
+            person,
+            {**facts(escrow, role), "reason": reason},
+            escrow.id,
+        )
+        for role, person in sides(escrow)
+    ]
+    await outbox.queue(conn, notices, now)
+    return after
 
 
 async def _edge(

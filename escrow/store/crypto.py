@@ -26,7 +26,9 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class StoredDeposit:
-    """Coins at an address as we know them; `confirmed_at` is None while they are on their way."""
+    """Coins at an address as we know them; `confirmed_at` is None while they are on their way,
+    `known_before` when they were never told of before.
+    """
 
     attempt_id: int
     txid: str
@@ -34,6 +36,8 @@ class StoredDeposit:
     amount: Decimal
     seen_at: datetime
     confirmed_at: datetime | None
+    dust: bool
+    known_before: Decimal | None
 
 
 def from_row(row: Row) -> CryptoAttempt:
@@ -125,8 +129,8 @@ async def reusable(
     good_until: datetime,
     created_since: datetime,
 ) -> CryptoAttempt | None:
-    """A quote of this person for the same deal, coin and amount that stands until `good_until`, or
-    one made since `created_since` that the provider has not answered.
+    """A quote of this person for the same deal, coin and amount that stands until `good_until` and
+    got no coins yet, or one made since `created_since` that the provider has not answered.
     """
     row = await conn.fetchrow(
         _SQL["reusable"], escrow_id, telegram_id, coin, amount.minor, good_until, created_since
@@ -216,9 +220,11 @@ async def saw(
     return StoredDeposit(**dict(row))
 
 
-async def confirmed(conn: Connection, attempt_id: int, txid: str, coin: str, now: datetime) -> None:
-    """They are ours now."""
-    await conn.execute(_SQL["confirmed"], attempt_id, txid, coin, now)
+async def confirmed(
+    conn: Connection, attempt_id: int, txid: str, coin: str, now: datetime, *, dust: bool
+) -> None:
+    """They are ours now, and credited; `dust` is worth nothing, and was not."""
+    await conn.execute(_SQL["confirmed"], attempt_id, txid, coin, now, dust)
 
 
 async def add_rate(conn: Connection, kes_per_usd: Decimal, source: str, now: datetime) -> bool:

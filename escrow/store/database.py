@@ -72,6 +72,7 @@ CONSTRAINTS: Final[dict[str, Callable[[str], AmanaError]]] = {
     "settlement_whole": BooksBroken,
     "payout_reference_once": lambda detail: NotAllowed("receipt_used"),
     "receipt_is_booked": lambda detail: NotAllowed("receipt_decided"),
+    "receipt_was_reversed": lambda detail: NotAllowed("receipt_decided"),
     "settlements_pkey": lambda detail: EscrowMoved(),
 }
 """Constraint name → the error it means. Anything else is a `Fault`."""

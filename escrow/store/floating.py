@@ -112,3 +112,27 @@ async def add_booking(conn: Connection, new: Booking) -> None:
         new.booked_by,
         new.booked_at,
     )
+
+
+async def add_balance_query(
+    conn: Connection, token: str, shortcode: str, asked_at: datetime
+) -> None:
+    await conn.execute(_SQL["add_balance_query"], token, shortcode, asked_at)
+
+
+async def last_balance_query(conn: Connection, shortcode: str) -> tuple[datetime, bool] | None:
+    """(when a shortcode's accounts were last asked about, whether our API user was refused)."""
+    row = await conn.fetchrow(_SQL["last_balance_query"], shortcode)
+    return (row["asked_at"], row["refused"]) if row else None
+
+
+async def answer_balance_query(
+    conn: Connection, token: str, now: datetime, code: str, *, refused: bool
+) -> str | None:
+    """Marks the question with that token answered; the shortcode that it was about. None: nobody
+    asked it, or it is answered.
+    """
+    shortcode: str | None = await conn.fetchval(
+        _SQL["answer_balance_query"], token, now, code, refused
+    )
+    return shortcode

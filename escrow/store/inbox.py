@@ -29,6 +29,19 @@ class StoredRequest:
     body: bytes
     received_at: datetime
     tries: int
+    reruns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRequest:
+    """A request that waits for a person; `note` is why, `reruns` how often it was run again."""
+
+    id: int
+    route: str
+    note: str
+    received_at: datetime
+    parked_at: datetime
+    reruns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +64,11 @@ async def store_request(
     body: bytes,
     sender: str,
     now: datetime,
+    listed: bool = True,
 ) -> tuple[int, bool]:
-    """Keeps a raw request; returns (row, whether it is new)."""
+    """Keeps a raw request; returns (row, whether it is new). `listed`: whether its sender's address
+    is one that callbacks may come from.
+    """
     texts = [text.encode("utf-8", "surrogateescape") for text in (route, token, method, query)]
     digest = hashlib.sha256(b"\0".join([*texts, body])).digest()
     found = await conn.fetchval(
@@ -65,6 +81,7 @@ async def store_request(
         body,
         _storable(sender),
         now,
+        listed,
     )
     if found is not None:
         return int(found), True
@@ -99,6 +116,26 @@ async def backlog(conn: Connection) -> tuple[int, int]:
     row = await conn.fetchrow(_SQL["inbox_backlog"])
     assert row is not None  # noqa: S101 a count always comes
     return row["waiting"], row["parked"]
+
+
+async def parked(conn: Connection, limit: int) -> list[ParkedRequest]:
+    """What waits for a person, oldest first."""
+    return [ParkedRequest(**dict(row)) for row in await conn.fetch(_SQL["parked"], limit)]
+
+
+async def parked_since(conn: Connection, since: datetime, limit: int) -> int:
+    """How many were parked since then; at most `limit` are counted."""
+    return int(await conn.fetchval(_SQL["parked_since"], since, limit))
+
+
+async def run_again(conn: Connection, rows: Sequence[int], now: datetime) -> set[int]:
+    """Puts parked requests back; returns those that were parked."""
+    return {row["id"] for row in await conn.fetch(_SQL["run_again"], list(rows), now)}
+
+
+async def is_listed(conn: Connection, row: int) -> bool:
+    """Whether a request came from an address that callbacks may come from."""
+    return bool(await conn.fetchval(_SQL["is_listed"], row))
 
 
 async def ping(conn: Connection) -> None:

@@ -59,6 +59,12 @@ async def held(conn: Connection, escrow_id: str, currency: Currency) -> tuple[Mo
     return Money(row["holding"], currency), Money(row["pending_fee"], currency)
 
 
+async def owed(conn: Connection, escrow_ids: Sequence[str], currency: Currency) -> dict[str, Money]:
+    """Deal → what it owes us since a payment of its was taken back; only those that owe."""
+    rows = await conn.fetch(_SQL["owed"], list(escrow_ids), currency.code)
+    return {row["owner"]: Money(row["owed_minor"], currency) for row in rows}
+
+
 async def lock_wallet(conn: Connection, telegram_id: int, currency: Currency) -> Money:
     """Locks a person's wallet for the rest of the unit and returns what is in it."""
     minor = await conn.fetchval(_SQL["lock_wallet"], str(telegram_id), currency.code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -72,6 +72,7 @@ def from_row(row: Row) -> StoredReceipt:
         payer_name=row["payer_name"],
         typed_reference=row["typed_reference"],
         outcome=row["outcome"],
+        from_statement=row["from_statement"],
     )
 
 
@@ -236,6 +237,11 @@ async def check_again(conn: Connection, receipt_id: int, at: datetime | None) ->
     await conn.execute(_SQL["check_again"], receipt_id, at)
 
 
+async def from_statement(conn: Connection, receipt_id: int, check_at: datetime | None) -> None:
+    """Notes that only a statement told of a waiting receipt, and when to ask about it."""
+    await conn.execute(_SQL["from_statement"], receipt_id, check_at)
+
+
 async def ignore(
     conn: Connection, receipt_id: int, evidence: Evidence, outcome: Mapping[str, Any]
 ) -> bool:
@@ -288,3 +294,14 @@ async def answer_status_query(conn: Connection, token: str, now: datetime, answe
 async def waiting_count(conn: Connection) -> int:
     """How many receipts wait for confirmation."""
     return int(await conn.fetchval(_SQL["waiting_count"]))
+
+
+async def sender_listed(conn: Connection, receipt_id: int) -> bool:
+    """Whether what told of a receipt came from an address that callbacks may come from."""
+    return bool(await conn.fetchval(_SQL["sender_listed"], receipt_id))
+
+
+async def known(conn: Connection, provider: str, references: Sequence[str]) -> frozenset[str]:
+    """Those of these receipt numbers that we have, whatever became of them."""
+    rows = await conn.fetch(_SQL["known"], provider, [one for one in references if one])
+    return frozenset(row["reference"] for row in rows)

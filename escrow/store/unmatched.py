@@ -28,9 +28,9 @@ async def going_back(conn: Connection) -> int:
     return int(await conn.fetchval(_SQL["going_back"]))
 
 
-async def by_sum(conn: Connection, amount: Money, limit: int) -> list[str]:
-    """Deals whose due or missing amount is exactly that, newest first."""
-    rows = await conn.fetch(_SQL["by_sum"], amount.currency.code, amount.minor, limit)
+async def by_sum(conn: Connection, amount: Money, paid_at: datetime, limit: int) -> list[str]:
+    """Deals whose due or missing amount is exactly that, those nearest to its time first."""
+    rows = await conn.fetch(_SQL["by_sum"], amount.currency.code, amount.minor, limit, paid_at)
     return [row["id"] for row in rows]
 
 
@@ -41,11 +41,13 @@ async def by_number(conn: Connection, begins: str, ends: str, limit: int) -> lis
 
 
 async def candidates(
-    conn: Connection, deals: Sequence[str], now: datetime
-) -> dict[str, str | None]:
-    """Which of these deals wait for money → the number of who would pay them."""
-    rows = await conn.fetch(_SQL["candidates"], list(deals), now)
-    return {row["id"]: row["phone"] for row in rows}
+    conn: Connection, deals: Sequence[str], now: datetime, paid_at: datetime
+) -> dict[str, tuple[str | None, bool]]:
+    """Which of these deals wait for money → (the number of who would pay them, whether somebody was
+    about to pay them at `paid_at`).
+    """
+    rows = await conn.fetch(_SQL["candidates"], list(deals), now, paid_at)
+    return {row["id"]: (row["phone"], row["then_paid"]) for row in rows}
 
 
 async def paid_from(conn: Connection, receipt_id: int) -> tuple[str, bool]:

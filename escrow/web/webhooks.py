@@ -3,6 +3,9 @@
 A wrong secret is a 404 like any unknown path and stores nothing. An unreadable body is kept for a
 person and answered 400. While PostgreSQL is down the answer is 503: what isn't stored is never
 acknowledged.
+
+The list of addresses is a second fence: lists change, so a callback from elsewhere is kept and
+answered like any other, told to the admins, and never credited on its word alone.
 """
 
 from __future__ import annotations
@@ -38,6 +41,9 @@ _ROUTES: Final = {
     "x": (intake.REVERSAL, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
     "w": (intake.PAYOUT_WORD, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
     "b": (intake.ASKED_TIMEOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
+    "k": (intake.BALANCE, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
+    "l": (intake.BALANCE_TIMEOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
+    "n": (intake.PULL_NOTE, False, {"ResultCode": 0, "ResultDesc": "Accepted"}),
     "u": (intake.CLAIM_TIMEOUT, True, {"ResultCode": 0, "ResultDesc": "Accepted"}),
 }
 """Letter in the path → (route, whether a token follows, what M-Pesa is answered)."""
@@ -80,13 +86,14 @@ class Webhooks:
         letter, _, token = request.match_info["rest"].partition("/")
         route, _, answer = _ROUTES[letter]
         sender = client_address(request, self._proxies)
-        if self._allowed and not _within(sender, self._allowed):
+        listed = not self._allowed or _within(sender, self._allowed)
+        if not listed:
             _LOG.warning(
                 "a callback from an unlisted address",
                 extra={"action": "unlisted_sender", "sender": sender, "route": route},
             )
         await self._door.store(
-            route, token, request.method, request.query_string[:2000], body, sender
+            route, token, request.method, request.query_string[:2000], body, sender, listed=listed
         )
         return web.json_response(answer)
 

@@ -4,6 +4,7 @@ played here, and time stands still until a test moves it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from escrow.bot.messenger import TelegramMessenger
 from escrow.bot.updates import UpdateStore
 from escrow.domain.money import Currency, Money
 from escrow.domain.terms import Terms
+from escrow.rails import mpesa_statement
 from escrow.rails.mpesa_balances import balances
 from escrow.services.actions import Actions
 from escrow.services.auditing import Audits
@@ -27,6 +29,7 @@ from escrow.services.cases import Cases
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.confirmations import Confirmations
+from escrow.services.crypto import CoinPayments
 from escrow.services.delivery import Delivery
 from escrow.services.figures import Figures
 from escrow.services.flags import Flags
@@ -42,15 +45,18 @@ from escrow.services.ports import (
     Answer,
     PaybillPayment,
     PromptAnswer,
+    RawRequest,
     StatusResult,
     StkCallback,
     Verdict,
 )
 from escrow.services.prompts import Prompts
+from escrow.services.provider_reversals import ProviderReversals
 from escrow.services.ratings import Ratings
 from escrow.services.receipts import Receipts
 from escrow.services.records import Records
 from escrow.services.reversals import receipt_effects
+from escrow.services.statements import Statements
 from escrow.services.verdicts import verdicts
 from escrow.services.wallets import Wallets
 from escrow.store.database import Database
@@ -60,6 +66,7 @@ from sandbox import persona
 from sandbox.server import Sandbox
 from sandbox.telegram_api import TelegramStandIn
 from sandbox.telegram_chats import Message
+from tests.coin_rail import FakeCoinRail
 from tests.payout_rail import FakePayoutRail
 from tests.reversal_rail import FakeReversalRail
 
@@ -94,10 +101,15 @@ class FakeRail:
     """M-Pesa as a test wants it: `answers` come first, then every prompt reaches its phone."""
 
     shortcode: str = "174379"
+    till: str = ""
     display_name: str = "AMANA LTD"
     can_ask_status: bool = False
     answers: list[Answer] = field(default_factory=list)
     prompts: list[tuple[str, Money, str]] = field(default_factory=list)
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        return frozenset({self.shortcode, self.till} - {""})
 
     async def prompt(
         self, *, phone: str, amount: Money, reference: str, callback_url: str
@@ -171,7 +183,24 @@ class Town:
             callback_base="https://pay.example",
             reversals=self.reversals,
         )
-        self.escrows = EscrowService(database, clock, terms, admins, self.booking)
+        self.coin_rail = FakeCoinRail()
+        self.coins = CoinPayments(
+            database,
+            clock,
+            terms,
+            [self.coin_rail],
+            self.funds,
+            admins,
+            callback_base=lambda provider: "https://pay.example",
+        )
+        self.escrows = EscrowService(
+            database,
+            clock,
+            terms,
+            admins,
+            self.booking,
+            in_coins=lambda currency: bool(self.coins.offers(currency)),
+        )
         self.floating = Floating(database, clock, lambda body: balances(body, "174379"))
         self.actions = Actions(
             database,
@@ -211,7 +240,18 @@ class Town:
             figures=Figures(database, clock, NAIROBI),
             oversight=(oversight := Oversight(database, clock, admins, floating=self.floating)),
             audits=Audits(database, clock, oversight),
+            statements=Statements(
+                database,
+                clock,
+                mpesa_statement.read,
+                self.confirmations,
+                self.payouts,
+                ProviderReversals(database, clock, admins),
+                (self.rail.shortcode, self.payout_rail.shortcode),
+                admins,
+            ),
             pauses=Pauses(database, clock, admins),
+            coins=self.coins,
             rail=self.rail,
             clock=clock,
             admins=admins,
@@ -314,6 +354,16 @@ class Town:
             ),
             None,
         )
+        await self.settle()
+        return word
+
+    async def sends_coins(self, amount: str, txid: str, **said: object) -> str:
+        """The provider tells of coins at the address that was given last."""
+        async with self.database.reading() as conn:
+            row = await conn.fetchrow("SELECT * FROM crypto_attempts ORDER BY id DESC LIMIT 1")
+        body = {"txid": txid, "coin": row["coin"], "amount": amount, "address": row["address"]}
+        raw = RawRequest("POST", "", "", {}, json.dumps({**body, **said}).encode())
+        word = await self.coins.on_request("blockbee", row["token"], raw, self.clock.now(), 0)
         await self.settle()
         return word
 

@@ -103,7 +103,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
 
 
 def _lists(said: str, deal: Escrow, on: Page) -> dict[str, Markup]:
-    likely = (Candidate(deal, ("code", "amount", "payer")), Candidate(deal, ("amount",)))
+    likely = (Candidate(deal, ("code", "amount", "payer", "time")), Candidate(deal, ("amount",)))
     found = [
         Unmatched(_receipt(said, ReceiptState.SUSPENSE), (*likely, likely[0])),
         Unmatched(_receipt(said, ReceiptState.WAITING, reference=None), ()),
@@ -144,6 +144,16 @@ def _cards(said: str, deal: Escrow, on: Page) -> dict[str, Markup]:
     for state in ReceiptState:
         one = ReceiptCard(_receipt(said, state), deal, said, None)
         found[f"receipt_card:{state}"] = t.receipt_card(one, [], None, on)
+    coins = _receipt(
+        said,
+        ReceiptState.CREDITED,
+        provider="blockbee",
+        channel=Channel.CRYPTO,
+        reference=f"{'9f' * 32}#7",
+        evidence=Evidence.QUERY,
+    )
+    one = ReceiptCard(coins, deal, said, None)
+    found["receipt_card:coins"] = t.receipt_card(one, [], None, on)
     for proof in (None, *Evidence):
         for came in ("choice", "refunded_to_wallet", "to_wallet"):
             one = ReceiptCard(

@@ -43,6 +43,7 @@ def values(reason: str, said: str) -> Mapping[str, Any]:
         "what": "float",
         "at": NOW,
         "most": kes(300),
+        "shortcode": "174379",
     }
     if reason.startswith("new_seller"):
         found["until"] = 5

@@ -63,7 +63,13 @@ from escrow.services.ratings import Rated, SellerPage
 from escrow.services.records import DealRecords
 from escrow.services.wallets import Withdrawal
 from escrow_service import DealView
-from tests.bot import payout_samples, receipt_samples, refusal_samples, variant_samples
+from tests.bot import (
+    coin_samples,
+    payout_samples,
+    receipt_samples,
+    refusal_samples,
+    variant_samples,
+)
 from tests.bot.admin import (
     action_samples,
     case_samples,
@@ -71,6 +77,7 @@ from tests.bot.admin import (
     pausing_samples,
     people_samples,
     safe_samples,
+    statement_samples,
 )
 
 NOW: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -141,6 +148,7 @@ def view(said: str, role: str = "buyer", **changes: Any) -> DealView:
             "withdrawn",
             "stars",
             "shares",
+            "in_coins",
         )
         if key in changes
     }
@@ -284,11 +292,37 @@ def notice_values(said: str) -> dict[str, dict[str, Any]]:
         "credited_unconfirmed": admin,
         "receipt_denied": {**admin, "why": said},
         "booked_twice": admin,
+        "receipt_taken_back": {
+            **admin,
+            "reference": "SG632NMUAB",
+            "reversal": "SG632NMUAC",
+            "booked": "KES 10,500",
+            "owed": "KES 10,500",
+            "status": "HELD",
+            "frozen": True,
+            "whole": True,
+        },
+        "receipt_not_shown": {**admin, "reference": "SG632NMUAB"},
+        "payment_taken_back": {
+            "reference": "SG632NMUAB",
+            "amount": "KES 10,500",
+            "code": CODE,
+            "open": True,
+            "returned": "KES 500",
+        },
+        "refund_covers": {
+            "code": CODE,
+            "part": "KES 10,500",
+            "covers": "KES 10,000",
+            "left": "KES 500",
+        },
         "receipt_elsewhere": {**admin, "other": OTHER},
         "other_amount": {**admin, "asked": "KES 10,500", "claimed": "KES 1"},
         "callback_mismatch": {"code": CODE, "attempt": 9},
+        "prompt_unlisted": {"code": CODE, "attempt": 9, "amount": "KES 10,500", "got": said},
         "wrong_shortcode": {"got": said},
         "request_parked": {"row": 4, "route": "stk", "why": said},
+        "unlisted_sender": {"sender": "203.0.113.9", "row": 4, "route": "stk"},
         "books_broken": {"breaks": [said] * 30},
         "clock_jumped": {"seconds": -7_200},
         "claim_card": {
@@ -333,6 +367,7 @@ def ruled_notices(deal: Mapping[str, Any], said: str) -> dict[str, dict[str, Any
     return {
         **_selling_notices(said),
         **payout_samples.notices(said),
+        **coin_samples.notices(said),
         **action_samples.notices(said),
         **pausing_samples.notices(said),
         **people_samples.notices(said),
@@ -501,6 +536,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         found[f"claim:denied:{why}"] = paid_texts.outcome(claim(ClaimState.DENIED, why), on)
     found |= talk_answers(said, on)
     found |= payout_samples.answers(on)
+    found |= coin_samples.answers(said, on)
     found |= action_samples.answers(said, on)
     found |= pausing_samples.answers(said, on)
     found |= people_samples.answers(said, on)
@@ -508,6 +544,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
     found |= receipt_samples.answers(said, on)
     found |= ruled_answers(said, on)
     found |= safe_samples.answers(said, on)
+    found |= statement_samples.answers(said, on)
     for status in Status:
         for role in ("buyer", "seller"):
             card = d.deal_card(view(said, role, status=status), on)
@@ -605,6 +642,9 @@ def selling(said: str, on: Page) -> dict[str, Markup]:
         "number for deals": s.ask_number_for_deals(on),
         "amount": s.ask_amount(None),
         "amount:shop": s.ask_amount(said),
+        "amount:dollars": s.ask_amount(None, dollars=True),
+        "amount:dollars first": s.ask_amount(said, Currency.USD, dollars=True),
+        "amount:no dollars": s.ask_amount(None, Currency.USD),
         "description": s.ask_description(),
         "fee payer": s.ask_fee_payer(kes(500)),
         "photo": s.ask_photo(),
@@ -653,4 +693,5 @@ def _everything(said: str, on: Page) -> dict[str, Markup]:
     for reason, words in REASONS.items():
         found[f"reason {reason}"] = words({"amount": "KES 10,500", "code": CODE}, on)
     found |= {f"figures {name}": text for name, text in figures_samples.texts(on).items()}
+    found |= coin_samples.variants(said, on)
     return found | variant_samples.variants(said, on)

@@ -394,3 +394,35 @@ async def test_a_double_press_of_paybill_shows_one_guide(town: Town) -> None:
     assert _toast(town) == "Done already."
     town.clock.advance(minutes=2)
     assert len(await town.taps(BUYER, shown, "Pay by paybill")) == 1
+
+
+# -- a till --------------------------------------------------------------------------------------
+
+
+async def test_with_a_till_nothing_offers_to_pay_by_hand(town: Town) -> None:
+    code = await _open(town)
+    old = (await town.says(BUYER, f"/start {code}"))[-1]
+    assert "Pay by paybill" in old.labels
+    town.rail.till = "600123"
+    fresh = (await town.says(BUYER, f"/start {code}"))[-1]
+    assert "Pay by paybill" not in fresh.labels
+    assert fresh.labels[0].startswith("Pay 10,100")
+    await town.taps(BUYER, old, "Pay by paybill")
+    assert "can't be paid by hand" in _now(town, old) + town.last(BUYER).text
+    assert await town.value("SELECT count(*) FROM reservations") == 0
+    town.rail.answers.append(Answer(Verdict.UNKNOWN, "", "unknown"))
+    unclear = (await town.says(BUYER, f"/pay {code}"))[-1]
+    assert "no clear answer" in unclear.text
+    assert "paybill" not in unclear.text.lower()
+    assert unclear.labels == []
+
+
+async def test_with_a_till_a_failed_prompt_has_one_way_on(town: Town) -> None:
+    town.rail.till = "600123"
+    code = await _open(town)
+    await town.says(BUYER, f"/pay {code}")
+    await town.answers_prompt(1, Answer(Verdict.DECLINED, "1037", "no_answer"))
+    failed = town.last(BUYER)
+    assert "paybill" not in failed.text.lower()
+    assert failed.labels == ["Try again"] or failed.labels[0].startswith("Try again")
+    assert len(failed.labels) == 1

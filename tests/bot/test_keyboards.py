@@ -161,3 +161,27 @@ def test_a_link_is_shared_with_its_words() -> None:
     telegram, whatsapp = (row[0].url or "" for row in keyboard.inline_keyboard)
     assert telegram.startswith("https://t.me/share/url?url=https%3A%2F%2Ft.me%2FAmanaBot")
     assert whatsapp.startswith("https://wa.me/?text=Blue+%26+green+https%3A%2F%2Ft.me")
+
+
+@pytest.mark.parametrize("choice", [None, 3])
+def test_with_a_till_no_keyboard_offers_to_pay_by_hand(choice: int | None) -> None:
+    view = samples.view("x")
+    boards = [
+        keyboards.deal(view, by_hand=False),
+        keyboards.retry(samples.CODE, choice, wait=False, by_hand=False),
+        *(
+            keyboards.for_notice(kind, {**values, "choice": choice}, None, view, by_hand=False)
+            for kind, values in samples.notice_values("x").items()
+        ),
+        *(
+            keyboards.for_refusal(reason, {"deal": samples.CODE}, by_hand=False)
+            for reason in (
+                "too_many_prompts",
+                "too_many_prompts_to_number",
+                "same_amount_too_soon",
+            )
+        ),
+    ]
+    found = [_verbs(one) for one in boards if isinstance(one, InlineKeyboardMarkup)]
+    assert any(Verb.PAY in verbs for verbs in found)
+    assert not any(Verb.PAYBILL in verbs for verbs in found)

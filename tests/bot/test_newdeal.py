@@ -319,14 +319,6 @@ async def test_a_seller_who_waits_can_open_but_not_be_paid(town: Town) -> None:
     assert (await town.says(BUYER, code))[-1].button("Pay KES 1,520")
 
 
-async def test_a_dollar_deal_is_refused_kindly(town: Town) -> None:
-    await town.shop()
-    answer = (await town.says(SELLER, "/newdeal USD 100 Logo design"))[-1].text
-    assert "Dollar deals come with the crypto rails" in answer
-    assert "Use shillings" in answer
-    assert await town.value(_DEALS) == 0
-
-
 async def test_a_new_deal_is_shared_by_link(town: Town) -> None:
     await town.shop()
     preview = (await town.says(SELLER, "/newdeal 1500 Blue & green"))[-1]

@@ -15,6 +15,7 @@ from tests.bot import samples
 _ROOT = Path(__file__).parents[2]
 _SOURCES = [_ROOT / "escrow_service.py", *sorted((_ROOT / "escrow/services").glob("*.py"))]
 _PLACE = {"Notice": 1, "_tell": 0, "_tell_admins": 1, "cards": 1, "_cards": 1, "_to_admins": 1}
+_PLACE["_alert"] = 2  # the intake's
 
 
 _REMINDERS = {"remind_ship", "remind_confirm"}

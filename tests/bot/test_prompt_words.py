@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from escrow.bot.prompt_words import REASONS, needs_two_minutes, why
+from escrow.bot.prompt_words import REASONS, needs_two_minutes, says_unpaid, why
 from escrow.rails.mpesa_codes import ERROR_CODES, RESULT_CODES
 from escrow.services.ports import Verdict
 from tests.bot import samples
@@ -16,7 +18,7 @@ _NOT_FOR_PAYERS = {"paid", "processing", "urls_registered"}
 def test_every_answer_of_mpesa_has_words_and_none_are_left_over() -> None:
     given = {row.reason for row in RESULT_CODES.values()}
     given |= {row.answer.reason for row in ERROR_CODES if row.answer.verdict is not Verdict.PENDING}
-    given |= {"prompt_lost", "prompt_expired", "unknown"}
+    given |= {"prompt_lost", "prompt_expired", "unknown", "unlisted"}
     assert given - _NOT_FOR_PAYERS - set(REASONS) == set()
     assert set(REASONS) - given == set()
 
@@ -46,3 +48,17 @@ def test_an_unknown_reason_gets_general_words() -> None:
 def test_the_two_minutes_are_named_where_they_apply() -> None:
     assert needs_two_minutes("wrong_pin")
     assert not needs_two_minutes("prompt_expired")
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_with_a_till_no_reason_speaks_of_a_paybill(reason: str) -> None:
+    page = dataclasses.replace(samples.page(), paybill="")
+    text = why(reason, {**_VALUES, "shortcode": ""}, page)
+    assert text
+    assert "paybill" not in text.lower()
+
+
+def test_only_what_mpesa_refused_is_said_to_be_unpaid() -> None:
+    assert says_unpaid("cancelled")
+    for reason in ("unlisted", "prompt_expired", "prompt_lost", "unknown", "from_the_future"):
+        assert not says_unpaid(reason)

@@ -27,6 +27,16 @@ from tests.bot import samples
         ("Ksh 1,500/= Case", "KES 1,500", "Case"),
         ("KSh.1500/- Case", "KES 1,500", "Case"),
         ("kes 1500.50 Case", "KES 1,500.50", "Case"),
+        ("USD 100 Logo design", "USD 100", "Logo design"),
+        ("usd100 Logo", "USD 100", "Logo"),
+        ("$100 Logo", "USD 100", "Logo"),
+        ("$ 1,000.50 Logo", "USD 1,000.50", "Logo"),
+        ("US$ 100 Logo", "USD 100", "Logo"),
+        ("100 USD Logo", "USD 100", "Logo"),
+        ("100usd Logo", "USD 100", "Logo"),
+        ("100$ Logo", "USD 100", "Logo"),
+        ("1,500 KSh Case", "KES 1,500", "Case"),
+        ("1500/- Case of USD bills", "KES 1,500", "Case of USD bills"),
     ],
 )
 def test_an_offer_is_read(words: str, price: str, description: str) -> None:
@@ -40,9 +50,14 @@ def test_an_offer_is_read(words: str, price: str, description: str) -> None:
         ("", "usage"),
         ("1500", "usage"),
         ("KES 100", "usage"),
-        ("USD 100 Logo design", "dollars_later"),
-        ("usd100 Logo", "dollars_later"),
-        ("$100 Logo", "dollars_later"),
+        ("USD 100", "usage"),
+        ("USD", "usage"),
+        ("100 USD", "usage"),
+        ("USD 100USD case", "amount"),
+        ("USD KES 100 case", "amount"),
+        ("KES USD100 case", "amount"),
+        ("$$100 case", "amount"),
+        ("EUR 100 case", "amount"),
         ("1500/-/- case", "amount"),
         ("KESKES1500 case", "amount"),
         ("Blue case", "amount"),
@@ -108,6 +123,10 @@ def test_an_amount_to_withdraw_is_read_like_a_price() -> None:
     for text in ("500", "KES 500", "Ksh.500", "500/-"):
         assert read_amount(text, "withdraw") == samples.kes(500)
     assert read_amount("USD 5", "withdraw").currency is Currency.USD
+    for text in ("5", "$5", "usd 5", "USD5"):
+        assert read_amount(text, "withdraw", Currency.USD) == Money(5_00, Currency.USD)
+    assert read_amount("5 USD", "withdraw") == Money(5_00, Currency.USD)
+    assert read_amount("Ksh 5", "withdraw", Currency.USD) == samples.kes(5)
     for text in ("", "all", "-5", "0", "5e3"):
         with pytest.raises(CannotDo) as caught:
             read_amount(text, "withdraw")

@@ -26,6 +26,8 @@ from escrow.domain.money import Currency, Money
 from escrow.domain.payouts import InCoins, Payout, PayoutState
 from escrow.domain.terms import Shares
 from escrow.services.payout_booking import BookedPayout
+from escrow.services.ports import Answer, Verdict
+from escrow.services.prompts import Started
 from tests.bot import refusal_samples, samples
 from tests.coin_addresses import TRON, txid
 
@@ -42,9 +44,11 @@ _CLAIMS: Final = (
     "nobody_to_ask",
     "no_answer",
     "no_party",
+    "other_amount",
     "status_refused",
 )
 _NOTICES: Final[tuple[tuple[str, Changes], ...]] = (
+    ("prompt_failed", {"reason": "cancelled"}),
     ("underpaid", {"open": False}),
     ("window_over", {"pay_by": None}),
     ("payout_manual", {"why": "funding_reversed"}),
@@ -75,7 +79,15 @@ _NOTICES: Final[tuple[tuple[str, Changes], ...]] = (
         ("confirm_receipt", {"why": why})
         for why in ("query_says_no", "no_answer", "other_amount", "query_unsure", "maybe_same")
     ),
-    *(("confirm_receipt", {"why": why}) for why in ("status_refused", "no_party", "else")),
+    *(
+        ("confirm_receipt", {"why": why})
+        for why in ("status_refused", "no_party", "statement", "unlisted_sender", "else")
+    ),
+    ("request_parked", {"many": 5}),
+    ("prompt_failed", {"reason": "unlisted"}),
+    ("receipt_taken_back", {"whole": False, "frozen": False, "owed": "", "code": None}),
+    ("receipt_not_shown", {"code": None}),
+    ("payment_taken_back", {"code": None, "open": False, "returned": ""}),
     *(("receipt_denied", {"why": why}) for why in ("not_completed", "not_ours", "admin:1001")),
     ("receipt_elsewhere", {"code": None}),
     *(("cancelled", {"by": by, "returned": None}) for by in ("seller", "timer", "admin")),
@@ -133,6 +145,7 @@ def variants(said: str, on: Page) -> dict[str, Markup]:
         values = {**refusal_samples.values(reason, said), **changes}
         found[f"refusal {reason}:{number}"] = REFUSALS[reason](values, on)
     found["wallet:moves"] = _wallet(on)
+    found |= _with_a_till(said, replace(on, paybill=""))
     suspended = samples.view(said, seller_status=SellerStatus.SUSPENDED)
     found["deal_card:suspended"] = deal_texts.deal_card(suspended, on)
     held = samples.escrow(said, Status.HELD)
@@ -185,6 +198,20 @@ def _dollars(on: Page) -> dict[str, Markup]:
         "dollars:line": dollar_texts.wallet_to(waits, "Brian"),
         "wallet:dollars": wallet_texts.wallet(values, on),
     }
+
+
+def _with_a_till(said: str, on: Page) -> dict[str, Markup]:
+    """What reads otherwise where nobody can pay by hand."""
+    notices = samples.notice_values(said)
+    found = {
+        f"till:{kind}": NOTICES[kind](notices[kind], on)
+        for kind in ("prompt_failed", "wrong_shortcode")
+    }
+    for reason in ("too_many_prompts", "too_many_prompts_to_number"):
+        found[f"till:{reason}"] = REFUSALS[reason](refusal_samples.values(reason, said), on)
+    started = Started(samples.attempt(), Answer(Verdict.UNKNOWN))
+    found["till:prompt_unclear"] = deal_texts.prompt_unclear(started, on)
+    return found
 
 
 def _wallet(on: Page) -> Markup:

@@ -1,5 +1,5 @@
-"""`python main.py pause | resume | approve`: what whoever has the host does without Telegram, while
-the bot runs and while it does not.
+"""`python main.py pause | resume | approve | rerun`: what whoever has the host does without
+Telegram, while the bot runs and while it does not.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sandbox.server import Sandbox
 from tests.conftest import fast_folder
 from tests.e2e.cast import Stage
 from tests.e2e.conftest import ADMIN, BUYER, ROOT, SELLER, Running, free_port
+from tests.rail import paybill_body
 from tests.world import MovableClock, World
 
 
@@ -315,6 +316,60 @@ async def test_what_the_host_cant_approve_is_one_sentence(by_hand: Running, dsn:
     await running.until("SELECT status FROM escrow_transactions", "HELD")
 
 
+async def test_a_parked_payment_is_listed_and_run_again_beside_the_running_bot(
+    running: Running, dsn: str
+) -> None:
+    clock = MovableClock(datetime.now(UTC))
+    async with World.open(dsn, clock=clock, connections=2) as world:
+        deal = await world.deal(1_000, buyer=BUYER)
+        await world.prompts.reserve(deal.id, BUYER)
+    running.telegram.user_starts(ADMIN)
+    code, out = await _main(running, "rerun")
+    assert (code, out) == (0, "✔ No callback is parked\n")
+    (secret,) = await running.sql("SELECT secret FROM path_secrets WHERE route = 'mpesa'")
+    address = f"{running.url}/hooks/m/{secret['secret']}/c"
+    async with httpx.AsyncClient() as http:
+        assert (await http.post(address, content=b"half a bo")).status_code == 400
+    said = await running.telegram.wait_message(ADMIN, "could not be processed", timeout=20)
+    (row,) = await running.sql("SELECT id FROM inbox WHERE state = 'PARKED'")
+    assert f"python main.py rerun {row['id']}" in said.text
+    # what a mistake of ours leaves of a payment that is whole
+    body = paybill_body(deal.id, deal.due, "SGRERUN001", datetime.now(UTC))
+    await running.sql(
+        "INSERT INTO inbox (digest, route, method, body, received_at, processed_at, state, note)"
+        " VALUES (sha256($1), 'paybill', 'POST', $1, now(), now(), 'PARKED', 'KeyError')",
+        body,
+    )
+    code, out = await _main(running, "rerun")
+    assert code == 0, out
+    head, first, second, last = out.strip().splitlines()
+    assert head.split() == ["ID", "received", "route", "why"]
+    assert first.split()[0] == str(row["id"])
+    assert "unreadable: the body is not JSON" in first
+    assert second.endswith("KeyError")
+    assert last == "2 parked. Again: python main.py rerun ID… or rerun --all"
+    _, out = await _main(running, "--check")
+    (line,) = [line for line in out.splitlines() if "Callbacks" in line]
+    both = f"{first.split()[0]}, {second.split()[0]}"
+    assert line == (
+        f"✘ Callbacks: 2 parked ({both}) → python main.py rerun lists them and runs them again"
+    )
+    since = running.telegram.mark()
+    running.telegram.user_sends(ADMIN, "/system_health")
+    health = await running.telegram.wait_message(ADMIN, "python main.py rerun", since=since)
+    assert f"(rows {both})" in health.text
+    code, out = await _main(running, "rerun", second.split()[0], "4711")
+    assert code == 1
+    again, not_parked = out.strip().splitlines()
+    assert again.startswith(f"✔ Row {second.split()[0]} is processed again")
+    assert not_parked == "✘ Row 4711 is not parked; nothing changed"
+    # M-Pesa is asked about it as about any other, and knows nothing of it: so it waits for a word
+    await running.until("SELECT count(*) FROM receipts WHERE reference = 'SGRERUN001'", 1)
+    code, out = await _main(running, "rerun", "--all")
+    assert (code, len(out.strip().splitlines())) == (0, 1), out
+    await running.until("SELECT count(*) FROM inbox WHERE state = 'PARKED' AND reruns = 1", 1)
+
+
 async def test_check_names_every_admin_whom_nothing_reaches(
     sandbox: Sandbox, dsn: str, tmp_path: Path
 ) -> None:
@@ -364,3 +419,15 @@ async def test_the_price_of_the_dollar_is_set_on_the_host(running: Running, dsn:
         await world.coins.read_rate()
         assert world.coins.newest_rate is not None
         assert world.coins.newest_rate.kes_per_usd == 131
+
+
+async def test_a_statement_is_compared_beside_a_running_bot(running: Running) -> None:
+    for booked in ("Charges booked: 2", "Charges: all 2 were booked before"):
+        code, out = await _main(running, "statement", "tests/statement.csv")
+        assert code == 0, out
+        assert booked in out
+        assert "statement.csv was compared; breaks: 0" in out
+    for name in ("tests/nothing.csv", "README.md"):
+        code, out = await _main(running, "statement", name)
+        assert code == 1
+        assert out.startswith("✘")

@@ -51,6 +51,8 @@ WRONG = {
     "LOG_LEVEL": "LOUD",
     "ESCROW_SECRET_KEY": "short",
     "MPESA_CONSUMER_KEY": "only-the-key",
+    "MPESA_TILL": "600123",
+    "MPESA_PULL_NUMBER": "0722",
     "DATABASE_URL": "postgresql://nobody@127.0.0.1/x",
     "TRUSTED_PROXIES": "everybody",
 }
@@ -129,6 +131,28 @@ async def test_check_says_what_is_right_and_what_to_do(
     code, out = await _main({**program.environment, "ADMIN_CHAT_ID": ""}, "--check")
     assert code == 1
     assert "✘ Admins → set ADMIN_CHAT_ID" in out
+
+
+async def test_a_till_is_said_and_registers_nothing_while_a_paybill_registers_all(
+    sandbox: Sandbox, dsn: str, tmp_path: Path
+) -> None:
+    program = Running(sandbox, dsn, tmp_path)
+    paybill = {**program.environment, "MPESA_PULL_NUMBER": "0722000000"}
+    code, out = await _main(paybill, "--register-c2b")
+    assert code == 0, out
+    assert "Registered: payments to" in out
+    assert "Registered: payments that were not announced" in out
+    _, out = await _main(paybill, "--register-c2b")
+    assert "Registered before: payments that were not announced" in out
+    calls = len(sandbox.daraja.calls)
+    code, out = await _main({**paybill, "MPESA_TILL": "600123"}, "--register-c2b")
+    assert code == 0, out
+    assert "prompts only" in out
+    assert len(sandbox.daraja.calls) == calls
+    code, out = await _main({**paybill, "MPESA_TILL": "600123"}, "--check")
+    assert code == 0, out
+    assert "till 600123, paid by prompts only" in out
+    assert "looked for each hour" in out
 
 
 async def test_a_sandbox_database_is_refused_by_a_live_bot(

@@ -321,7 +321,9 @@ async def test_the_server_bounds_every_statement_lock_and_idle_transaction(world
         "lock_timeout": "5s",
         "idle_in_transaction_session_timeout": "15s",
     }
-    assert EscrowFundManager(world.db, world.clock, world.terms, ADMINS)._overall_seconds == 60
+    assert (
+        EscrowFundManager(world.db, world.clock, world.terms, ADMINS)._bound.overall_seconds == 60
+    )
 
 
 def test_no_source_puts_a_wait_for_around_a_unit() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from escrow.domain.errors import LimitReached
 from escrow.domain.model import AttemptState
+from escrow.services import prompts
 from tests.rail import CANCELLED, PAID, UNREACHABLE, masked, stk_body
 from tests.world import ADMIN, ADMINS, BRIAN, JANE, OTIENO, PHONES, World, kes, new_reference
 
@@ -391,18 +393,17 @@ async def test_the_callback_that_was_lost_after_an_expiry_is_still_found_by_quer
 
 
 async def test_a_callback_that_is_faster_than_our_own_row_is_kept_and_processed_with_it(
-    world: World,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deal = await world.deal()
-    attempt = await world.prompt(deal)
-    hidden = attempt.token
-    early = stk_body(attempt, world.clock.now(), reference=new_reference())
-    unknown = "f" * 32
-    await world.intake.store("stk", unknown, "POST", "", early, "127.0.0.1")
+    token = "f" * 32
+    like = await world.prompt(await world.deal(buyer=OTIENO), OTIENO)
+    early = stk_body(replace(like, token=token), world.clock.now(), reference=new_reference())
+    await world.intake.store("stk", token, "POST", "", early, "127.0.0.1")
     await world.intake.process_due()
     assert await world.value("SELECT state FROM inbox") == "NEW"
     assert await world.receipts() == []
-    await world.sql("UPDATE inbox SET token = $1", hidden)  # our row of that token is there now
+    monkeypatch.setattr(prompts.secrets, "token_hex", lambda _: token)
+    assert (await world.prompt(await world.deal())).token == token  # our row is there now
     world.rail.query_answer = PAID
     world.clock.tick(seconds=2)
     assert await world.settle_inbox() == "funded"
@@ -443,3 +444,28 @@ async def test_a_wallet_part_is_not_taken_for_a_deal_that_cant_take_it(world: Wo
     world.rail.query_answer = PAID
     assert await world.callback(attempt, new_reference()) == "to_wallet"
     assert await world.wallet() == 10_500
+
+
+@pytest.mark.parametrize("real", [True, False])
+async def test_a_row_by_hand_that_a_paid_prompt_took_for_its_own_still_needs_its_own_proof(
+    world: World, real: bool
+) -> None:
+    """Somebody who knows the paybill's address announces money on a deal while its prompt is being
+    paid; the query proves the prompt, not him.
+    """
+    world.rail.can_ask_status = True
+    deal = await world.deal(9_000)
+    attempt = await world.prompt(deal)
+    announced, own = new_reference(), new_reference()
+    await world.paybill(deal.id, deal.due, announced)
+    world.rail.query_answer = PAID
+    await world.confirmations.look(attempt)
+    assert await world.receipt_states() == {announced: "CREDITED"}
+    await world.callback(attempt, own)
+    assert await world.receipt_states() == {own: "CREDITED", announced: "WAITING"}
+    assert await world.wallet() == 0
+    world.clock.tick(minutes=1)
+    await world.confirmations.check_due()
+    answer = {} if real else {"code": 2032}
+    await world.status(world.rail.asked[-1].token, announced, deal.due, **answer)
+    assert await world.wallet() == (deal.due.to_decimal() if real else 0)

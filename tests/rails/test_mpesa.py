@@ -359,7 +359,7 @@ async def asked(mpesa):
         (1037, "declined", "no_answer"),
         (2001, "declined", "wrong_pin"),
         ("SFC_IC0003", "declined", "misconfigured"),
-        (7777, "unknown", "unknown"),
+        (7777, "unknown", "unlisted"),
     ],
 )
 async def test_a_query_of_a_prompt_that_ended(mpesa, daraja, result, verdict, reason):

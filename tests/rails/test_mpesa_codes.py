@@ -3,7 +3,7 @@
 import pytest
 
 from escrow.rails import mpesa_codes
-from escrow.services.ports import Verdict
+from escrow.services.ports import Blame, Verdict
 
 PAID, DECLINED, PENDING, UNKNOWN = (
     Verdict.PAID,
@@ -60,7 +60,7 @@ def test_the_table_has_no_row_without_a_test():
 @pytest.mark.parametrize("asked", [True, False])
 def test_another_result_code_is_unknown(code, asked):
     answer = mpesa_codes.of_result(code, asked=asked)
-    assert (answer.verdict, answer.code, answer.reason) == (UNKNOWN, code, "unknown")
+    assert (answer.verdict, answer.code, answer.reason) == (UNKNOWN, code, "unlisted")
     assert not answer.retry
 
 
@@ -150,3 +150,62 @@ def test_an_error_about_a_question_never_declines_the_payment():
 def test_an_error_about_a_prompt_never_says_that_a_phone_is_asking():
     for row in mpesa_codes.ERROR_CODES:
         assert mpesa_codes.of_prompt(row.answer).verdict in (DECLINED, UNKNOWN)
+
+
+PAYEE, OURS, STOP = Blame.PAYEE, Blame.OURS, Blame.STOP
+PAYOUTS = [
+    ("1", DECLINED, OURS),
+    ("2", DECLINED, PAYEE),
+    ("3", DECLINED, PAYEE),
+    ("4", DECLINED, PAYEE),
+    ("8", DECLINED, PAYEE),
+    ("11", DECLINED, OURS),
+    ("15", UNKNOWN, None),
+    ("17", DECLINED, OURS),
+    ("21", DECLINED, OURS),
+    ("26", DECLINED, OURS),
+    ("2001", DECLINED, STOP),
+    ("2006", DECLINED, PAYEE),
+    ("2028", DECLINED, OURS),
+    ("2040", DECLINED, PAYEE),
+    ("8006", DECLINED, STOP),
+    ("SFC_IC0003", DECLINED, PAYEE),
+    ("100000100", UNKNOWN, None),
+]
+REVERSALS = [
+    ("1", DECLINED, OURS),
+    ("26", DECLINED, OURS),
+    ("2001", DECLINED, STOP),
+    ("8006", DECLINED, STOP),
+    ("R000001", DECLINED, None),  # reversed already: only a person finds out by whom
+    ("R000002", DECLINED, PAYEE),
+]
+
+
+@pytest.mark.parametrize(
+    ("of", "rows", "listed"),
+    [
+        pytest.param(mpesa_codes.of_payout, PAYOUTS, mpesa_codes.PAYOUT_CODES, id="payouts"),
+        pytest.param(mpesa_codes.of_reversal, REVERSALS, mpesa_codes.REVERSAL_CODES, id="back"),
+    ],
+)
+def test_what_codes_say_of_money_on_its_way_out(of, rows, listed):
+    """rails.md 1.7 and 1.8: whose a no is decides what follows."""
+    assert [(code, of(code).verdict, of(code).blame) for code, _, _ in rows] == rows
+    assert [code for code, _, _ in rows] == list(listed)
+    assert of("0").verdict is PAID
+    for unlisted in ("5", "00", "4711", "r000001", ""):
+        assert (of(unlisted).verdict, of(unlisted).blame) == (UNKNOWN, None)
+
+
+def test_why_a_question_failed_says_nothing_but_whom_to_look_at():
+    assert set(mpesa_codes.BALANCE_QUESTION_FAILED.values()) == {
+        "api_user_refused",
+        "misconfigured",
+    }
+    refused = {
+        code
+        for code, reason in mpesa_codes.BALANCE_QUESTION_FAILED.items()
+        if reason == "api_user_refused"
+    }
+    assert refused == {"2001", "8006"}

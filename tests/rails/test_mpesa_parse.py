@@ -114,7 +114,7 @@ def test_a_paid_prompt(body, number, amount, when):
         pytest.param("1037", Verdict.UNKNOWN, "no_answer", id="real-stk-1037-no-response"),
         pytest.param('"1032"', Verdict.DECLINED, "cancelled", id="a code as text"),
         pytest.param('"SFC_IC0003"', Verdict.DECLINED, "misconfigured", id="a code with letters"),
-        pytest.param("7777", Verdict.UNKNOWN, "unknown", id="a code that nobody lists"),
+        pytest.param("7777", Verdict.UNKNOWN, "unlisted", id="a code that nobody lists"),
     ],
 )
 def test_an_unpaid_prompt(code, verdict, reason):

@@ -11,8 +11,9 @@ from aiohttp.test_utils import TestServer
 from aiolimiter import AsyncLimiter
 
 from escrow.domain.money import Currency, Money
+from escrow.rails.mpesa_codes import PAYOUT_CODES
 from escrow.rails.mpesa_gateway import MpesaConfig
-from escrow.rails.mpesa_payouts import PAYOUT_CODES, MpesaPayouts, asked_result, payout_result
+from escrow.rails.mpesa_payouts import MpesaPayouts, asked_result, payout_result
 from escrow.services.ports import Blame, PayoutRail, UnreadableError, Verdict
 from sandbox.daraja import DarajaStandIn
 from tests.rails.fakes import TLS, Clock, Tokens

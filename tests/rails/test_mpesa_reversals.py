@@ -11,11 +11,13 @@ from aiohttp.test_utils import TestServer
 from aiolimiter import AsyncLimiter
 
 from escrow.domain.money import Currency, Money
+from escrow.rails.mpesa_codes import REVERSAL_CODES
 from escrow.rails.mpesa_gateway import MpesaConfig
-from escrow.rails.mpesa_reversals import ALREADY, REVERSAL_CODES, MpesaReversals, reversal_result
+from escrow.rails.mpesa_reversals import MpesaReversals, reversal_result
 from escrow.services.ports import Blame, ReversalRail, UnreadableError, Verdict
 from sandbox.daraja import DarajaStandIn
 from sandbox.daraja_money import Payment
+from sandbox.faults import Fault
 from tests.rails.fakes import TLS, Clock, Tokens
 
 RECEIPT = "SKC82PACB8"
@@ -226,8 +228,31 @@ def test_the_vendors_results_are_read() -> None:
     )
     no = reversal_result(json.dumps(sample("result-R000002-failed")).encode())
     assert (no.answer.code, no.answer.verdict, no.reference) == ("R000002", Verdict.DECLINED, "")
-    assert ALREADY not in REVERSAL_CODES
     assert "21" not in REVERSAL_CODES
+
+
+@pytest.mark.parametrize("code", sorted(REVERSAL_CODES))
+async def test_every_listed_code_is_read_as_listed(rail, daraja, code) -> None:
+    daraja.next_reversal(result=code)
+    await reverse(rail, daraja)
+    await daraja.settle()
+    read = rail.read_result(daraja.heard[-1][1])
+    known = REVERSAL_CODES[code]
+    assert (read.answer.verdict, read.answer.reason, read.answer.blame) == (
+        known.verdict,
+        known.reason,
+        known.blame,
+    )
+    assert (read.reference, read.amount, read.original) == ("", None, "")
+
+
+@pytest.mark.parametrize("code", ["0", "1", "R000001", "4711"])
+async def test_an_envelope_never_says_done(rail, daraja, code) -> None:
+    """What bears the number of a success where only errors stand is no success."""
+    daraja.faults.add(
+        Fault("reversal", 1, status=500, body=json.dumps({"errorCode": code, "errorMessage": ""}))
+    )
+    assert (await reverse(rail, daraja)).verdict in (Verdict.UNKNOWN, Verdict.DECLINED)
 
 
 @pytest.mark.parametrize("missing", ["Amount", "OriginalTransactionID"])

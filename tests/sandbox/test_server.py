@@ -310,3 +310,79 @@ async def test_files_replies_and_reactions_are_shown(
     served = await page.get(f"/photo/{found[voice.id]['sound']}")
     assert served.headers["content-type"] == "audio/ogg"
     assert served.content == b"OggS"
+
+
+# -- the crypto wallet -------------------------------------------------------------------------
+
+
+async def handed_out(sandbox: Sandbox, hooks: Hooks, coin: str) -> dict[str, Any]:
+    """The bot tells the buyer an address of that coin; how the page's wallet shows it."""
+    tag = ""
+    if coin == "BTC":
+        async with httpx.AsyncClient(headers={"apikey": "sandbox"}) as client:
+            wish = {"callback": f"{hooks.url}/hooks/b/s/t", "pending": "1"}
+            answer = await client.get(f"{sandbox.blockbee_url}/btc/create/", params=wish)
+        address, amount = answer.json()["address_in"], "0.00105"
+    else:
+        headers = {"x-api-key": persona.DYNOPAY_API_KEY}
+        body = {"amount": 105, "currency": coin, "webhook_url": f"{hooks.url}/hooks/d/s/t"}
+        async with httpx.AsyncClient(headers=headers) as client:
+            answer = await client.post(f"{sandbox.dynopay_url}/user/cryptoPayment", json=body)
+        said = answer.json()["data"]
+        address, amount, tag = said["address"], str(said["amount"]), str(said["destination_tag"])
+    copied = [("Address", address), ("Amount", amount), ("Tag", tag)]
+    rows = [[{"text": words, "copy_text": {"text": text}}] for words, text in copied if text]
+    async with httpx.AsyncClient() as client:
+        await client.post(
+            f"{sandbox.base_url}{persona.BOT_TOKEN}/sendMessage",
+            json={"chat_id": BUYER, "text": "Send", "reply_markup": {"inline_keyboard": rows}},
+        )
+    (shown,) = sandbox.page.state()["coins"]
+    assert (shown["user"], shown["address"], shown["amount"]) == (BUYER, address, amount)
+    return dict(shown)
+
+
+@pytest.mark.parametrize("coin", ["BTC", "XRP"])
+@pytest.mark.parametrize(
+    ("part", "sent"),
+    [("all", "1"), ("less", "0.933333"), ("more", "1.047619")],
+)
+async def test_a_visitor_sends_coins_to_an_address_he_was_given(
+    page: httpx.AsyncClient, sandbox: Sandbox, hooks: Hooks, coin: str, part: str, sent: str
+) -> None:
+    shown = await handed_out(sandbox, hooks, coin)
+    assert (await act(page, "coins", id=shown["id"], part=part)).status_code == 200
+    await sandbox.daraja.settle()
+    assert hooks.hits
+    (after,) = sandbox.page.state()["coins"][0]["sent"]
+    assert after["state"] == "confirmed"
+    share = Decimal(after["amount"]) / Decimal(shown["amount"])
+    assert abs(share - Decimal(sent)) < Decimal("0.001")
+
+
+@pytest.mark.parametrize("coin", ["BTC", "XRP"])
+async def test_coins_are_on_their_way_until_the_visitor_confirms_them(
+    page: httpx.AsyncClient, sandbox: Sandbox, hooks: Hooks, coin: str
+) -> None:
+    shown = await handed_out(sandbox, hooks, coin)
+    await act(page, "coins", id=shown["id"], part="all", later=True)
+    await sandbox.daraja.settle()
+    (coming,) = sandbox.page.state()["coins"][0]["sent"]
+    assert coming["state"] == "on its way"
+    heard = len(hooks.hits)
+    assert heard == 1
+    assert (await act(page, "confirm", number=coming["number"])).status_code == 200
+    await sandbox.daraja.settle()
+    assert len(hooks.hits) > heard
+    assert sandbox.page.state()["coins"][0]["sent"][0]["state"] == "confirmed"
+    assert (await act(page, "confirm", number=coming["number"])).status_code == 400
+
+
+async def test_nothing_is_sent_to_an_address_nobody_was_given(
+    page: httpx.AsyncClient, sandbox: Sandbox, hooks: Hooks
+) -> None:
+    assert sandbox.page.state()["coins"] == []
+    assert (await act(page, "coins", id="bc1qnobody:", part="all")).status_code == 400
+    assert (await act(page, "confirm", number=0)).status_code == 400
+    shown = await handed_out(sandbox, hooks, "BTC")
+    assert (await act(page, "coins", id=shown["id"], part="everything")).status_code == 400

@@ -633,3 +633,61 @@ async def test_nothing_is_asked_inside_a_transaction_and_lost_questions_come_aga
     await world.claims.look_due()
     assert len(world.rail.asked) == 2
     assert await state_of(world, claim) == "ASKED"
+
+
+# -- a second number on a prompt ------------------------------------------------------------------
+
+
+async def second_number(world: World) -> tuple[Escrow, str]:
+    """A prompt was paid, and then a callback of it names another receipt with the payer's number:
+    a forged one can do that, and the query still says that the prompt was paid.
+    """
+    deal = await world.deal(1_000)
+    attempt = await world.prompt(deal)
+    world.rail.query_answer = PAID
+    await world.callback(attempt, new_reference())
+    reference = new_reference()
+    assert await world.callback(attempt, reference, phone=BRIANS) == "suspense"
+    return deal, reference
+
+
+async def test_a_second_number_on_a_prompt_is_claimed_only_when_mpesa_confirms_it(
+    world: World,
+) -> None:
+    deal, reference = await second_number(world)
+    claim = (await claims_it(world, reference, deal)).claim
+    assert (claim.state, claim.amount) == (ClaimState.ASKED, None)
+    assert await world.wallet() == 0
+    assert await world.claim_status(claim.token, body(world, reference, kes(1_050))) == "credited"
+    assert (await world.wallet(), await world.suspense()) == (1_050, 0)
+
+
+async def test_a_forged_second_number_is_denied_by_mpesa(world: World) -> None:
+    deal, reference = await second_number(world)
+    claim = (await claims_it(world, reference, deal)).claim
+    word = await world.claim_status(claim.token, body(world, reference, kes(1_050), code=2032))
+    assert word in ("no_such_receipt", "unknown")
+    assert await world.wallet() == 0
+
+
+@pytest.mark.parametrize("said", ["another amount", "another payer"])
+async def test_a_second_number_of_which_mpesa_says_otherwise_is_a_persons(
+    world: World, said: str
+) -> None:
+    deal, reference = await second_number(world)
+    claim = (await claims_it(world, reference, deal)).claim
+    found = (
+        body(world, reference, kes(50))
+        if said == "another amount"
+        else body(world, reference, kes(1_050), payer=PHONES[OTIENO])
+    )
+    assert await world.claim_status(claim.token, found) == "person"
+    assert await world.wallet() == 0
+
+
+async def test_without_keys_to_ask_a_second_number_is_a_persons_decision(world: World) -> None:
+    world.rail.can_ask_status = False
+    deal, reference = await second_number(world)
+    claim = (await claims_it(world, reference, deal)).claim
+    assert (claim.state, claim.why) == (ClaimState.PERSON, "nobody_to_ask")
+    assert await world.wallet() == 0

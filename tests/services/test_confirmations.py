@@ -19,7 +19,6 @@ from tests.rail import (
     UNREACHABLE,
     masked,
     near_miss,
-    paybill_body,
 )
 from tests.world import (
     ADMIN,
@@ -271,6 +270,50 @@ async def test_no_answer_on_the_phone_is_asked_about_before_anybody_is_told(
     await world.callback(attempt, code=1037)
     assert (await world.attempt(attempt)).state is state
     assert world.rail.queries == [attempt.checkout_request_id]
+
+
+NOBODY_KNOWS = Answer(Verdict.UNKNOWN, "7777", "unlisted")
+
+
+@pytest.mark.parametrize("asked", [NOBODY_KNOWS, PENDING, UNREACHABLE], ids=lambda a: a.reason)
+async def test_a_code_that_nobody_knows_ends_in_review_and_never_as_a_no(
+    world: World, asked: Answer
+) -> None:
+    """Each admin sees it once, the payer is not told that he did not pay, and paid late is paid."""
+    deal = await world.deal()
+    attempt = await world.prompt(deal)
+    world.rail.query_answer = asked
+    await world.callback(attempt, code=7777)
+    await world.callback(attempt, code=7777, balance=1)
+    assert (await world.attempt(attempt)).state is AttemptState.PROMPTED
+    for admin in (ADMIN, SECOND_ADMIN):
+        said = await world.notice(admin, "prompt_unlisted")
+        assert (said["code"], said["got"], said["attempt"]) == (deal.id, "7777", attempt.id)
+    await _sweep(world, 12)
+    assert (await world.attempt(attempt)).state is AttemptState.EXPIRED
+    told = await world.notice(BRIAN, "prompt_failed")
+    assert told["reason"] == ("unlisted" if asked is NOBODY_KNOWS else "prompt_expired")
+    assert (await world.told(ADMIN)).count("prompt_unlisted") == 1
+    world.rail.query_answer = PAID
+    await _sweep(world, 60, every=5)
+    assert await world.accounts(deal) == (0, 10_000, 500)
+
+
+async def test_a_code_that_nobody_knows_may_also_come_from_a_question(world: World) -> None:
+    deal = await world.deal()
+    attempt = await world.prompt(deal)
+    world.rail.query_answer = NOBODY_KNOWS
+    await _sweep(world, 2)
+    assert (await world.notice(ADMIN, "prompt_unlisted"))["attempt"] == attempt.id
+
+
+async def test_a_code_that_nobody_knows_after_the_end_is_shown_too(world: World) -> None:
+    deal = await world.deal()
+    attempt = await world.prompt(deal)
+    await _sweep(world, 12)
+    assert (await world.attempt(attempt)).state is AttemptState.EXPIRED
+    assert await world.callback(attempt, code="X99") == "unknown:X99"
+    assert (await world.notice(ADMIN, "prompt_unlisted"))["got"] == "X99"
 
 
 async def test_a_lost_callback_is_found_by_the_sweep(world: World) -> None:
@@ -640,43 +683,3 @@ async def test_two_admins_at_once_opposite_ways_are_one_decision_and_the_loser_i
         assert await world.status_of(deal) == ("HELD" if credited else "PENDING")
         words = {"receipt_confirmed", "receipt_refused"} & set(await world.events(deal))
         assert words == {"receipt_confirmed" if credited else "receipt_refused"}
-
-
-# -- validation ----------------------------------------------------------------------------------
-
-
-async def _validate(world: World, typed: str, amount: int, shortcode: str = SHORTCODE) -> object:
-    body = paybill_body(typed, kes(amount), new_reference(), world.clock.now(), shortcode=shortcode)
-    return await world.intake.validate(body)
-
-
-async def test_validation_accepts_what_the_deal_can_take(world: World) -> None:
-    deal = await world.deal(LARGE)
-    for amount in (9_555, 9_800, 10_500, 12_000):
-        assert await _validate(world, deal.id, amount) is None
-    assert await _validate(world, near_miss(deal.id), 10_500) is None
-
-
-async def test_validation_refuses_an_account_that_is_no_open_deal(world: World) -> None:
-    closed = await world.deal(LARGE, buyer=BRIAN)
-    await world.pay(closed, 10_500)
-    for typed in ("", "rent", "ES1008257624", closed.id):
-        assert await _validate(world, typed, 10_500) == "C2B00012"
-    open_one = await world.deal(LARGE)
-    assert await _validate(world, open_one.id, 10_500, shortcode="600999") == "C2B00012"
-
-
-async def test_validation_refuses_an_amount_that_would_only_come_back(world: World) -> None:
-    deal = await world.deal(LARGE)
-    assert await _validate(world, deal.id, 9_554) == "C2B00013"
-    await world.pay(deal, 9_800)
-    assert await _validate(world, deal.id, 1) is None, "what is there already counts"
-
-
-async def test_validation_stores_nothing(world: World) -> None:
-    deal = await world.deal(LARGE)
-    before = await world.snapshot()
-    await _validate(world, deal.id, 10_500)
-    await _validate(world, "rent", 1)
-    assert await world.snapshot() == before
-    assert await world.value("SELECT count(*) FROM inbox") == 0

@@ -112,6 +112,19 @@ async def test_the_same_wish_shows_the_same_quote_while_enough_of_it_is_left(wor
     assert second.address != first.address
 
 
+async def test_an_address_that_got_coins_is_not_shown_again(world: World) -> None:
+    """Where amounts may be sums, a full second payment there would count as the difference."""
+    world.coin_rails[0].running_totals = True
+    deal = await world.usd_deal()
+    first = await world.ask_coins(deal)
+    assert await world.send_coins(first, "85") == "refunded_to_wallet"
+    second = await world.ask_coins(deal)
+    assert second.attempt.amount == first.attempt.amount
+    assert second.attempt.address != first.attempt.address
+    assert await world.send_coins(second, "105") == "funded"
+    assert await world.wallet(BRIAN, Currency.USD) == 85
+
+
 async def test_the_same_press_asks_for_one_address_however_often_it_is_handled(
     world: World,
 ) -> None:
@@ -447,6 +460,32 @@ async def test_contradicting_amounts_credit_the_lesser_one_and_are_told(world: W
     assert (await world.notice(ADMIN, "odd_coins"))["why"] == "amounts_differ"
 
 
+async def test_less_confirmed_than_was_on_its_way_is_told(world: World) -> None:
+    deal = await world.usd_deal()
+    asked = await world.ask_coins(deal)
+    await world.send_coins(asked, "105", "tx1", pending=True)
+    assert await world.send_coins(asked, "85", "tx1") == "refunded_to_wallet"
+    assert await world.wallet(BRIAN, Currency.USD) == 85
+    assert (await world.notice(ADMIN, "odd_coins"))["why"] == "amounts_differ"
+
+
+async def test_a_crash_after_crediting_credits_nothing_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the deposit is known as confirmed: the receipt is."""
+    deal = await world.usd_deal()
+    asked = await world.ask_coins(deal)
+    with monkeypatch.context() as dying:
+        dying.setattr("escrow.store.crypto.confirmed", None)
+        await world.send_coins(asked, "105", "tx1")
+    assert await world.accounts(deal) == (0, 100, 5)
+    assert await world.value("SELECT state FROM inbox") == "NEW"
+    world.clock.tick(minutes=1)
+    assert await world.settle_inbox() == "duplicate"
+    assert len(await world.receipts()) == 1
+    assert await world.value("SELECT confirmed_at FROM crypto_deposits") == world.clock.now()
+
+
 @pytest.mark.parametrize(
     ("second", "credited", "told"),
     [("7", 105, False), ("105", 105, True), ("98", 98, True), ("120", 120, True)],
@@ -475,6 +514,9 @@ async def test_dust_credits_nothing_and_breaks_nothing(world: World) -> None:
     asked = await world.ask_coins(deal)
     assert await world.send_coins(asked, "0.009999") == "dust"
     assert await world.send_coins(asked, "0.0000000000000000001") == "nothing"
+    (kept,) = await world.sql("SELECT dust, confirmed_at FROM crypto_deposits")
+    assert kept["dust"]
+    assert kept["confirmed_at"] == world.clock.now()
     assert await world.receipts() == []
 
 

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from escrow.services.floating import Float
-from escrow.services.health import Health, JobHealth, Planned, jobs_of, judged, without_database
+from escrow.services.health import (
+    Health,
+    JobHealth,
+    Planned,
+    jobs_of,
+    judged,
+    rows_named,
+    without_database,
+)
 from escrow.store.health import Waiting
 from escrow.store.payouts import OpenCount
 from escrow.store.setbacks import Setback
@@ -51,7 +59,7 @@ def test_without_a_reason_everything_is_ok() -> None:
         ("disputes", {"disputes": _WAITS}),
         ("stuck", {"stuck": _WAITS}),
         ("setbacks", {"setbacks": [Setback("release", "ES1008257624", 1, NOW)]}),
-        ("parked", {"inbox_parked": 1}),
+        ("parked", {"inbox_parked": 1, "parked_rows": [4]}),
         ("outbox", {"outbox_oldest": NOW - timedelta(minutes=5, seconds=1)}),
         ("slow", {"database_ms": 250.1}),
         ("job_failed", {"jobs": [JobHealth("a", NOW, NOW, "no", None, late=True)]}),
@@ -132,3 +140,8 @@ def test_a_job_that_never_ran_is_late_and_one_that_is_gone_is_forgotten() -> Non
     assert (job.name, job.started_at, job.late) == ("a", None, True)
     (job,) = jobs_of([_run("a", timedelta(days=3), "no")], {}, NOW)
     assert (job.name, job.error, job.late) == ("a", "no", False), "nothing is planned here"
+
+
+def test_parked_callbacks_are_named_the_oldest_first() -> None:
+    assert rows_named([4, 7], 2) == "4, 7"
+    assert rows_named([4, 7], 3) == "4, 7, …"

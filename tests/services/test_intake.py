@@ -13,7 +13,7 @@ from escrow.domain.errors import DatabaseDown
 from escrow.services.intake import PAYBILL, STATUS_TIMEOUT, STK
 from escrow.services.ports import UnreadableError
 from escrow.store import inbox
-from tests.rail import PAID, paybill_body, stk_body
+from tests.rail import PAID, UNREACHABLE, paybill_body, stk_body
 from tests.world import ADMIN, ADMINS, BRIAN, World, new_reference
 
 BACK_OFF_SECONDS = (2, 10, 60, 300)
@@ -314,3 +314,73 @@ async def test_no_error_at_all_ends_the_loop(world: World, monkeypatch: pytest.M
 async def test_a_paybill_body_is_read_when_it_is_stored(world: World) -> None:
     with pytest.raises(UnreadableError):
         await world.intake.store(PAYBILL, "", "POST", "", b'{"TransID": 1}', "127.0.0.1")
+
+
+# -- the second fence ------------------------------------------------------------------------------
+
+
+async def _from_elsewhere(world: World, route: str, token: str, body: bytes) -> str:
+    await world.intake.store(route, token, "POST", "", body, "203.0.113.9", listed=False)
+    return await world.settle_inbox()
+
+
+async def test_a_payment_told_from_an_unlisted_address_waits_for_a_person(world: World) -> None:
+    """Without keys to ask, a small one from a listed address is believed; this one is not."""
+    deal = await world.deal(1_000, buyer=BRIAN)
+    body = paybill_body(deal.id, deal.due, new_reference(), world.clock.now())
+    assert await _from_elsewhere(world, PAYBILL, "", body) == "waiting"
+    assert await world.status_of(deal) == "PENDING"
+    assert await world.told(ADMIN) == ["unlisted_sender", "confirm_receipt"]
+    assert (await world.notice(ADMIN, "confirm_receipt"))["why"] == "unlisted_sender"
+    (receipt,) = await world.receipts()
+    await world.confirmations.confirm_receipt(receipt["id"], ADMIN, ours=True)
+    assert await world.status_of(deal) == "HELD"
+
+
+async def test_nor_is_it_believed_where_callbacks_are_believed_at_once(world: World) -> None:
+    world = world.configured(confirm=False)
+    deal, attempt, body = await _paid_body(world)
+    world.rail.query_answer = UNREACHABLE
+    assert await _from_elsewhere(world, STK, attempt.token, body) == "waiting"
+    other = await world.deal(1_000, buyer=3_002)
+    by_hand = paybill_body(other.id, other.due, new_reference(), world.clock.now())
+    assert await _from_elsewhere(world, PAYBILL, "", by_hand) == "waiting"
+    assert (await world.status_of(deal), await world.status_of(other)) == ("PENDING", "PENDING")
+
+
+async def test_a_prompt_whose_query_is_away_is_not_believed_from_an_unlisted_address(
+    world: World,
+) -> None:
+    deal = await world.deal(1_000)
+    attempt = await world.prompt(deal)
+    world.rail.query_answer = UNREACHABLE
+    body = stk_body(attempt, world.clock.now(), reference=new_reference())
+    await _from_elsewhere(world, STK, attempt.token, body)
+    world.clock.tick(minutes=5)
+    await world.confirmations.look_due()
+    assert await world.status_of(deal) == "PENDING"
+    assert (await world.notice(ADMIN, "confirm_receipt"))["why"] == "unlisted_sender"
+
+
+async def test_what_mpesa_confirms_is_credited_whatever_address_told_of_it(world: World) -> None:
+    """A list goes out of date: no money may be lost by that."""
+    deal, attempt, body = await _paid_body(world)
+    assert await _from_elsewhere(world, STK, attempt.token, body) == "funded"
+    world.rail.can_ask_status = True
+    other = await world.deal(1_000, buyer=3_002)
+    reference = new_reference()
+    by_hand = paybill_body(other.id, other.due, reference, world.clock.now())
+    await _from_elsewhere(world, PAYBILL, "", by_hand)
+    assert await world.status(world.rail.asked[0].token, reference, other.due) == "funded"
+    assert (await world.status_of(deal), await world.status_of(other)) == ("HELD", "HELD")
+
+
+async def test_unlisted_addresses_are_told_once_an_hour_however_many_call(world: World) -> None:
+    deal = await world.deal(1_000, buyer=BRIAN)
+    for hour in range(2):
+        for number in range(20):
+            sender = f"203.0.113.{number}"
+            body = paybill_body(deal.id, deal.due, new_reference(), world.clock.now())
+            await world.intake.store(PAYBILL, "", "POST", "", body, sender, listed=False)
+        assert await world.told(ADMIN) == ["unlisted_sender"] * (hour + 1)
+        world.clock.tick(hours=1)

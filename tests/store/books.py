@@ -1,5 +1,5 @@
-"""Builders for the tests of the store: rows by plain SQL, a database with a deal in every status,
-and attacks on it.
+"""Builders for the tests of the store: rows by plain SQL, deals with their money in every status,
+and attacks on them. `town.world` makes a database of them.
 
 Nothing here goes through the store or the services, so that what PostgreSQL itself refuses is seen
 without their help. Amounts are minor units; a deal is the seed's: price 100, fee 5, due 105.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 import asyncpg
@@ -24,6 +25,14 @@ PRICE, FEE, DUE = 100_00, 5_00, 105_00
 RECEIVED = 98_00
 SPARE = 50_00 + 4 * DUE  # what the stranger's wallet holds: late money and four receipts
 PHONE, OTHER_PHONE = "254722000222", "254733000333"
+COIN, COINS, RATE = "USDT-TRC20", Decimal("0.81"), Decimal(130)
+QUOTE: Final = {
+    "state": "OPEN",
+    "coin_amount": COINS,
+    "opened_at": NOW,
+    "expires_at": LATER,
+}
+"""A provider's answer, but the address."""
 APP: Final = "escrow_app"
 OWNER: Final = "owner"
 
@@ -34,7 +43,7 @@ def code(number: int) -> str:
     return f"ES{nine}{codes.check_digit(nine)}"
 
 
-# One deal in each status; `world` makes them.
+# One deal in each status; `town.world` makes them.
 PENDING, OPEN_LINK, UNDERPAID = code(1), code(2), code(3)
 HELD, SHIPPED, DELIVERED = code(4), code(5), code(6)
 DISPUTED, FROZEN = code(7), code(8)
@@ -189,6 +198,27 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "happened_at": NOW,
         "received_at": NOW,
     },
+    "fx_rates": {"kes_per_usd": RATE, "source": "host", "set_at": NOW},
+    "crypto_attempts": {
+        "cause": "test:coins",
+        "token": _TOKEN,
+        "provider": "blockbee",
+        "escrow_id": HELD,
+        "telegram_id": STRANGER,
+        "coin": COIN,
+        "currency": "KES",
+        "amount_minor": DUE,
+        "usd_minor": 81,
+        "kes_per_usd": RATE,
+        "created_at": NOW,
+    },
+    "crypto_deposits": {
+        "attempt_id": 1,
+        "txid": "tx-new",
+        "coin": COIN,
+        "amount": COINS,
+        "seen_at": NOW,
+    },
     "payment_claims": {
         "cause": "test:claim",
         "token": _TOKEN,
@@ -249,6 +279,7 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "read_at": NOW,
         "source": "inbox:1",
     },
+    "balance_queries": {"token": "b" * 32, "shortcode": "600997", "asked_at": NOW},
     "bookings": {
         "kind": "float",
         "receipt": "SGFLOAT001",
@@ -301,7 +332,7 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
     "instance": {"environment": "live"},
     "schema_migrations": {"number": 9000, "name": "9000_x.sql", "digest": "x"},
 }
-"""For every table a row that it takes beside what `world` made."""
+"""For every table a row that it takes beside what `town.world` made."""
 
 
 def insert(table: str, **changes: Any) -> Step:
@@ -468,6 +499,34 @@ def posted(reference: str, state: str, *, amount: int = DUE, **changes: Any) -> 
     ]
 
 
+def in_coins(reference: str, **changes: Any) -> list[Step]:
+    """A receipt for coins of attempt 1, with its journal."""
+    row = {
+        "provider": "blockbee",
+        "channel": "crypto",
+        "reference": reference,
+        "state": "CREDITED",
+        "evidence": "signed",
+        "posted_at": NOW,
+        "escrow_id": HELD,
+        "telegram_id": STRANGER,
+        "crypto_attempt_id": 1,
+        "coin": COIN,
+        "coin_amount": COINS,
+        **changes,
+    }
+    provider, amount = row["provider"], row.get("amount_minor", DUE)
+    return [
+        insert("receipts", **row),
+        post(
+            f"receipt:{provider}:{reference}",
+            ("external", str(provider), -amount),
+            ("owner", "", amount),
+            currency=row.get("currency", "KES"),
+        ),
+    ]
+
+
 def drain(escrow_id: str, *, seller: int, buyer: int, fee: int) -> Step:
     """Everything held goes where the settlement says, in one journal."""
     parts = (
@@ -536,7 +595,7 @@ def bring_to(escrow_id: str, status: str) -> list[Step]:
     return steps
 
 
-# -- the world -----------------------------------------------------------------------------------
+# -- people --------------------------------------------------------------------------------------
 
 
 def people() -> list[Step]:
@@ -553,143 +612,3 @@ def people() -> list[Step]:
         ),
         insert("escrow_sellers", telegram_id=OTHER_SELLER),
     ]
-
-
-async def world(conn: asyncpg.Connection) -> None:
-    """A deal in every status with its money, and a row in every table, committed."""
-    async with conn.transaction():
-        await run(conn, *people(), insert("seller_history"))
-    deals = {
-        PENDING: "PENDING",
-        UNDERPAID: "PENDING",
-        HELD: "HELD",
-        SHIPPED: "SHIPPED",
-        DELIVERED: "DELIVERED",
-        DISPUTED: "DISPUTED",
-        FROZEN: "FROZEN",
-        COMPLETED: "COMPLETED",
-        REFUNDED: "REFUNDED",
-        CANCELLED: "CANCELLED",
-    }
-    for escrow_id, status in deals.items():
-        async with conn.transaction():
-            await run(conn, open_deal(escrow_id), *bring_to(escrow_id, status))
-    async with conn.transaction():
-        await run(
-            conn,
-            open_deal(OPEN_LINK, buyer_telegram_id=None),
-            post(
-                "receipt:underpaid",
-                ("external", "mpesa:utility", -RECEIVED),
-                ("received", UNDERPAID, RECEIVED),
-                escrow=UNDERPAID,
-            ),
-            post("late", ("external", "mpesa:utility", -50_00), ("wallet", str(STRANGER), 50_00)),
-            insert("ledger_accounts", owner="4004"),
-            # a journal that stands for a receipt that nobody stored
-            post(
-                "receipt:mpesa:SGEARLY008", ("external", "mpesa:utility", -DUE), ("owner", "", DUE)
-            ),
-            insert("seller_ratings", escrow_id=COMPLETED),
-            # offer 1 stands
-            insert("offers", cause="update:5", escrow_id=SHIPPED, version=3),
-            insert("fraud_flags", telegram_id=BUYER),
-            insert("fraud_flags", telegram_id=BUYER, flag_type="unshipped_order", escrow_id=HELD),
-            # choice 1 is open, 2 was used
-            insert("underpayment_choices", escrow_id=UNDERPAID),
-            insert("underpayment_choices", escrow_id=HELD, used_at=NOW, used_action="completed"),
-            # attempt 1 is open, 2 was paid, 3 was declined, 4 is over
-            insert(
-                "payment_attempts",
-                cause="update:1",
-                token="1" * 32,
-                escrow_id=UNDERPAID,
-                telegram_id=BUYER,
-                phone=PHONE,
-                state="PROMPTED",
-                checkout_request_id="ws_CO_1",
-                choice_id=1,
-            ),
-            insert(
-                "payment_attempts",
-                cause="update:2",
-                token="2" * 32,
-                escrow_id=HELD,
-                state="PAID",
-                checkout_request_id="ws_CO_2",
-                closed_at=NOW,
-            ),
-            insert(
-                "payment_attempts",
-                cause="update:3",
-                token="3" * 32,
-                escrow_id=HELD,
-                state="DECLINED",
-                checkout_request_id="ws_CO_3",
-                closed_at=NOW,
-            ),
-            insert(
-                "payment_attempts",
-                cause="update:4",
-                token="5" * 32,
-                escrow_id=DELIVERED,
-                telegram_id=ADMIN,
-                phone="254711000444",
-                state="EXPIRED",
-                checkout_request_id="ws_CO_4",
-                closed_at=NOW,
-            ),
-            # receipt 1 is credited, 2 waits, 3 lies in suspense, 4 was sent back, 5 has a fitted
-            # number, 6 was reversed, 7 is not money of ours
-            *posted("SGCREDIT01", "CREDITED", channel="stk", attempt_id=2, escrow_id=HELD),
-            insert("receipts", reference="SGWAIT0002", escrow_id=PENDING),
-            *posted("SGLOST0003", "SUSPENSE", amount=20_00),
-            *posted("SGBACK0004", "RETURNED"),
-            *posted(
-                "SGFITTED05",
-                "CREDITED",
-                channel="stk",
-                attempt_id=3,
-                escrow_id=HELD,
-                reference_fitted=True,
-            ),
-            *posted("SGTAKEN006", "REVERSED", escrow_id=HELD),
-            insert("receipts", reference="SGFAKE0007", state="IGNORED", attempt_id=4),
-            insert("status_queries", token="4" * 32, receipt_id=2),
-            # payout 1 is being sent, 2 is a person's own, 3 was paid
-            insert("payouts", cause="settlement:1", escrow_id=COMPLETED, leg="seller"),
-            insert("payouts", cause="withdraw:2", telegram_id=BUYER),
-            insert("payouts", cause="withdraw:3"),
-            post("float", ("external", "mpesa:utility", -PRICE), ("wallet", str(SELLER), PRICE)),
-            booked_payout(1),
-            booked_payout(2, BUYER),
-            booked_payout(3),
-            insert(
-                "payout_attempts",
-                payout_id=1,
-                originator_conversation_id="out-1",
-                token="a" * 32,
-            ),
-            insert(
-                "payout_attempts",
-                payout_id=3,
-                originator_conversation_id="out-3",
-                token="b" * 32,
-            ),
-            paid_payout(3),
-            insert("payout_stops", credential="d" * 32),
-            "UPDATE payouts SET state = 'SENDING' WHERE id IN (1, 3)",
-            "UPDATE payout_attempts SET state = 'PAID' WHERE payout_id = 3",
-            "UPDATE payouts SET state = 'PAID', provider_reference = 'SGPAID0003',"
-            " finalized_at = now() WHERE id = 3",
-            insert("inbox", digest=b"w" * 32),
-            insert("telegram_updates", update_id=1),
-            insert("outbox", cause="receipt:1"),
-            insert("instance", environment="sandbox"),
-            insert("path_secrets", route="m"),
-            insert("provider_tokens", provider="mpesa"),
-            insert("reservations", escrow_id=PENDING),
-            insert("reservation_counts", escrow_id=PENDING),
-            insert("conversations", telegram_id=SELLER),
-            insert("job_runs"),
-        )

@@ -8,16 +8,16 @@ import pytest
 
 from escrow.store import embedded
 from escrow.store.database import Database
-from tests.store import books
+from tests.store import town
 
 
 @pytest.fixture(scope="session")
 async def world_template(cluster: embedded.Cluster, template_database: str) -> str:
-    """The name of `books.world`: to be cloned, so nobody stays connected to it."""
+    """The name of `town.world`: to be cloned, so nobody stays connected to it."""
     name = "amana_books"
     await _run(cluster, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")
     conn = await asyncpg.connect(cluster.dsn(name))
-    await books.world(conn)
+    await town.world(conn)
     await conn.close()
     return name
 

@@ -35,6 +35,54 @@ EDGES: tuple[Attack, ...] = (
             ("PARKED", ("UPDATE inbox SET state = 'PARKED', processed_at = now()",)),
         )
     ),
+    *(
+        attack(
+            f"a callback's {column} stays as it came",
+            f"UPDATE inbox SET {column} = {value}",  # noqa: S608 both are written here
+            by="inbox_as_received",
+            guard="inbox.inbox_as_received",
+            roles=BOTH,
+        )
+        for column, value in (
+            ("route", "'c2b'"),
+            ("body", "'other'"),
+            ("sender", "'196.201.214.200'"),
+            ("listed", "NOT listed"),
+            ("digest", "sha256('other')"),
+        )
+    ),
+    *(
+        attack(
+            promise,
+            f"UPDATE inbox SET state = '{state}', processed_at = now()",  # noqa: S608
+            again,
+            by="inbox_run_again",
+            guard="inbox.inbox_as_received",
+            roles=BOTH,
+        )
+        for promise, state, again in (
+            (
+                "a callback that is done is not run again",
+                "DONE",
+                "UPDATE inbox SET state = 'NEW', processed_at = NULL, reruns = reruns + 1",
+            ),
+            (
+                "a parked callback is not run again uncounted",
+                "PARKED",
+                "UPDATE inbox SET state = 'NEW', processed_at = NULL",
+            ),
+            (
+                "a parked callback is not called done",
+                "PARKED",
+                "UPDATE inbox SET state = 'DONE'",
+            ),
+            (
+                "a callback's runs are not counted back",
+                "PARKED",
+                "UPDATE inbox SET reruns = reruns - 1",
+            ),
+        )
+    ),
     attack(
         "callbacks are not emptied away",
         "TRUNCATE inbox",

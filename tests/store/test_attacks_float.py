@@ -65,6 +65,44 @@ FLOAT: tuple[Attack, ...] = (
             "TRUNCATE bookings",
         )
     ),
+    bad("balance_queries", "balance_queries_token_check", token="short"),
+    bad("balance_queries", "balance_queries_shortcode_check", shortcode="ours"),
+    bad("balance_queries", "balance_queries_code_check", answered_at=NOW, code="a code"),
+    bad("balance_queries", "balance_answer_is_whole", code="0"),
+    bad("balance_queries", "balance_answer_is_whole", answered_at=NOW),
+    bad("balance_queries", "balance_answer_is_whole", refused=True),
+    attack(
+        "a path belongs to one question",
+        insert("balance_queries"),
+        insert("balance_queries"),
+        by="balance_queries_pkey",
+        roles=BOTH,
+    ),
+    *(
+        attack(
+            f"what was asked about our accounts stays: {changed}",
+            insert("balance_queries", **given),
+            changed,
+            by="balance_query_frozen",
+            guard="balance_queries.balance_query_unchanged",
+            roles=BOTH,
+        )
+        for changed, given in (
+            ("UPDATE balance_queries SET shortcode = '600998'", {}),
+            ("UPDATE balance_queries SET asked_at = asked_at + interval '1 hour'", {}),
+            ("UPDATE balance_queries SET code = '1'", {"answered_at": NOW, "code": "0"}),
+        )
+    ),
+    *(
+        attack(
+            f"questions stay: {sql}",
+            insert("balance_queries"),
+            sql,
+            by="balance_queries_append_only",
+            guard="balance_queries.balance_queries_kept",
+        )
+        for sql in ("DELETE FROM balance_queries", "TRUNCATE balance_queries")
+    ),
     attack(
         "a sum of an account is kept once",
         "INSERT INTO ledger_rollups SELECT id, 1 FROM ledger_accounts WHERE kind = 'external'",

@@ -1,7 +1,5 @@
-"""Direct SQL against money on its way in and out: what PostgreSQL refuses whoever asks (invariants
-I13, I14, I16 and I17).
-
-Each attack is refused by name, and succeeds once its guard is gone: so no guard is idle.
+"""Direct SQL against money on its way in and out (invariants I13, I14, I16 and I17): each attack is
+refused by name, and succeeds once its guard is gone: so no guard is idle.
 """
 
 # ruff: noqa: S608 (the statements are made of this module's own constants)
@@ -43,6 +41,7 @@ CHOICE_UNCHANGED = "underpayment_choices.choice_unchanged"
 PAYOUT_UNCHANGED = "payouts.payout_unchanged"
 PAYOUT_ATTEMPT_UNCHANGED = "payout_attempts.payout_attempt_unchanged"
 
+COINS_KEPT = ("crypto_attempts.crypto_attempts_kept", "crypto_deposits.crypto_deposits_kept")
 PAYOUTS = ("payouts.payouts_kept", "payout_attempts.payout_attempts_kept")
 
 
@@ -237,7 +236,7 @@ RECEIPTS: tuple[Attack, ...] = (
             "state",
             f"'{to}'",
             "receipt_frozen",
-            behind=("receipts.receipt_goes_back",),
+            behind=("receipts.receipt_goes_back", "receipts.receipt_reversed_booked"),
         )
         for row, states in (
             (1, ("WAITING", "SUSPENSE", "RETURNED", "IGNORED")),
@@ -402,6 +401,7 @@ CHOICES: tuple[Attack, ...] = (
         deleted=("payment_attempts_choice_id_fkey",),
         emptied=(
             "payment_attempts.payment_attempts_kept",
+            *COINS_KEPT,
             "receipts.receipts_kept",
             *PAYOUTS,
             "payment_claims.payment_claims_kept",

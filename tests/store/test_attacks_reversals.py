@@ -169,6 +169,7 @@ ATTACKS: tuple[Attack, ...] = (
             *steps,
             by="receipt_goes_back",
             guard=TURNED,
+            behind=("receipts.receipt_reversed_booked",),
             roles=BOTH,
         )
         for state, steps in (

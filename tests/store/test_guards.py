@@ -15,6 +15,7 @@ from tests.store import (
     test_attacks_actions,
     test_attacks_claims,
     test_attacks_clockwork,
+    test_attacks_crypto,
     test_attacks_deals,
     test_attacks_dollars,
     test_attacks_edges,
@@ -31,6 +32,7 @@ from tests.store import (
     test_attacks_records,
     test_attacks_reversals,
     test_attacks_role,
+    test_attacks_statement,
 )
 from tests.store.books import APP, BUYER, HELD, STRANGER
 
@@ -54,6 +56,8 @@ ATTACKS = (
     *test_attacks_reversals.ATTACKS,
     *test_attacks_pauses.ATTACKS,
     *test_attacks_actions.ATTACKS,
+    *test_attacks_statement.ATTACKS,
+    *test_attacks_crypto.ATTACKS,
 )
 
 GUARDS = """
@@ -110,7 +114,9 @@ MAY_BE_EMPTY = {
     "admin_menus": "",
     "flow_edges": "",
     "provider_balances": "",
+    "balance_queries": "answered_at code",
     "bookings": "",
+    "provider_reversals": "told_by",
     "ledger_rollups": "",
     "ledger_rollup_mark": "",
     "daily_figures": "",
@@ -126,7 +132,10 @@ MAY_BE_EMPTY = {
     "payment_attempts": "choice_id merchant_request_id checkout_request_id result_code"
     " chat_message_id prompted_at claimed_at closed_at next_query_at",
     "receipts": "reference attempt_id escrow_id telegram_id evidence posted_at inbox_id"
-    " next_check_at",
+    " next_check_at crypto_attempt_id coin coin_amount",
+    "fx_rates": "",
+    "crypto_attempts": "kes_per_usd choice_id coin_amount opened_at expires_at next_look_at",
+    "crypto_deposits": "confirmed_at",
     "status_queries": "answered_at answer",
     "admin_actions": "escrow_id second_until outcome done_at closed_by",
     "admin_approvals": "admin",
@@ -167,7 +176,9 @@ RIGHTS = {
     "admin_menus": "DELETE INSERT SELECT",
     "flow_edges": READ,
     "provider_balances": KEEP,
+    "balance_queries": KEEP,
     "bookings": ADD,
+    "provider_reversals": ADD,
     "ledger_rollups": READ,
     "ledger_rollup_mark": READ,
     "ledger_derived_balances": READ,
@@ -182,6 +193,9 @@ RIGHTS = {
     "settlements": ADD,
     "payment_attempts": KEEP,
     "receipts": KEEP,
+    "fx_rates": ADD,
+    "crypto_attempts": KEEP,
+    "crypto_deposits": KEEP,
     "status_queries": KEEP,
     "payment_claims": KEEP,
     "admin_actions": KEEP,

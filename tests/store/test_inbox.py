@@ -109,6 +109,37 @@ async def test_a_request_that_failed_is_tried_again_when_it_is_time(db: Database
         assert len(await inbox.claim_requests(conn, LATER, 5)) == 1
 
 
+async def test_parked_requests_are_shown_and_run_again_and_counted(db: Database) -> None:
+    async with db.unit() as conn:
+        parked, _ = await keep(conn)
+        waiting, _ = await keep(conn, body=b"2")
+        done, _ = await keep(conn, body=b"3")
+        await inbox.claim_requests(conn, NOW, 5)
+        await inbox.finish_request(conn, parked, "PARKED", "odd", LATER)
+        await inbox.finish_request(conn, done, "DONE", "funded", LATER)
+        (shown,) = await inbox.parked(conn, 5)
+        assert (shown.id, shown.note, shown.received_at) == (parked, "odd", NOW)
+        assert (shown.parked_at, shown.reruns) == (LATER, 0)
+        assert await inbox.parked_since(conn, NOW, 5) == 1
+        assert await inbox.parked_since(conn, LATER, 5) == 0
+        assert await inbox.parked_since(conn, NOW, 0) == 0, "no more than asked for is counted"
+        assert await inbox.run_again(conn, [parked, waiting, done, 10**18], LATER) == {parked}
+        assert await inbox.run_again(conn, [parked], LATER) == set()
+        assert await inbox.parked(conn, 5) == []
+        (again,) = [row for row in await inbox.claim_requests(conn, LATER, 5) if row.id == parked]
+        assert (again.tries, again.reruns) == (1, 1)
+
+
+async def test_whether_its_sender_is_listed_stays_with_a_request(db: Database) -> None:
+    async with db.unit() as conn:
+        row, _ = await keep(conn, listed=False)
+        assert not await inbox.is_listed(conn, row)
+        assert await keep(conn, listed=True) == (row, False)
+        assert not await inbox.is_listed(conn, row), "as the first one that came"
+        other, _ = await keep(conn, body=b"2")
+        assert await inbox.is_listed(conn, other)
+
+
 async def test_a_path_secret_is_made_once(db: Database) -> None:
     async with db.unit() as conn:
         assert await inbox.path_secret(conn, "m", "a" * 32) == "a" * 32

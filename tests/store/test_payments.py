@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from escrow.domain.crypto import HOLD
 from escrow.domain.errors import EscrowMoved, LimitReached
 from escrow.domain.model import Attempt, AttemptState
 from escrow.domain.money import Currency, Money
@@ -324,7 +325,7 @@ async def test_an_expired_choice_waits_for_an_open_prompt_and_not_longer_than_th
         await conn.execute("UPDATE underpayment_choices SET voided_at = now() WHERE id = 1")
 
         async def expired(at: datetime) -> list[tuple[int, str]]:
-            return await payments.expired_choices(conn, at, 10, grace)
+            return await payments.expired_choices(conn, at, 10, grace, HOLD)
 
         over = NOW + 10 * MINUTE
         assert await expired(over - MINUTE) == []
@@ -351,6 +352,6 @@ async def test_an_expired_choice_waits_for_money_that_is_being_confirmed(
         await conn.execute("UPDATE receipts SET happened_at = $1 WHERE id = 2", happened)
         choice_id = await offer(conn, over)
         expired = [] if waits else [(choice_id, PENDING)]
-        assert await payments.expired_choices(conn, over, 10, grace) == expired
+        assert await payments.expired_choices(conn, over, 10, grace, HOLD) == expired
         over += grace
-        assert await payments.expired_choices(conn, over, 10, grace) == [(choice_id, PENDING)]
+        assert await payments.expired_choices(conn, over, 10, grace, HOLD) == [(choice_id, PENDING)]

@@ -64,6 +64,8 @@ async def test_a_block_can_be_prepared(
             "now(), 100, NULL, '1 hour'",
             {"escrow_transactions_pay_by", "deal_setbacks_pkey"},
         ),
+        ("inbox", "parked", "5", {"inbox_parked"}),
+        ("inbox", "parked_since", "now(), 5", {"inbox_parked"}),
     ],
 )
 async def test_what_grows_is_read_by_its_index(

@@ -1,6 +1,7 @@
 """The real server with the real door on a fresh database; nothing behind it is asked."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -40,6 +41,13 @@ class Door:
 
 @pytest.fixture
 async def door(dsn: str) -> AsyncIterator[Door]:
+    async with open_door(dsn) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_door(dsn: str, *, proxies: str = "", allowed: str = "") -> AsyncIterator[Door]:
+    """A door with these networks as TRUSTED_PROXIES and MPESA_ALLOWED_IPS."""
     database = await Database.connect(dsn)
     clock = DatabaseClock()
     client = httpx.AsyncClient()
@@ -57,7 +65,7 @@ async def door(dsn: str) -> AsyncIterator[Door]:
         database, clock, Terms(), rail, funds, [], callback_base="http://127.0.0.1"
     )
     intake = Intake(database, clock, rail, confirmations, [], SECRET)
-    server = Server(Webhooks(intake).routes(), idle_seconds=1.0)
+    server = Server(Webhooks(intake, proxies, allowed).routes(), idle_seconds=1.0)
     await server.start("127.0.0.1", 0)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as http:
         yield Door(http, database, server.port)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from escrow.web import webhooks
-from tests.web.conftest import TOKEN, Door
+from tests.web.conftest import TOKEN, Door, open_door
 
 # after shared sample daraja/stk-callback-1032-cancelled
 FAILED = {
@@ -54,7 +54,7 @@ MALFORMED = {
 
 
 async def test_a_wrong_secret_is_an_unknown_path_and_stores_nothing(door: Door) -> None:
-    for rest in (f"s/{TOKEN}", "c", "v", f"r/{TOKEN}", f"t/{TOKEN}", f"q/{TOKEN}"):
+    for rest in (f"s/{TOKEN}", "c", "v", f"r/{TOKEN}", f"t/{TOKEN}", f"q/{TOKEN}", f"k/{TOKEN}"):
         for secret in ("0" * 32, "x", "%2e%2e"):
             answer = await door.http.post(door.path(rest, secret), json=FAILED)
             assert answer.status_code == 404
@@ -204,3 +204,48 @@ async def test_answers_about_claimed_receipts_have_a_door_of_their_own(door: Doo
     late = await door.http.post(door.path(f"u/{TOKEN}"), content=b"anything at all")
     assert late.status_code == 200
     assert await door.rows() == [("claim", "NEW", ""), ("claim_timeout", "NEW", "")]
+
+
+SAFARICOM = "196.201.214.0/24"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "sender", "listed"),
+    [
+        ("", "", "127.0.0.1", False),
+        # whoever calls directly may write what he likes into the header
+        ("", "196.201.214.200", "127.0.0.1", False),
+        ("10.0.0.0/8", "196.201.214.200", "127.0.0.1", False),
+        # behind our own proxy the rightmost address is the one that it saw
+        ("127.0.0.1", "196.201.214.200", "196.201.214.200", True),
+        ("127.0.0.1", "196.201.214.200, 203.0.113.9", "203.0.113.9", False),
+        ("127.0.0.1", "203.0.113.9, 196.201.214.200", "196.201.214.200", True),
+        ("127.0.0.1,10.0.0.0/8", "196.201.214.200, 10.1.2.3", "196.201.214.200", True),
+        ("127.0.0.1", "196.201.214.200, unknown", "127.0.0.1", False),
+        ("127.0.0.1", "", "127.0.0.1", False),
+    ],
+)
+async def test_the_list_of_addresses_reads_a_forwarded_one_only_behind_our_proxies(
+    dsn: str, proxies: str, forwarded: str, sender: str, listed: bool
+) -> None:
+    """And an unlisted one is kept and answered like any other: lists change."""
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    async with open_door(dsn, proxies=proxies, allowed=SAFARICOM) as door:
+        answer = await door.http.post(door.path("c"), json=PAYBILL, headers=headers)
+        assert answer.json() == {"ResultCode": 0, "ResultDesc": "Success"}
+        async with door.database.reading() as conn:
+            (row,) = await conn.fetch("SELECT sender, listed FROM inbox")
+    assert (row["sender"], row["listed"]) == (sender, listed)
+
+
+async def test_without_a_list_every_address_may_call(door: Door) -> None:
+    await door.http.post(door.path("c"), json=PAYBILL)
+    async with door.database.reading() as conn:
+        assert await conn.fetchval("SELECT listed FROM inbox")
+
+
+async def test_a_listed_address_without_the_secret_gets_nothing(dsn: str) -> None:
+    async with open_door(dsn, allowed="127.0.0.1") as door:
+        answer = await door.http.post(door.path("c", "0" * 32), json=PAYBILL)
+        assert answer.status_code == 404
+        assert await door.rows() == []

@@ -487,6 +487,7 @@ def event_words(event: str) -> Plain:
         "choice_expired": words("no choice made in time"),
         "payment_assigned": words("payment assigned"),
         "receipt_goes_back": words("payment goes back"),
+        "receipt_taken_back": words("payment taken back by M-Pesa"),
     }
     return Plain(known.get(event, event.replace("_", " ")))
 

@@ -31,6 +31,8 @@ def rule_words(flag_type: str, count: int, rule: str) -> Markup:
     """Why it was raised; `count`: how many deals are behind it."""
     if flag_type == "unshipped_order":
         return say("Did not send a paid deal in time; the money went back to the buyer.")
+    if flag_type == "reversed_payment":
+        return say("M-Pesa took back a payment of a deal that is open.")
     if flag_type == "high_dispute_rate":
         return say("Buyers dispute more than 30 % of the deals paid in 60 days: {rule}", rule=rule)
     if count >= 2:

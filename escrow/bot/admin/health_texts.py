@@ -22,6 +22,7 @@ from escrow.services.health import (
     Health,
     JobHealth,
     Reason,
+    rows_named,
 )
 
 _SHOWN: Final = 4
@@ -164,9 +165,10 @@ def setbacks(v: Values, page: Page) -> Markup:
 
 def parked(v: Values, page: Page) -> Markup:
     return say(
-        "Callbacks that can't be processed: {count}. On the host: "
-        "<code>python main.py --check</code>",
+        "Callbacks that can't be processed: {count} (rows {rows}). On the host: "
+        "<code>python main.py rerun</code>",
         count=v["count"],
+        rows=Plain(rows_named(v["rows"], v["count"])),
     )
 
 

@@ -16,7 +16,7 @@ from escrow.bot.page import Page, Plain, card, code, lines, say, when, words
 from escrow.domain import phone
 from escrow.domain.actions import Action
 from escrow.domain.flow import Status
-from escrow.domain.model import Evidence, ReceiptState, StoredReceipt
+from escrow.domain.model import Channel, Evidence, ReceiptState, StoredReceipt
 from escrow.domain.payouts import Payout, PayoutState
 from escrow.services.receipts import Candidate, ReceiptCard, Unmatched
 
@@ -87,6 +87,7 @@ def _candidate(one: Candidate) -> Markup:
         "code": say("the code fits"),
         "amount": say("the amount fits"),
         "payer": say("the payer's number fits"),
+        "time": say("it was about to be paid then"),
     }
     return say(
         "→ {code}, {due} due, {shop}: {why}",
@@ -229,6 +230,8 @@ def _state(receipt: StoredReceipt, back: Payout | None) -> Markup:
 def _proof(receipt: StoredReceipt) -> Markup | None:
     if receipt.evidence is None:
         return None
+    if receipt.channel is Channel.CRYPTO and receipt.evidence is Evidence.QUERY:
+        return say("Proved by: the provider's answer")
     return {
         Evidence.QUERY: say("Proved by: M-Pesa's answer about the prompt"),
         Evidence.STATUS: say("Proved by: M-Pesa's answer about the receipt"),
@@ -273,7 +276,7 @@ def receipt_buttons(found: ReceiptCard | None) -> Rows:
         )
     if found.back is not None:
         return rows
-    if receipt.state is ReceiptState.CREDITED:
+    if receipt.state is ReceiptState.CREDITED and receipt.channel is not Channel.CRYPTO:
         rows.append([_button(words("Reverse it…"), Verb.REVERSE, receipt.id)])
     if receipt.state is ReceiptState.SUSPENSE:
         if escrow is not None:

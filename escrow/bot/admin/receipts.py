@@ -25,6 +25,16 @@ async def receipt(update: Update, context: Desk) -> None:
         params = {"reason": " ".join(args[2:])}
         await confirming.ask(update, context, REVERSE, number, params)
         return
+    await _show(update, context, number)
+
+
+async def opened(update: Update, context: Desk) -> None:
+    """[Receipt …]"""
+    number = await desk.office(context).receipts.number_of(desk.button(update).number)
+    await _show(update, context, number)
+
+
+async def _show(update: Update, context: Desk, number: str) -> None:
     found, paid, booked = await desk.office(context).receipts.card(number)
     text = receipt_texts.receipt_card(found, paid, booked, desk.page(context))
     rows = receipt_texts.receipt_buttons(found)

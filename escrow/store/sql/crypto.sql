@@ -17,10 +17,11 @@ SELECT * FROM crypto_attempts WHERE id = $1
 
 -- reusable --
 -- A quote that this person has for the same, of which enough is left, or one that the provider did
--- not answer.
-SELECT * FROM crypto_attempts
+-- not answer. Not one that got coins: what comes there next may be named as the sum of both.
+SELECT * FROM crypto_attempts a
  WHERE escrow_id = $1 AND telegram_id = $2 AND coin = $3 AND amount_minor = $4
    AND (state = 'OPEN' AND expires_at >= $5 OR state = 'CREATED' AND created_at >= $6)
+   AND NOT EXISTS (SELECT FROM crypto_deposits d WHERE d.attempt_id = a.id)
  ORDER BY state = 'OPEN' DESC, id DESC LIMIT 1
 
 -- asked_since --
@@ -73,15 +74,18 @@ SELECT coalesce(sum(d.amount), 0) FROM crypto_deposits d
 -- saw --
 -- Coins at an address. The earliest time at which they were seen stays, and the least amount that
 -- was ever named: what contradicts itself is never credited in full. What is confirmed stays.
+-- known_before: the amount until now.
 INSERT INTO crypto_deposits AS d (attempt_id, txid, coin, amount, seen_at)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (attempt_id, txid, coin) DO UPDATE
    SET amount = CASE WHEN d.confirmed_at IS NULL THEN least(d.amount, excluded.amount)
                      ELSE d.amount END
-RETURNING *
+RETURNING *, (SELECT o.amount FROM crypto_deposits o
+               WHERE o.attempt_id = $1 AND o.txid = $2 AND o.coin = $3) AS known_before
 
 -- confirmed --
-UPDATE crypto_deposits SET confirmed_at = $4
+-- Coins are done with. PostgreSQL asks for their receipt, but of dust.
+UPDATE crypto_deposits SET confirmed_at = $4, dust = $5
  WHERE attempt_id = $1 AND txid = $2 AND coin = $3 AND confirmed_at IS NULL
 
 -- add_rate --

@@ -50,3 +50,16 @@ SELECT kind, receipt, currency, amount_minor, booked_by, booked_at FROM bookings
 -- add_booking --
 INSERT INTO bookings (kind, receipt, currency, amount_minor, booked_by, booked_at)
 VALUES ($1, $2, $3, $4, $5, $6)
+
+-- add_balance_query --
+INSERT INTO balance_queries (token, shortcode, asked_at) VALUES ($1, $2, $3)
+
+-- last_balance_query --
+-- The last question about a shortcode's accounts, and whether our API user was refused.
+SELECT asked_at, refused FROM balance_queries WHERE shortcode = $1 ORDER BY asked_at DESC LIMIT 1
+
+-- answer_balance_query --
+-- Marks it answered, once; which shortcode it was about. None: it was never asked, or is answered.
+UPDATE balance_queries SET answered_at = $2, code = $3, refused = $4
+ WHERE token = $1 AND answered_at IS NULL
+RETURNING shortcode

@@ -1,7 +1,8 @@
 -- store_request --
 -- Keeps a raw request; the same one again gives its row back and changes nothing.
-INSERT INTO inbox (digest, route, token, method, query, body, sender, received_at, next_try_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+INSERT INTO inbox (digest, route, token, method, query, body, sender, received_at, next_try_at,
+                   listed)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)
 ON CONFLICT (digest) DO NOTHING
 RETURNING id
 
@@ -15,7 +16,7 @@ UPDATE inbox SET tries = tries + 1, next_try_at = $1::timestamptz + interval '1 
  WHERE id IN (SELECT id FROM inbox WHERE state = 'NEW' AND next_try_at <= $1
                  AND NOT EXISTS (SELECT FROM pauses WHERE ended_at IS NULL)
                ORDER BY next_try_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)
-RETURNING id, route, token, method, query, body, received_at, tries
+RETURNING id, route, token, method, query, body, received_at, tries, reruns
 
 -- finish_request --
 UPDATE inbox SET state = $2, note = $3, processed_at = $4, next_try_at = NULL
@@ -27,6 +28,27 @@ UPDATE inbox SET next_try_at = $2, note = $3 WHERE id = $1 AND state = 'NEW'
 -- inbox_backlog --
 SELECT (SELECT count(*) FROM inbox WHERE state = 'NEW') AS waiting,
        (SELECT count(*) FROM inbox WHERE state = 'PARKED') AS parked
+
+-- parked --
+-- What a person must look at, oldest first.
+SELECT id, route, note, received_at, processed_at AS parked_at, reruns
+  FROM inbox WHERE state = 'PARKED' ORDER BY id LIMIT $1
+
+-- parked_since --
+-- How many were parked since then, counted up to a limit.
+SELECT count(*) FROM (SELECT FROM inbox WHERE state = 'PARKED' AND processed_at > $1
+                       ORDER BY id DESC LIMIT $2) AS late
+
+-- run_again --
+-- Puts parked requests back as if they had just come; the others are left out of the answer.
+UPDATE inbox SET state = 'NEW', tries = 0, reruns = reruns + 1, next_try_at = $2,
+                 processed_at = NULL
+ WHERE id = ANY ($1) AND state = 'PARKED'
+RETURNING id
+
+-- is_listed --
+-- Whether the request came from an address that callbacks may come from.
+SELECT listed FROM inbox WHERE id = $1
 
 -- ping --
 SELECT true

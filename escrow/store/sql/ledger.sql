@@ -12,6 +12,11 @@ SELECT coalesce(sum(balance_minor) FILTER (WHERE kind = 'holding'), 0)::bigint A
   FROM ledger_accounts
  WHERE kind IN ('holding', 'pending_fee') AND owner = $1 AND currency = $2
 
+-- owed --
+-- What these deals owe us since a payment of theirs was taken back.
+SELECT owner, -balance_minor AS owed_minor FROM ledger_accounts
+ WHERE kind = 'receivable' AND owner = ANY ($1::text[]) AND currency = $2 AND balance_minor < 0
+
 -- lock_wallet --
 -- Locks a wallet before a part of it is promised; nothing when it never had money.
 SELECT ledger_lock_wallet($1, $2)

@@ -114,6 +114,9 @@ RETURNING *
 -- check_again --
 UPDATE receipts SET next_check_at = $2 WHERE id = $1 AND state = 'WAITING'
 
+-- from_statement --
+UPDATE receipts SET from_statement = true, next_check_at = $2 WHERE id = $1 AND state = 'WAITING'
+
 -- ignore --
 -- The provider denies it, or an admin says it is not ours.
 UPDATE receipts SET state = 'IGNORED', evidence = $2, outcome = $3, next_check_at = NULL
@@ -135,3 +138,12 @@ UPDATE status_queries SET answered_at = $2, answer = $3 WHERE token = $1 AND ans
 
 -- waiting_count --
 SELECT count(*) FROM receipts WHERE state = 'WAITING'
+
+-- sender_listed --
+-- Whether the callback that told of a receipt came from an address that callbacks may come from.
+SELECT coalesce((SELECT i.listed FROM receipts r JOIN inbox i ON i.id = r.inbox_id
+                  WHERE r.id = $1), true)
+
+-- known --
+-- Which of these numbers stand on receipts of that provider, whatever became of them.
+SELECT reference FROM receipts WHERE provider = $1 AND reference = ANY($2::text[])

@@ -20,7 +20,8 @@ SELECT count(*) FROM payouts
  WHERE receipt_id IS NOT NULL AND telegram_id IS NULL AND state NOT IN ('PAID', 'FAILED')
 
 -- by_sum --
--- Deals that wait for exactly that sum, or for exactly that missing part.
+-- Deals that wait for exactly that sum, or for exactly that missing part; those that were there
+-- when it was paid first, the newest of them before the others.
 SELECT id FROM (
     SELECT id, created_at FROM escrow_transactions
      WHERE status = 'PENDING' AND currency = $1 AND due_minor = $2 AND archived_at IS NULL
@@ -29,7 +30,7 @@ SELECT id FROM (
       FROM underpayment_choices c JOIN escrow_transactions e ON e.id = c.escrow_id
      WHERE c.used_at IS NULL AND c.voided_at IS NULL AND e.currency = $1
        AND c.due_minor - c.received_minor = $2) AS found
- ORDER BY created_at DESC LIMIT $3
+ ORDER BY created_at > $4, greatest(created_at, $4) - least(created_at, $4) LIMIT $3
 
 -- by_number --
 -- Unpaid deals of people whose number begins and ends so.
@@ -39,8 +40,16 @@ SELECT e.id FROM people p
  ORDER BY e.created_at DESC LIMIT $2
 
 -- candidates --
--- These deals, if they can still be paid, with the number of their buyer or reserver.
-SELECT e.id, coalesce(b.phone, h.phone) AS phone
+-- These deals, if they can still be paid, with the number of their buyer or reserver, and whether
+-- somebody was about to pay them at that time ($3): a prompt within the half hour before, or a
+-- reservation.
+SELECT e.id, coalesce(b.phone, h.phone) AS phone,
+       EXISTS (SELECT FROM payment_attempts a
+                WHERE a.escrow_id = e.id
+                  AND a.created_at BETWEEN $3::timestamptz - interval '30 minutes'
+                                       AND $3::timestamptz + interval '2 minutes')
+       OR EXISTS (SELECT FROM reservations r
+                   WHERE r.escrow_id = e.id AND $3 BETWEEN r.since AND r.until) AS then_paid
   FROM escrow_transactions e
   LEFT JOIN people b ON b.telegram_id = e.buyer_telegram_id
   LEFT JOIN reservations v ON v.escrow_id = e.id AND v.until > $2
@@ -68,7 +77,7 @@ SELECT EXISTS (
       JOIN ledger_journals j ON j.escrow_id = r.escrow_id
       JOIN ledger_entries e ON e.journal_id = j.id AND e.amount_minor < 0
       JOIN ledger_accounts a ON a.id = e.account_id AND a.kind = 'received'
-     WHERE r.id = $1 AND j.kind NOT IN ('fund', 'overpayment')
+     WHERE r.id = $1 AND j.kind NOT IN ('fund', 'overpayment', 'reversal')
        AND j.id > (SELECT max(c.id) FROM ledger_journals c
                     WHERE c.idempotency_key = ANY (ARRAY[
                               'receipt:' || r.provider || ':' || r.reference,

@@ -75,6 +75,7 @@ def flags(said: str) -> list[FraudFlag]:
     return [
         flag(said),
         flag(said, 13, severity="HIGH", flag_type="high_dispute_rate", shop_name=None),
+        flag(said, 17, **buyer, severity="CRITICAL", flag_type="reversed_payment"),
         flag(said, 14, **buyer, severity="MEDIUM", flag_type="multiple_disputes"),
         flag(said, 15, **buyer, severity="LOW", flag_type="repeated_shortage"),
         flag(said, 16, **{**buyer, "deals": ()}, flag_type="multiple_refunds"),

@@ -84,6 +84,18 @@ async def test_the_same_amount_makes_a_deal_likely(town: Town, shop: str) -> Non
     assert shop in listed.text
 
 
+async def test_of_deals_of_one_amount_the_one_that_was_being_paid_then_comes_first(
+    town: Town, shop: str
+) -> None:
+    others = [await town.deal("1000") for _ in range(2)]  # newer, and nobody holds them
+    await stray(town, await due(town, shop))
+    (listed,) = await town.says(ADMIN, "/unmatched")
+    assert "it was about to be paid then" in listed.text
+    assert listed.text.index(shop) < min(
+        listed.text.index(one) for one in others if one in listed.text
+    )
+
+
 async def test_assigning_is_typed_too_and_warns_of_another_number(town: Town, shop: str) -> None:
     await stray(town, await due(town, shop), shown="254733***333")
     (preview,) = await town.says(ADMIN, f"/assign_payment {NUMBER} {shop} {BUYER}")

@@ -1,0 +1,1 @@
+"""Anything at all, given to whatever reads what strangers write: `make fuzz`."""
