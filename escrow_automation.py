@@ -10,17 +10,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
 
 from escrow.domain import schedule
 from escrow.domain.errors import DatabaseDown, Paused, TimedOut
 from escrow.domain.schedule import Schedule
 from escrow.services.health import Planned
-from escrow.store import inbox
+from escrow.store import inbox, setbacks
 
 if TYPE_CHECKING:
     from escrow.bootstrap import Services
@@ -31,7 +32,16 @@ MISFIRE_SECONDS: Final = 300
 BEAT_SECONDS: Final = 120.0
 LOOK_SECONDS: Final = 4.0
 """A slot whose owner died is taken over within ten seconds of silence and one such look."""
+SLOT_LATE: Final = timedelta(hours=2)
+"""A missed slot is made up for in seconds; one that is not by then is somebody's to look at."""
 STOP_SECONDS: Final = 3.0
+CUT_SECONDS: Final = 1.0
+"""What was still under way then is cancelled, and has so long to put down what it held."""
+WATCH_SECONDS: Final = 15.0
+STILL_SECONDS: Final = 30.0
+"""The scheduler lives by the host's clock: set back, it would wait for old times to come again.
+When so long no turn came that was due, all turns are set anew.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +207,7 @@ async def _read_clock(services: Services) -> tuple[int, int, int]:
     async with services.database.reading() as conn:
         await services.clock.read(conn)
         await inbox.prune_runs(conn, services.clock.now() - timedelta(days=1))
+        await setbacks.prune(conn)
     await services.oversight.watch_clock(services.clock.drift)
     return 1, int(services.clock.steady), int(not services.clock.steady)
 
@@ -430,24 +441,51 @@ class Automation:
         )
         self._under_way: dict[asyncio.Task[Any], Job] = {}
         self._beat: float | None = None
+        self._turned = 0.0
+        self._watch: asyncio.Task[None] | None = None
         self._since = services.clock.now()
 
     def start(self) -> None:
         """Every job runs once at the start, for what fell due meanwhile, then by its interval."""
-        now = self._since = self._services.clock.now()
-        self._beat = asyncio.get_running_loop().time()
+        self._since = self._services.clock.now()
+        self._beat = self._turned = asyncio.get_running_loop().time()
         for job in JOBS:
+            trigger, at_once = self._turns(job)
             self._scheduler.add_job(
                 self._run_job,
-                "interval",
+                trigger,
                 args=[job],
-                seconds=job.seconds(self._services),
                 id=job.name,
                 name=job.words,
-                next_run_time=now,
+                next_run_time=at_once,
             )
         self._scheduler.start()
+        self._watch = asyncio.create_task(self._watch_turns())
         self._services.oversight.planned = self._planned
+
+    def _turns(self, job: Job) -> tuple[IntervalTrigger, datetime]:
+        """A job's turns from now on, and now, by the clock that the scheduler lives by."""
+        trigger = IntervalTrigger(
+            seconds=job.seconds(self._services), timezone=self._services.settings.zone
+        )
+        return trigger, trigger.start_date - trigger.interval
+
+    async def _watch_turns(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            self.look_after_turns()
+
+    def look_after_turns(self) -> None:
+        """Sets all turns anew when none came that was due: then the host's clock was set back."""
+        now = asyncio.get_running_loop().time()
+        often = min(job.seconds(self._services) for job in JOBS)
+        if now - self._turned < max(STILL_SECONDS, 2 * often):
+            return
+        self._turned = now
+        _LOG.warning("the jobs' turns are set anew", extra={"action": "turns_set_anew"})
+        for job in JOBS:
+            trigger, at_once = self._turns(job)
+            self._scheduler.modify_job(job.name, trigger=trigger, next_run_time=at_once)
 
     def _planned(self) -> dict[str, Planned]:
         """Every job's turns, for whoever watches that none is missed."""
@@ -456,13 +494,13 @@ class Automation:
             turn = self._scheduler.get_job(job.name)
             if turn is None:
                 continue
-            seconds, next_at = job.seconds(self._services), turn.next_run_time
+            found[job.name] = Planned(job.seconds(self._services), turn.next_run_time, self._since)
             if job.schedule is not None:
                 times = job.schedule(self._services)
-                seconds = times.longest_gap.total_seconds()
                 zone = self._services.settings.zone
                 next_at = schedule.next_one(times, zone, self._services.clock.now())
-            found[job.name] = Planned(seconds, next_at, self._since)
+                patience = (times.longest_gap + SLOT_LATE).total_seconds()
+                found[job.name] = Planned(patience, next_at, self._since, missed=1)
         return found
 
     @property
@@ -476,6 +514,7 @@ class Automation:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 a coroutine always runs in a task
         self._under_way[task] = job
+        self._turned = asyncio.get_running_loop().time()
         try:
             await turn(self._services, job)
             if job.name == "read_clock":  # every turn, whatever came of it
@@ -489,6 +528,8 @@ class Automation:
     async def stop(self) -> None:
         """No new runs; those under way may finish, 3 s at most."""
         self._services.oversight.planned = dict
+        if self._watch is not None:
+            self._watch.cancel()
         self._scheduler.pause()
         for task, job in self._under_way.items():
             if job.cut:
@@ -497,6 +538,8 @@ class Automation:
             await asyncio.wait(list(self._under_way), timeout=STOP_SECONDS)
         self._scheduler.shutdown(wait=False)
         await asyncio.sleep(0)  # the library ends it at the loop's next turn
+        if self._under_way:
+            await asyncio.wait(list(self._under_way), timeout=CUT_SECONDS)
 
 
 async def turn(services: Services, job: Job) -> bool | None:
@@ -513,7 +556,7 @@ async def turn(services: Services, job: Job) -> bool | None:
         slot = await services.slots.take(job.name, job.schedule(services), in_pause=job.in_pause)
         if slot is None:
             return None
-        return await services.slots.run(slot, partial(run_job, services, job))
+        return await services.slots.run(slot, partial(_run, services, job))
     except (DatabaseDown, TimedOut):
         _LOG.warning("%s waits for PostgreSQL", job.name, extra={"action": "job_waits"})
         return None
@@ -534,20 +577,27 @@ async def _ready(services: Services, job: Job) -> bool:
 
 async def run_job(services: Services, job: Job) -> bool:
     """One run of a job, kept in `job_runs`; False when it failed."""
+    return await _run(services, job) is not False
+
+
+async def _run(services: Services, job: Job) -> bool | None:
+    """As `run_job`; None when it stood still, all or the rest of it: a slot of it is not done."""
     if job.timer and not services.clock.steady:
         return False
     error: str | None = None
     looked = done = failed = 0
     run_id: int | None = None
+    stood = False
     try:
         async with services.database.reading() as conn:
             run_id = await inbox.start_run(
                 conn, job.name, services.clock.now(), in_pause=job.in_pause
             )
         if run_id is None:
-            return True  # everything stands still
+            return None  # everything stands still
         looked, done, failed = await job.run(services)
     except Paused:
+        stood = True
         _LOG.info("%s stands still", job.name, extra={"action": "job_paused"})
     except (DatabaseDown, TimedOut) as outage:
         error = str(outage)
@@ -570,7 +620,9 @@ async def run_job(services: Services, job: Job) -> bool:
                 )
         except (DatabaseDown, TimedOut):
             _LOG.warning("a run could not be recorded", extra={"action": "job_waits"})
-    return error is None and not failed
+    if error is not None or failed:
+        return False
+    return None if stood else True
 
 
 _running: Automation | None = None

@@ -1,4 +1,4 @@
-"""`make bench`: measures everything in about three minutes and writes RESULTS.md.
+"""`make bench`: measures everything in about five minutes and writes RESULTS.md.
 
 python -m benchmarks [--quick] [--only CHAPTER …] [--to FILE] [--figures FILE]
 
@@ -24,6 +24,7 @@ from benchmarks import (
     journals,
     payments,
     program,
+    releases,
     report,
     server,
 )
@@ -45,6 +46,9 @@ CHAPTERS: Final[dict[str, Run]] = {
         place, callbacks.QUICK if quick else callbacks.FULL
     ),
     "Figures": lambda place, quick: figures.run(place, figures.QUICK if quick else figures.FULL),
+    "Releases": lambda place, quick: releases.run(
+        place, releases.QUICK if quick else releases.FULL
+    ),
     "Program": lambda place, quick: program.run(place, program.QUICK if quick else program.FULL),
 }
 """Every benchmark, in the order of the file."""

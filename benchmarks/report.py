@@ -41,6 +41,13 @@ a day and a million 1,370. "The figures alone" leaves out the picture, which cos
 Health is what the first look of a process and every later one read, the proof of what is new in the
 books included.
 """,
+    "Releases": """\
+A thousand deals whose buyers' time is over, of 500 sellers, released by `release_due`: per deal a
+journal of four entries, the settlement, the move, its row of the timeline and two notices, every
+trigger and CHECK on, a hundred deals in a transaction. The ten thousand deals beside it are of
+twenty days, so that in both databases some thousand are under way. By hand: the same rows in the
+same tables by one statement in one transaction, with triggers and foreign keys asleep.
+""",
     "Program": """\
 `python main.py` as a process: as the sandbox, which starts its own PostgreSQL and both stand-ins,
 and as the bot on a PostgreSQL that runs, with the stand-ins in another process. Ready is the line

@@ -152,5 +152,7 @@ def set_up(level: str, log_file: str, *, quiet: bool = False) -> None:
         keep.setFormatter(JsonFormatter())
         root.addHandler(keep)
     root.setLevel(level)
-    for noisy in ("httpx", "httpcore", "aiohttp.access", "apscheduler", "telegram", "asyncio"):
+    for noisy in ("httpx", "httpcore", "aiohttp.access", "telegram", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # it warns of each turn that falls into a long run of the same job; health watches late jobs
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)

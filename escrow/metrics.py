@@ -44,6 +44,14 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._setbacks = self._gauge("deals_failing", "deals that timers could not end")
+        self._succeeded = self._by_job("success_timestamp_seconds", "when it last ran well")
+        self._failures = self._by_job("failures", "runs that failed within a day")
+        self._late = self._by_job("late", "1 while it missed several turns")
+
+    def _by_job(self, name: str, words: str) -> Gauge:
+        return Gauge(f"amana_job_{name}", f"of each job: {words}", ["job"], registry=self._registry)
+
     def _gauge(self, name: str, words: str) -> Gauge:
         return Gauge(f"amana_{name}", words, registry=self._registry)
 
@@ -62,6 +70,12 @@ class Metrics:
             if health.float is not None:
                 for what in ("utility", "due", "short", "to_take"):
                     self._float.labels(what).set(getattr(health.float, what).minor)
+            self._setbacks.set(len(health.setbacks))
+            for job in health.jobs:
+                if job.succeeded_at is not None:
+                    self._succeeded.labels(job.name).set(job.succeeded_at.timestamp())
+                self._failures.labels(job.name).set(job.failures)
+                self._late.labels(job.name).set(job.late)
             self._held.clear()
             for row in health.held:
                 self._held.labels(row["currency"], row["kind"]).set(row["total_minor"])

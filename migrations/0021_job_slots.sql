@@ -37,6 +37,22 @@ END $$;
 CREATE TRIGGER job_slot_over BEFORE UPDATE ON job_slots
     FOR EACH ROW EXECUTE FUNCTION job_slot_over();
 
+-- Which runs of the last day failed, without reading the others.
+CREATE INDEX job_runs_failed ON job_runs (job, started_at) WHERE error IS NOT NULL OR failed > 0;
+
+-- A deal that a timer could not end: it stops no other, and is tried again later and later. The row
+-- counts as long as the deal stands as it stood then (`version`).
+CREATE TABLE deal_setbacks (
+    job         text NOT NULL CHECK (job <> ''),
+    escrow_id   text NOT NULL CHECK (escrow_id <> ''),
+    version     integer NOT NULL,
+    tries       integer NOT NULL CHECK (tries > 0),
+    first_at    timestamptz NOT NULL,
+    next_try_at timestamptz NOT NULL,
+    error       text NOT NULL,
+    PRIMARY KEY (job, escrow_id)
+);
+
 DO $$
 DECLARE
     ours regprocedure;
@@ -53,7 +69,7 @@ END $$;
 
 DO $$
 BEGIN
-    GRANT SELECT, INSERT, UPDATE, DELETE ON job_slots TO escrow_app;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON job_slots, deal_setbacks TO escrow_app;
 EXCEPTION
     WHEN undefined_object OR insufficient_privilege THEN
         RAISE NOTICE 'role escrow_app was not set up: %', SQLERRM;

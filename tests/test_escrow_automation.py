@@ -6,16 +6,22 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Self
 
 import pytest
+from apscheduler.schedulers import base as scheduling
 
 import escrow_automation
+from benchmarks import due
+from escrow import bootstrap
 from escrow.bootstrap import Services, open_services_on
 from escrow.domain.errors import DatabaseDown, Paused
+from escrow.domain.schedule import parse
 from escrow.settings import load
-from escrow.store import outages
-from escrow_automation import JOBS, Job, run_job, start_automation, stop_automation
+from escrow.store import database, outages
+from escrow_automation import JOBS, Job, run_job, start_automation, stop_automation, turn
+from tests.world import BRIAN, JANE, NOW, MovableClock, World
 
 
 @pytest.fixture
@@ -260,3 +266,353 @@ async def test_a_clock_that_jumped_is_no_outage_for_the_clockwork(services: Serv
     async with services.database.reading() as conn:
         assert await conn.fetchval("SELECT count(*) FROM outages") == 0
     assert not {job.name for job in JOBS if job.timer} & set(await _runs(services))
+
+
+async def test_a_slot_that_is_two_hours_late_is_said(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def note(_: Services) -> tuple[int, int, int]:
+        return 1, 1, 0
+
+    job = _daily(note)
+    monkeypatch.setattr(escrow_automation, "JOBS", (job,))
+    await run_job(services, job)
+    automation = await start_automation(None, services)
+    try:
+        (began,) = (run["started_at"] for run in (await _runs(services)).values())
+        assert isinstance(began, datetime)
+        for late in (False, True):
+            automation._since = began - timedelta(days=9)
+            ago = timedelta(hours=14, seconds=30 if late else -30)
+            async with services.database.reading() as conn:
+                now = services.clock.now()
+                await conn.execute("UPDATE job_runs SET started_at = $1", now - ago)
+            (found,) = (await services.oversight.look()).jobs
+            assert found.late == late
+            assert found.next_at in (
+                now.replace(hour=h, minute=0, second=0, microsecond=0) + timedelta(days=d)
+                for h in (6, 18)
+                for d in (0, 1)
+            )
+    finally:
+        await stop_automation()
+
+
+# -- jobs of the clock ---------------------------------------------------------------------------
+
+
+class Hand(MovableClock):
+    """A clock that is moved by hand, where the program would read PostgreSQL's."""
+
+    drift = timedelta(0)
+
+    async def read(self, _: object) -> None:
+        pass
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Hand:
+    found = Hand()
+    monkeypatch.setattr(bootstrap, "DatabaseClock", lambda: found)
+    return found
+
+
+def _daily(run: Any, **changes: Any) -> Job:
+    """A job at nine and twenty-one of TIMEZONE: six and eighteen of UTC."""
+    return Job(
+        "daily", "twice a day", lambda _: 1, run, schedule=lambda _: parse("9:00,21:00"), **changes
+    )
+
+
+async def _slots(services: Services) -> dict[datetime, str]:
+    async with services.database.reading() as conn:
+        rows = await conn.fetch("SELECT planned_at, state FROM job_slots WHERE job = 'daily'")
+    return {row["planned_at"]: row["state"] for row in sorted(rows)}
+
+
+async def test_a_slot_that_a_pause_meets_is_run_after_it(clock: Hand, services: Services) -> None:
+    ran: list[datetime] = []
+
+    async def note(_: Services) -> tuple[int, int, int]:
+        ran.append(clock.now())
+        return 1, 1, 0
+
+    async def meets_a_pause(_: Services) -> tuple[int, int, int]:
+        await services.pauses.pause(None, "", "host:1")
+        raise Paused
+
+    assert await turn(services, _daily(note)) is None, "a new installation has missed nothing"
+    clock.tick(hours=9)
+    slot = clock.now().replace(hour=18)
+    assert await turn(services, _daily(meets_a_pause)) is None
+    assert (await _slots(services))[slot] == "OPEN", "what stood still is not done"
+    assert await turn(services, _daily(note)) is None
+    await services.pauses.resume(None, "host:2")
+    await services.pauses.carry_on()
+    assert await turn(services, _daily(note)) is True
+    assert await turn(services, _daily(note)) is None
+    assert (await _slots(services))[slot] == "DONE"
+    assert ran == [clock.now()]
+
+
+async def test_a_stop_in_the_middle_of_a_slot_leaves_it_to_the_next_start(
+    clock: Hand, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def long(_: Services) -> tuple[int, int, int]:
+        begun.set()
+        await asyncio.Event().wait()
+        return 1, 1, 0
+
+    async def short(_: Services) -> tuple[int, int, int]:
+        return 1, 1, 0
+
+    monkeypatch.setattr(escrow_automation, "STOP_SECONDS", 0.01)
+    for cut in (True, False):
+        begun.clear()
+        await turn(services, _daily(short))
+        clock.tick(hours=12)
+        monkeypatch.setattr(escrow_automation, "JOBS", (_daily(long, cut=cut),))
+        await start_automation(None, services)
+        await asyncio.wait_for(begun.wait(), 10)
+        await stop_automation()
+        assert list((await _slots(services)).values())[-1] == "OPEN"
+        assert await turn(services, _daily(short)) is True, (
+            "at once, without ten seconds of silence"
+        )
+
+
+async def test_while_the_clock_can_not_be_trusted_no_slot_is_taken(
+    clock: Hand, services: Services
+) -> None:
+    async def note(_: Services) -> tuple[int, int, int]:
+        return 1, 1, 0
+
+    await turn(services, _daily(note))
+    clock.tick(hours=12)
+    clock.steady = False
+    assert await turn(services, _daily(note)) is None
+    assert "OPEN" not in (await _slots(services)).values()
+    assert await turn(services, _daily(note, timer=False)) is True
+
+
+async def test_after_three_days_of_outage_what_was_due_is_done_once(
+    clock: Hand, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deals that fell due in every way meanwhile, and every job of the clock. Here no outage counts:
+    else these deals had got their time back (flow.md 31).
+    """
+    ran: list[str] = []
+
+    async def note(_: Services) -> tuple[int, int, int]:
+        ran.append("daily")
+        return 1, 1, 0
+
+    monkeypatch.setattr(escrow_automation, "JOBS", (*JOBS, _daily(note)))
+    async with World.open(dsn, clock=clock) as world:
+        settings = load({"HTTP_PORT": "0", "OUTAGE_HOURS": "8760"})
+        before = await open_services_on(settings, dsn, b"k" * 32)
+        for job in escrow_automation.JOBS:
+            await turn(before, job)
+        unpaid, short = await world.deal(buyer=BRIAN), await world.deal(buyer=BRIAN)
+        await world.pay(short, 9_800)
+        unsent = await world.deal(buyer=BRIAN)
+        await world.pay(unsent, 10_500)
+        sent = await due.make(dsn, 1, 250, NOW + timedelta(days=2))
+        await before.close()
+        assert await world.value("SELECT count(*) FROM settlements") == 0
+
+        clock.tick(days=3)
+        after = await open_services_on(settings, dsn, b"k" * 32)
+        for _ in range(2):
+            for job in escrow_automation.JOBS:
+                assert await turn(after, job) is not False, job.name
+            rows = await world.sql("SELECT event, count(*) FROM escrow_timeline GROUP BY event")
+            events = {row["event"]: row["count"] for row in rows}
+            assert (events["release"], events["refund"]) == (len(sent), 1)
+            assert (events["cancel"], events["choice_expired"]) == (2, 1)
+            clock.tick(minutes=1)
+        assert await world.value("SELECT count(*) FROM settlements") == len(sent) + 1
+        assert [await world.status_of(deal) for deal in (unpaid, short, unsent)] == [
+            "CANCELLED",
+            "CANCELLED",
+            "REFUNDED",
+        ]
+        assert (await world.told(JANE)).count("auto_refunded_seller") == 1
+        assert ran == ["daily"], "the newest slot, once"
+        assert list((await _slots(after)).values()) == [*["SUPERSEDED"] * 6, "DONE"]
+        rows = await world.sql(
+            "SELECT job, count(*) FILTER (WHERE state = 'DONE') AS done, count(*) FILTER"
+            " (WHERE state NOT IN ('DONE', 'SUPERSEDED')) AS others FROM job_slots GROUP BY job"
+        )
+        assert {row["job"] for row in rows} == {
+            job.name for job in escrow_automation.JOBS if job.schedule is not None
+        }
+        assert all((row["done"], row["others"]) == (1, 0) for row in rows), rows
+        await after.close()
+        await world.books()
+
+
+class HostClock(datetime):
+    """The host's clock as APScheduler reads it."""
+
+    ahead = timedelta(0)
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return super().now(tz) + cls.ahead
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> type[HostClock]:
+    """Moved by `ahead`; PostgreSQL, on the same host, goes with it."""
+    monkeypatch.setattr(HostClock, "ahead", timedelta(0))
+    monkeypatch.setattr(scheduling, "datetime", HostClock)
+    for module in ("triggers.interval", "executors.base"):
+        monkeypatch.setattr(f"apscheduler.{module}.datetime", HostClock)
+    return HostClock
+
+
+async def test_a_host_clock_that_jumps_two_days_ahead_releases_nothing(
+    dsn: str, host: type[HostClock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither between the jump and its discovery, when all turns come at once, nor after it."""
+    services = await open_services_on(load({"HTTP_PORT": "0"}), dsn, b"k" * 32)
+    turned: dict[str, asyncio.Event] = {job.name: asyncio.Event() for job in JOBS}
+    real = turn
+
+    async def noted(services: Services, job: Job) -> bool | None:
+        found = await real(services, job)
+        turned[job.name].set()
+        return found
+
+    monkeypatch.setattr(escrow_automation, "turn", noted)
+    try:
+        await due.make(dsn, 1, 20, services.clock.now() + timedelta(days=1))
+        async with services.database.reading() as conn:
+            await conn.execute(
+                "UPDATE escrow_transactions SET pay_by = release_at, ship_by = release_at"
+            )
+        automation = await start_automation(None, services)
+        for seen in turned.values():
+            await asyncio.wait_for(seen.wait(), 30)
+        slots = await _all_slots(services)
+
+        host.ahead = timedelta(hours=48)
+        monkeypatch.setitem(
+            database._SQL, "clock", "SELECT clock_timestamp() + interval '48 hours'"
+        )
+        for job in JOBS:  # before anybody read the clock again
+            if job.name != "read_clock":
+                await turn(services, job)
+        await _sweeps_find_nothing(services)
+        for seen in turned.values():
+            seen.clear()
+        for job in JOBS:
+            automation._scheduler.modify_job(job.name, next_run_time=host.now(UTC))
+        for seen in turned.values():
+            await asyncio.wait_for(seen.wait(), 30)
+        assert not services.clock.steady
+        await _sweeps_find_nothing(services)
+        assert await _all_slots(services) == slots
+        async with services.database.reading() as conn:
+            assert await conn.fetchval("SELECT count(*) FROM settlements") == 0
+    finally:
+        await stop_automation()
+        await services.close()
+
+
+async def _sweeps_find_nothing(services: Services) -> None:
+    assert await services.escrows.release_due() == (0, 0)
+    assert await services.escrows.refund_due() == (0, 0)
+    assert await services.escrows.cancel_overdue() == (0, 0)
+    assert await services.choices.expire() == (0, 0)
+
+
+async def _all_slots(services: Services) -> list[tuple[object, ...]]:
+    async with services.database.reading() as conn:
+        rows = await conn.fetch("SELECT job, planned_at, state FROM job_slots ORDER BY 1, 2")
+    return [tuple(row) for row in rows]
+
+
+async def test_a_host_clock_that_is_set_back_does_not_stop_the_turns(
+    services: Services, host: type[HostClock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = asyncio.Event()
+
+    async def note(_: Services) -> tuple[int, int, int]:
+        turns.set()
+        return 1, 1, 0
+
+    monkeypatch.setattr(
+        escrow_automation, "JOBS", (Job("often", "turns", lambda _: 3600, note, timer=False),)
+    )
+    automation = await start_automation(None, services)
+    try:
+        await asyncio.wait_for(turns.wait(), 10)
+        await asyncio.wait(list(automation._under_way))
+        turns.clear()
+        automation.look_after_turns()
+        first = automation._scheduler.get_job("often").next_run_time
+        host.ahead = timedelta(hours=-48)
+        automation._turned -= 3 * 3600  # as if that long no turn had come
+        automation.look_after_turns()
+        await asyncio.wait_for(turns.wait(), 10)
+        again = automation._scheduler.get_job("often").next_run_time
+        assert again - first < timedelta(hours=-47)
+    finally:
+        await stop_automation()
+
+
+async def test_the_first_turns_come_at_once_whatever_the_host_and_postgresql_say(
+    services: Services, host: type[HostClock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for ahead in (timedelta(hours=-5), timedelta(hours=5)):
+        turns = asyncio.Event()
+
+        async def note(_: Services, turns: asyncio.Event = turns) -> tuple[int, int, int]:
+            turns.set()
+            return 1, 1, 0
+
+        host.ahead = ahead
+        monkeypatch.setattr(
+            escrow_automation, "JOBS", (Job("often", "turns", lambda _: 3600, note, timer=False),)
+        )
+        await start_automation(None, services)
+        await asyncio.wait_for(turns.wait(), 10)
+        await stop_automation()
+
+
+async def test_a_long_run_is_not_doubled_and_fills_no_log(
+    services: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = 0
+    enough = asyncio.Event()
+
+    async def long(_: Services) -> tuple[int, int, int]:
+        nonlocal begun
+        begun += 1
+        await enough.wait()
+        return 1, 1, 0
+
+    looks = 0
+
+    async def look(_: Services) -> tuple[int, int, int]:
+        nonlocal looks
+        looks += 1
+        if looks == 4:
+            enough.set()
+        return 1, 1, 0
+
+    jobs = [
+        Job(name, "turns", lambda _: 0.05, run, timer=False)
+        for name, run in (("long", long), ("look", look))
+    ]
+    monkeypatch.setattr(escrow_automation, "JOBS", jobs)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # as the program does it
+    await start_automation(None, services)
+    await asyncio.wait_for(enough.wait(), 10)
+    assert begun == 1
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+    await stop_automation()

@@ -23,7 +23,7 @@ from escrow.bot.context import Command
 from escrow.bot.locales.__main__ import main as locales_main
 from escrow.settings import Settings, load
 from escrow.store import embedded
-from escrow_automation import JOBS
+from escrow_automation import JOBS, Job
 from escrow_handlers_admin import ADMIN_COMMANDS
 from sandbox.telegram_chats import Message
 from tests.e2e.cast import Actor, Stage
@@ -33,6 +33,7 @@ from tests.e2e.test_quick_start import QUICK_START
 ROOT: Final = Path(__file__).resolve().parents[1]
 GUIDE: Final = ROOT / "ESCROW_INTEGRATION_GUIDE.md"
 EXAMPLE: Final = "ES1008257624"
+_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _DRAWN: Final = re.compile(r"<!-- drawn: ([a-z ]+) -->\n.*?<!-- end -->", re.DOTALL)
 _FENCE: Final = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 
@@ -71,8 +72,17 @@ def _settings() -> str:
 
 def _jobs() -> str:
     services: Any = SimpleNamespace(settings=load({}))
-    rows = [(f"`{job.name}`", _every(job.seconds(services)), job.words) for job in JOBS]
-    return _table(("job", "every", "what it does"), rows)
+    rows = [(f"`{job.name}`", _when(job, services), job.words) for job in JOBS]
+    return _table(("job", "when", "what it does"), rows)
+
+
+def _when(job: Job, services: Any) -> str:
+    """`every 15 s`, `at 9:00, 21:00`, `Sunday at 3:00`."""
+    if job.schedule is None:
+        return f"every {_every(job.seconds(services))}"
+    schedule = job.schedule(services)
+    times = ", ".join(f"{one.hour}:{one.minute:02d}" for one in schedule.times)
+    return f"at {times}" if schedule.weekday is None else f"{_DAYS[schedule.weekday]} at {times}"
 
 
 def _every(seconds: float) -> str:

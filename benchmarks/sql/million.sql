@@ -99,12 +99,16 @@ SELECT 'mpesa', 'c2b', 'S' || substr(code, 3), code, buyer, currency, price + fe
   FROM million_plan WHERE status NOT IN ('PENDING', 'CANCELLED') ORDER BY n
 
 -- payouts --
+-- Shillings to a phone, dollars as coins by an admin's hand.
 INSERT INTO payouts (id, cause, telegram_id, escrow_id, leg, currency, amount_minor, destination,
-    state, provider_reference, created_at, finalized_at)
+    state, provider_reference, closed_by, created_at, finalized_at)
 OVERRIDING SYSTEM VALUE
 SELECT n, 'settled:' || code, CASE status WHEN 'COMPLETED' THEN seller ELSE buyer END, code,
-       CASE status WHEN 'COMPLETED' THEN 'seller' ELSE 'buyer' END, currency, price, '254700000000',
-       'PAID', 'P' || substr(code, 3), ended_at, ended_at
+       CASE status WHEN 'COMPLETED' THEN 'seller' ELSE 'buyer' END, currency, price,
+       CASE currency WHEN 'KES' THEN '254700000000' ELSE 'USDT-TRC20:T' || repeat('x', 33) END,
+       'PAID', CASE currency WHEN 'KES' THEN 'P' || substr(code, 3)
+                    ELSE encode(sha256(code::bytea), 'hex') END,
+       CASE currency WHEN 'USD' THEN 900001 END, ended_at, ended_at
   FROM million_plan WHERE status IN ('COMPLETED', 'REFUNDED') ORDER BY n
 
 -- accounts --

@@ -18,7 +18,8 @@ from escrow.services.booking import fund_move, funded_notices
 from escrow.services.choice_tokens import Action
 from escrow.services.fund_manager import EscrowHoldingVerifier
 from escrow.services.ports import Clock
-from escrow.store import escrows, ledger, outbox, payments
+from escrow.services.sweeps import put_off
+from escrow.store import escrows, ledger, outbox, payments, setbacks
 from escrow.store.database import Connection, Database
 
 _LOG: Final = logging.getLogger(__name__)
@@ -186,10 +187,17 @@ class UnderpaymentChoices:
         """The sweep: nobody answered within the window, so the money goes to the buyer's wallet
         and the deal waits on (flow.md 8). One that fails stops no other. (looked at, done).
         """
+        looked = done = 0
+        while True:
+            found, ended = await self._expire_some()
+            looked, done = looked + found, done + ended
+            if ended < _BATCH:
+                return looked, done
+
+    async def _expire_some(self) -> tuple[int, int]:
+        now = self._clock.now()
         async with self._db.reading() as conn:
-            due = await payments.expired_choices(
-                conn, self._clock.now(), _BATCH, self._terms.prompt_grace, HOLD
-            )
+            due = await payments.expired_choices(conn, now, _BATCH, self._terms.prompt_grace, HOLD)
         done = 0
         for choice_id, escrow_id in due:
 
@@ -202,11 +210,12 @@ class UnderpaymentChoices:
                 done += await self._db.run(work)
             except (DatabaseDown, Paused):
                 raise
-            except Exception:  # noqa: BLE001 one bad row must not stop the others
+            except Exception as error:  # noqa: BLE001 one bad row must not stop the others
                 _LOG.exception(
                     "a window could not be ended",
                     extra={"action": "expire_failed", "escrow": escrow_id},
                 )
+                await put_off(self._db, "expire", escrow_id, now, error)
         return len(due), done
 
     async def _expire_one(self, conn: Connection, escrow_id: str, choice_id: int) -> bool:
@@ -219,6 +228,7 @@ class UnderpaymentChoices:
             or not await payments.use_choice(conn, choice_id, "expired", now, even_late=True)
         ):
             return False
+        await setbacks.clear(conn, "expire", escrow_id)
         buyer = choice.telegram_id
         await ledger.post(
             conn,

@@ -11,6 +11,7 @@ from escrow.domain.money import Currency, Money
 from escrow.services.floating import Float
 from escrow.store.health import Waiting
 from escrow.store.payouts import OpenCount
+from escrow.store.setbacks import Setback
 
 OK, WATCH, BROKEN, PAUSED = "OK", "WATCH", "BROKEN", "PAUSED"
 STUCK_AFTER: Final = timedelta(days=7)
@@ -21,20 +22,27 @@ SLOW_MS: Final = 250
 OUTBOX_LATE: Final = timedelta(minutes=5)
 _MISSED_TURNS: Final = 4
 _LATE_AT_LEAST: Final = timedelta(minutes=2)
+FAILURES_OF: Final = timedelta(days=1)
+"""How far back a job's failures are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A job's turns: every so many seconds, the next one at `next_at`; known since `since`."""
+    """A job's turns: every so many seconds, the next one at `next_at`; known since `since`. It is
+    late when it missed `missed` of them.
+    """
 
     seconds: float
     next_at: datetime | None
     since: datetime
+    missed: int = _MISSED_TURNS
 
 
 @dataclass(frozen=True, slots=True)
 class JobHealth:
-    """A job's last run and its next."""
+    """A job's last run, the end of its last good one, its next one, and how many runs failed within
+    a day.
+    """
 
     name: str
     started_at: datetime | None
@@ -42,6 +50,8 @@ class JobHealth:
     error: str
     next_at: datetime | None
     late: bool
+    succeeded_at: datetime | None = None
+    failures: int = 0
 
     @property
     def well(self) -> bool:
@@ -83,6 +93,7 @@ class Health:
     disputes: Waiting = field(default_factory=Waiting)
     critical_flags: int = 0
     float: Float | None = None
+    setbacks: Sequence[Setback] = ()
     paused_at: datetime | None = None
 
 
@@ -138,6 +149,7 @@ def _watched(look: Health, now: datetime) -> list[Reason]:
         (look.critical_flags, "flags", {"count": look.critical_flags}),
         (look.disputes.count, "disputes", {"waiting": look.disputes}),
         (look.stuck.count, "stuck", {"waiting": look.stuck}),
+        (look.setbacks, "setbacks", {"setbacks": look.setbacks}),
         (look.inbox_parked, "parked", {"count": look.inbox_parked, "rows": look.parked_rows}),
         (late, "outbox", {"count": look.outbox_waiting, "since": look.outbox_oldest}),
         (look.database_ms > SLOW_MS, "slow", {"ms": look.database_ms, "limit": SLOW_MS}),
@@ -171,7 +183,7 @@ def jobs_of(
         if plan is not None:
             times = (run["started_at"] if run else None, plan.since, stood_until)
             began = max(time for time in times if time is not None)
-            allowed = max(timedelta(seconds=_MISSED_TURNS * plan.seconds), _LATE_AT_LEAST)
+            allowed = max(timedelta(seconds=plan.missed * plan.seconds), _LATE_AT_LEAST)
             late = now - began > allowed
         found.append(
             JobHealth(
@@ -181,6 +193,8 @@ def jobs_of(
                 error=(run["error"] or "") if run else "",
                 next_at=plan.next_at if plan else None,
                 late=late,
+                succeeded_at=run["succeeded_at"] if run else None,
+                failures=run["failures"] if run else 0,
             )
         )
     return found

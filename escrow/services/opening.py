@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from datetime import datetime
 from typing import Any, Final
 
 from escrow.domain import codes, flow
 from escrow.domain.errors import (
-    DatabaseDown,
     IllegalMove,
     InvalidInput,
     LimitReached,
     NotAllowed,
     NotFound,
-    Paused,
 )
 from escrow.domain.flow import Actor, Event
 from escrow.domain.model import By, Escrow, Media, Notice, Purpose, Seller, SellerStatus
@@ -25,15 +22,14 @@ from escrow.domain.money import Currency, Money
 from escrow.domain.terms import FeePayer, Quote, Shares
 from escrow.services import postings
 from escrow.services.ratings import CHANGEABLE
+from escrow.services.sweeps import sweep
 from escrow.services.work import DealView, DealWork, locked, party_of, read_code, role_of
 from escrow.store import disputes, escrows, ledger, outbox, payments, people, ratings, records
 from escrow.store.database import Connection
 
-_LOG: Final = logging.getLogger(__name__)
 DESCRIPTION_CHARS: Final = 200
 OPEN_PROPOSALS: Final = 5
 """What a buyer has proposed and nobody has answered; more would be a flood."""
-_BATCH: Final = 100
 
 
 class Opening(DealWork):
@@ -374,39 +370,12 @@ class Opening(DealWork):
         )
 
     async def cancel_overdue(self) -> tuple[int, int]:
-        """The sweep behind `pay_by`: ends deals nobody paid, all in one unit, one by one when that
-        fails. (looked at, done).
-        """
-        now = self._clock.now()
+        """The sweep behind `pay_by`: ends deals nobody paid. (looked at, done)."""
+        return await sweep("cancel", self._db, self._clock, escrows.due_to_cancel, self._cancel_all)
 
-        async def work(conn: Connection, only: Sequence[str] | None = None) -> int:
-            due = await escrows.due_to_cancel(conn, now, _BATCH, only)
-            for code in due:
-                await self._cancel(conn, await escrows.lock(conn, code), By(Actor.TIMER))
-            return len(due)
-
-        try:
-            done = await self._db.run(work)
-        except (DatabaseDown, Paused):
-            raise
-        except Exception:  # noqa: BLE001 one bad row must not stop the others
-            _LOG.exception("overdue deals are ended one by one", extra={"action": "batch_failed"})
-        else:
-            return done, done
-        async with self._db.unit() as conn:
-            due = await escrows.due_to_cancel(conn, now, _BATCH)
-        done = 0
-        for code in due:
-            try:
-                done += await self._db.run(partial(work, only=[code]))
-            except (DatabaseDown, Paused):
-                raise
-            except Exception:  # noqa: BLE001
-                _LOG.exception(
-                    "an overdue deal could not be ended",
-                    extra={"action": "cancel_failed", "escrow": code},
-                )
-        return len(due), done
+    async def _cancel_all(self, conn: Connection, due: Sequence[Escrow], now: datetime) -> None:
+        for escrow in due:
+            await self._cancel(conn, escrow, By(Actor.TIMER))
 
 
 def _described(typed: str) -> str:

@@ -14,7 +14,7 @@ from escrow.services import health
 from escrow.services.floating import Floating
 from escrow.services.health import Health, Planned
 from escrow.services.ports import Clock
-from escrow.store import floating, inbox, ledger, outbox, pauses, payouts, receipts
+from escrow.store import floating, inbox, ledger, outbox, pauses, payouts, receipts, setbacks
 from escrow.store import health as found
 from escrow.store.database import Connection, Database
 
@@ -104,7 +104,7 @@ class Oversight:
                 clock_steady=self._clock.steady,
                 held=await ledger.held_totals(conn),
                 jobs=health.jobs_of(
-                    await inbox.last_runs(conn),
+                    await inbox.last_runs(conn, now - health.FAILURES_OF),
                     self.planned(),
                     now,
                     stood_until=(pause.ended_at or now) if pause else None,
@@ -115,6 +115,7 @@ class Oversight:
                 disputes=await found.old_disputes(conn, now - health.DISPUTE_AFTER),
                 critical_flags=await found.critical_flags(conn),
                 float=await self._floating.figure(conn) if self._floating else None,
+                setbacks=await setbacks.failing(conn, found.MOST),
                 paused_at=pause.paused_at if pause and paused else None,
             )
         self.last = health.judged(seen, now)

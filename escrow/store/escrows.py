@@ -260,26 +260,18 @@ async def due_to_cancel(
 
 
 async def due_to_release(
-    conn: Connection,
-    now: datetime,
-    limit: int,
-    only: Sequence[str] | None = None,
-    but: Sequence[str] = (),
+    conn: Connection, now: datetime, limit: int, only: Sequence[str] | None = None
 ) -> list[str]:
-    """Locks and returns deals whose buyer's time is over, without those named in `but`."""
-    rows = await conn.fetch(_SQL["due_to_release"], now, limit, only, list(but))
+    """Locks and returns deals whose buyer's time is over."""
+    rows = await conn.fetch(_SQL["due_to_release"], now, limit, only)
     return [row["id"] for row in rows]
 
 
 async def due_to_refund(
-    conn: Connection,
-    now: datetime,
-    limit: int,
-    only: Sequence[str] | None = None,
-    but: Sequence[str] = (),
+    conn: Connection, now: datetime, limit: int, only: Sequence[str] | None = None
 ) -> list[str]:
-    """Locks and returns deals that were not sent in time, without those named in `but`."""
-    rows = await conn.fetch(_SQL["due_to_refund"], now, limit, only, list(but))
+    """Locks and returns deals that were not sent in time."""
+    rows = await conn.fetch(_SQL["due_to_refund"], now, limit, only)
     return [row["id"] for row in rows]
 
 

@@ -209,13 +209,13 @@ async def finish_run(
 
 
 async def prune_runs(conn: Connection, before: datetime) -> None:
-    """Forgets old runs, but never a job's last one."""
+    """Forgets old runs, but never a job's last one and last good one."""
     await conn.execute(_SQL["prune_runs"], before)
 
 
-async def last_runs(conn: Connection) -> list[Mapping[str, Any]]:
-    """Each job's last run."""
-    return [dict(row) for row in await conn.fetch(_SQL["last_runs"])]
+async def last_runs(conn: Connection, since: datetime) -> list[Mapping[str, Any]]:
+    """Each job's last run, when it last ran well, and how many runs failed since then."""
+    return [dict(row) for row in await conn.fetch(_SQL["last_runs"], since)]
 
 
 async def recover_requests(conn: Connection, now: datetime) -> None:

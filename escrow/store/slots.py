@@ -13,6 +13,10 @@ from escrow.store.database import Connection
 _SQL: Final = queries.load("slots")
 
 
+Alive = tuple[datetime, datetime]
+"""Between these times is the last beat of an owner who lives."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A planned time of a job that this `owner` runs, for the `tries`-th time."""
@@ -23,9 +27,19 @@ class Slot:
     tries: int
 
 
-async def last_planned(conn: Connection, job: str) -> datetime | None:
-    """The newest slot that is known; None before the first."""
-    found: datetime | None = await conn.fetchval(_SQL["last_planned"], job)
+async def lock_job(conn: Connection, job: str) -> bool:
+    """Locks the slots of a job until the unit's end; False while another process looks at them."""
+    return bool(await conn.fetchval(_SQL["lock_job"], job))
+
+
+async def forget_ahead(conn: Connection, job: str, ahead: datetime) -> None:
+    """Slots behind that time are not done and will come again: the clock was set back."""
+    await conn.execute(_SQL["forget_ahead"], job, ahead)
+
+
+async def last_planned(conn: Connection, job: str, now: datetime) -> datetime | None:
+    """The newest slot by now that is known; None before the first."""
+    found: datetime | None = await conn.fetchval(_SQL["last_planned"], job, now)
     return found
 
 
@@ -36,11 +50,9 @@ async def plan(
     await conn.execute(_SQL["plan"], job, list(times), newest, now)
 
 
-async def supersede(
-    conn: Connection, job: str, before: datetime, now: datetime, *, silent_since: datetime
-) -> None:
-    """Gives up unfinished slots of before."""
-    await conn.execute(_SQL["supersede"], job, before, now, silent_since)
+async def supersede(conn: Connection, job: str, now: datetime, alive: Alive) -> None:
+    """Gives up what is older than the newest slot, but for one that somebody runs."""
+    await conn.execute(_SQL["supersede"], job, now, *alive)
 
 
 async def take(
@@ -48,31 +60,32 @@ async def take(
     job: str,
     owner: str,
     now: datetime,
+    alive: Alive,
     *,
-    silent_since: datetime,
     in_pause: bool,
 ) -> Slot | None:
-    """The slot that this owner is to run now; None when there is none."""
-    await conn.execute(_SQL["lock_job"], job)
-    row = await conn.fetchrow(_SQL["take"], job, owner, now, silent_since, in_pause)
+    """The slot that this owner is to run now; None when there is none. Under `lock_job`."""
+    row = await conn.fetchrow(_SQL["take"], job, owner, now, *alive, in_pause)
     return Slot(job, row["planned_at"], owner, row["tries"]) if row else None
 
 
 async def beat(conn: Connection, slot: Slot, now: datetime) -> bool:
     """Its owner lives; False when the slot is not his any more."""
-    return bool(await conn.fetchval(_SQL["beat"], slot.job, slot.planned_at, slot.owner, now))
+    return bool(await conn.fetchval(_SQL["beat"], *_key(slot), now))
 
 
 async def finish(conn: Connection, slot: Slot, now: datetime) -> bool:
     """It is done, once; False when the slot is not his any more."""
-    return bool(await conn.fetchval(_SQL["finish"], slot.job, slot.planned_at, slot.owner, now))
+    return bool(await conn.fetchval(_SQL["finish"], *_key(slot), now))
 
 
-async def release(conn: Connection, slot: Slot, again_at: datetime) -> bool:
-    """It failed and may be tried again then; False when the slot is not his any more."""
-    return bool(
-        await conn.fetchval(_SQL["release"], slot.job, slot.planned_at, slot.owner, again_at)
-    )
+async def release(conn: Connection, slot: Slot, again_at: datetime | None) -> bool:
+    """It is not done and may be tried again then, or at once; False when it is not his any more."""
+    return bool(await conn.fetchval(_SQL["release"], *_key(slot), again_at))
+
+
+def _key(slot: Slot) -> tuple[str, datetime, str, int]:
+    return slot.job, slot.planned_at, slot.owner, slot.tries
 
 
 async def prune(conn: Connection, before: datetime) -> None:

@@ -335,4 +335,7 @@ async def test_a_window_that_cant_be_ended_stops_no_other(
     assert await world.accounts(stuck) == (9_800, 0, 0)
     assert await world.accounts(fine) == (0, 0, 0)
     monkeypatch.undo()
+    assert await world.choices.expire() == (0, 0), "it rests until its next try"
+    world.clock.tick(minutes=1)
     assert await world.choices.expire() == (1, 1)
+    assert await world.sql("SELECT * FROM deal_setbacks") == []

@@ -339,6 +339,8 @@ async def test_one_overdue_deal_that_cant_be_ended_stops_no_other(
     assert await world.status_of(stuck) == "PENDING"
     assert {await world.status_of(deal) for deal in fine} == {"CANCELLED"}
     monkeypatch.undo()
+    assert await world.escrows.cancel_overdue() == (0, 0), "it rests until its next try"
+    world.clock.tick(minutes=1)
     assert await world.escrows.cancel_overdue() == (1, 1)
 
 

@@ -20,6 +20,7 @@ from escrow.services.health import (
 )
 from escrow.store.health import Waiting
 from escrow.store.payouts import OpenCount
+from escrow.store.setbacks import Setback
 from tests.world import NOW, kes
 
 WELL = Health("", (), database_ms=1.0, proved_at=NOW)
@@ -57,6 +58,7 @@ def test_without_a_reason_everything_is_ok() -> None:
         ("flags", {"critical_flags": 1}),
         ("disputes", {"disputes": _WAITS}),
         ("stuck", {"stuck": _WAITS}),
+        ("setbacks", {"setbacks": [Setback("release", "ES1008257624", 1, NOW)]}),
         ("parked", {"inbox_parked": 1, "parked_rows": [4]}),
         ("outbox", {"outbox_oldest": NOW - timedelta(minutes=5, seconds=1)}),
         ("slow", {"database_ms": 250.1}),
@@ -93,7 +95,15 @@ def test_without_a_database_it_is_broken_and_says_why() -> None:
 
 
 def _run(job: str, ago: timedelta, error: str | None = None) -> dict[str, Any]:
-    return {"job": job, "started_at": NOW - ago, "finished_at": NOW - ago, "error": error}
+    ended = NOW - ago
+    return {
+        "job": job,
+        "started_at": ended,
+        "finished_at": ended,
+        "error": error,
+        "succeeded_at": None if error else ended,
+        "failures": int(error is not None),
+    }
 
 
 _LONG = NOW - timedelta(days=9)

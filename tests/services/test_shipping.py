@@ -394,6 +394,8 @@ async def test_deals_that_cant_be_ended_stop_no_others(
         assert await world.wallet(JANE) == 30_000
         assert await world.wallet() == 31_500
         await world.books()
+        assert await world.escrows.release_due() == (0, 0), "they rest until their next try"
+    world.clock.tick(minutes=1)
     assert await world.escrows.release_due() == (2, 2)
     assert await world.escrows.refund_due() == (2, 2)
     assert (await world.wallet(JANE), await world.wallet()) == (50_000, 52_500)

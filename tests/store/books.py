@@ -319,6 +319,11 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "created_at": NOW,
     },
     "job_runs": {"job": "windows", "started_at": NOW},
+    "job_slots": {"job": "windows", "planned_at": NOW, "state": "OPEN"},
+    "deal_setbacks": {
+        **{"job": "release", "escrow_id": HELD, "version": 3, "tries": 1, "error": "why"},
+        **dict.fromkeys(("first_at", "next_try_at"), NOW),
+    },
     "path_secrets": {"route": "new", "secret": _TOKEN},
     "settlements": {
         "escrow_id": HELD,

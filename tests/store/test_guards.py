@@ -15,6 +15,7 @@ from tests.store import (
     test_attacks_actions,
     test_attacks_claims,
     test_attacks_clock,
+    test_attacks_clockwork,
     test_attacks_crypto,
     test_attacks_deals,
     test_attacks_dollars,
@@ -53,6 +54,7 @@ ATTACKS = (
     *test_attacks_records.ATTACKS,
     *test_attacks_ratings.ATTACKS,
     *test_attacks_claims.ATTACKS,
+    *test_attacks_clockwork.ATTACKS,
     *test_attacks_reversals.ATTACKS,
     *test_attacks_pauses.ATTACKS,
     *test_attacks_outages.ATTACKS,
@@ -163,6 +165,8 @@ MAY_BE_EMPTY = {
     "conversations": "",
     "outbox": "escrow_id closed_at message_id error",
     "job_runs": "finished_at error",
+    "job_slots": "owner beat_at next_try_at finished_at",
+    "deal_setbacks": "",
     "schema_migrations": "",
 }
 
@@ -223,6 +227,8 @@ RIGHTS = {
     "conversations": ALL,
     "outbox": ALL,
     "job_runs": ALL,
+    "job_slots": ALL,
+    "deal_setbacks": ALL,
     "schema_migrations": READ,
     # views
     "ledger_trial_balance": READ,

@@ -209,7 +209,8 @@ async def test_each_jobs_last_run_is_shown(db: Database) -> None:
         await ran(conn, "windows", NOW, looked_at=5, done=4, failed=1, error="one broke")
         await ran(conn, "windows", LATER, looked_at=2, done=2)
         await inbox.start_run(conn, "pay_by", NOW)
-        runs = {row["job"]: row for row in await inbox.last_runs(conn)}
+        runs = {row["job"]: row for row in await inbox.last_runs(conn, NOW - MINUTE)}
+        later = {row["job"]: row for row in await inbox.last_runs(conn, NOW)}
     assert runs.keys() == {"windows", "pay_by"}
     assert (runs["windows"]["looked_at"], runs["windows"]["done"]) == (2, 2)
     assert (runs["windows"]["failed"], runs["windows"]["error"]) == (0, None)
@@ -218,6 +219,21 @@ async def test_each_jobs_last_run_is_shown(db: Database) -> None:
         LATER + MINUTE,
     )
     assert runs["pay_by"]["finished_at"] is None
+    assert (runs["windows"]["failures"], later["windows"]["failures"]) == (1, 0)
+    assert runs["windows"]["succeeded_at"] == LATER + MINUTE
+    assert (runs["pay_by"]["failures"], runs["pay_by"]["succeeded_at"]) == (0, None)
+
+
+async def test_a_jobs_last_good_run_is_never_forgotten(db: Database) -> None:
+    async with db.unit() as conn:
+        await ran(conn, "windows", NOW - MINUTE)
+        await ran(conn, "windows", NOW)
+        await ran(conn, "windows", LATER, failed=1)
+        await ran(conn, "windows", LATER + MINUTE, error="away")
+        await inbox.prune_runs(conn, LATER + 2 * MINUTE)
+        (run,) = await inbox.last_runs(conn, NOW)
+        assert (run["succeeded_at"], run["error"]) == (NOW + MINUTE, "away")
+        assert await conn.fetchval("SELECT count(*) FROM job_runs") == 2
 
 
 async def test_old_runs_are_forgotten_but_never_a_jobs_last_one(db: Database) -> None:

@@ -45,6 +45,25 @@ async def test_a_block_can_be_prepared(
         ("cases", "ways_back", "'ES1008257624'", {"receipts_deal", "payouts_receipt"}),
         ("cases", "timeline", "'ES1008257624'", {"escrow_timeline_deal"}),
         ("inbox", "inbox_backlog", "", {"inbox_due", "inbox_parked"}),
+        ("inbox", "last_runs", "now()", {"job_runs_job", "job_runs_failed"}),
+        (
+            "escrows",
+            "due_to_release",
+            "now(), 100, NULL",
+            {"escrow_transactions_release_at", "deal_setbacks_pkey"},
+        ),
+        (
+            "escrows",
+            "due_to_refund",
+            "now(), 100, NULL",
+            {"escrow_transactions_ship_by", "deal_setbacks_pkey"},
+        ),
+        (
+            "escrows",
+            "due_to_cancel",
+            "now(), 100, NULL, '1 hour'",
+            {"escrow_transactions_pay_by", "deal_setbacks_pkey"},
+        ),
         ("inbox", "parked", "5", {"inbox_parked"}),
         ("inbox", "parked_since", "now(), 5", {"inbox_parked"}),
         (
@@ -77,7 +96,7 @@ async def test_a_block_can_be_prepared(
         (
             "escrows",
             "due_to_release",
-            "now(), 100, NULL, '{}'",
+            "now(), 100, NULL",
             {"escrow_transactions_release_at", "outage_one_open"},
         ),
     ],

@@ -1,6 +1,7 @@
 """What a monitor may rely on."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from escrow.domain.terms import Terms
 from escrow.metrics import Metrics
 from escrow.services.choices import UnderpaymentChoices
-from escrow.services.oversight import Oversight
+from escrow.services.oversight import Oversight, Planned
 from escrow.services.pauses import Pauses
+from escrow.store import inbox, setbacks
 from escrow.store.database import Database, DatabaseClock
 from escrow.web.health import Health
 from escrow.web.server import Server
@@ -45,6 +47,7 @@ async def monitored(dsn: str) -> AsyncIterator[tuple[Monitored, httpx.AsyncClien
     await database.close()
 
 
+AGE = "amana_job_success_timestamp_seconds"
 Pair = tuple[Monitored, httpx.AsyncClient]
 
 
@@ -115,6 +118,44 @@ async def test_metrics_are_for_loopback_or_the_token(monitored: Pair) -> None:
     assert (await http.get("/metrics", headers=outside)).status_code == 404
     with_token = {**outside, "Authorization": "Bearer metrics-token"}
     assert (await http.get("/metrics", headers=with_token)).status_code == 200
+
+
+async def test_metrics_say_of_each_job_when_it_last_ran_well_and_how_often_it_failed(
+    monitored: Pair,
+) -> None:
+    program, http = monitored
+    now = program.clock.now().replace(microsecond=0)
+    hour = timedelta(hours=1)
+    well = {"looked_at": 1, "done": 1, "skipped": 0, "failed": 0, "error": None}
+    runs = [
+        ("send_payouts", now - 30 * hour, {**well, "failed": 1}),  # of yesterday
+        ("send_payouts", now - 3 * hour, well),
+        ("send_payouts", now - 2 * hour, {**well, "done": 0, "failed": 1}),
+        ("send_payouts", now - hour, {**well, "error": "away"}),
+        ("release_due", now, well),
+    ]
+    async with program.database.unit() as conn:
+        for job, at, result in runs:
+            run = await inbox.start_run(conn, job, at)
+            assert run is not None
+            await inbox.finish_run(conn, run, at, **result)
+        await inbox.start_run(conn, "never_ends", now)
+        await setbacks.note(conn, "release", "ES1008257624", now, [hour], ValueError("x"))
+    program.oversight.planned = lambda: {
+        "send_payouts": Planned(5, now, now - 9 * hour),
+        "release_due": Planned(3600, now, now - 9 * hour),
+        "never_ends": Planned(3600, now, now - 9 * hour),
+    }
+    await program.oversight.look()
+    lines = (await http.get("/metrics")).text.splitlines()
+    (succeeded,) = [line for line in lines if line.startswith(f'{AGE}{{job="send_payouts"}}')]
+    assert float(succeeded.split()[1]) == (now - 3 * hour).timestamp()
+    assert 'amana_job_failures{job="send_payouts"} 2.0' in lines
+    assert 'amana_job_late{job="send_payouts"} 1.0' in lines
+    assert 'amana_job_failures{job="release_due"} 0.0' in lines
+    assert 'amana_job_late{job="release_due"} 0.0' in lines
+    assert not any(line.startswith("amana_job_success") and "never" in line for line in lines)
+    assert "amana_deals_failing 0.0" in lines, "there is no such deal"
 
 
 async def test_no_metric_names_a_person_or_a_deal(monitored: Pair) -> None:

@@ -153,6 +153,16 @@ def stuck(v: Values, page: Page) -> Markup:
     )
 
 
+def setbacks(v: Values, page: Page) -> Markup:
+    codes = list(dict.fromkeys(one.escrow_id for one in v["setbacks"]))
+    return say(
+        "Deals that should be over by now and could not be ended: {count}, tried again later. "
+        "The log says why. /manual_release or /manual_refund end them: {codes}",
+        count=len(codes),
+        codes=Plain(", ".join(codes[:_SHOWN])),
+    )
+
+
 def parked(v: Values, page: Page) -> Markup:
     return say(
         "Callbacks that can't be processed: {count} (rows {rows}). On the host: "
@@ -213,6 +223,7 @@ REASONS: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
     "flags": flags,
     "disputes": disputes,
     "stuck": stuck,
+    "setbacks": setbacks,
     "parked": parked,
     "outbox": outbox,
     "slow": slow,

@@ -109,13 +109,16 @@ SELECT s.id, s.event, s.seller, s.buyer, s.fee, s.at
 
 -- due_to_cancel --
 -- Deals whose time to pay is over and that wait for nothing: no open prompt, no undecided money, no
--- coins on their way that were seen in time, for $4 at most. $3: only these, NULL for all. Here and
--- below: what falls due in an outage waits until it is moved.
+-- coins on their way that were seen in time, for $4 at most. $3: only these, NULL for all. One that
+-- could not be ended waits for its next try. Here and below: what falls due in an outage waits until
+-- it is moved.
 SELECT e.id
   FROM escrow_transactions e
  WHERE e.status = 'PENDING'
    AND e.pay_by <= least($1, (SELECT o.began_at FROM outages o WHERE o.done_at IS NULL))
    AND ($3::text[] IS NULL OR e.id = ANY ($3))
+   AND NOT EXISTS (SELECT FROM deal_setbacks s
+                    WHERE s.job = 'cancel' AND s.escrow_id = e.id AND s.next_try_at > $1)
    AND NOT EXISTS (SELECT FROM payment_attempts a
                     WHERE a.escrow_id = e.id AND a.state IN ('CREATED', 'PROMPTED'))
    AND NOT EXISTS (SELECT FROM receipts r WHERE r.escrow_id = e.id AND r.state = 'WAITING')
@@ -130,24 +133,28 @@ SELECT e.id
 
 -- due_to_release --
 -- Deals whose buyer's time is over, the longest over first, locked; one that somebody else works on
--- is left out. $3: only these, NULL for all; $4: without these.
-SELECT id FROM escrow_transactions
- WHERE status IN ('SHIPPED', 'DELIVERED')
-   AND release_at <= least($1, (SELECT o.began_at FROM outages o WHERE o.done_at IS NULL))
-   AND ($3::text[] IS NULL OR id = ANY ($3)) AND id <> ALL ($4::text[])
- ORDER BY release_at
+-- is left out, one that could not be ended waits for its next try. $3: only these, NULL for all.
+SELECT e.id FROM escrow_transactions e
+ WHERE e.status IN ('SHIPPED', 'DELIVERED')
+   AND e.release_at <= least($1, (SELECT o.began_at FROM outages o WHERE o.done_at IS NULL))
+   AND ($3::text[] IS NULL OR e.id = ANY ($3))
+   AND NOT EXISTS (SELECT FROM deal_setbacks s
+                    WHERE s.job = 'release' AND s.escrow_id = e.id AND s.next_try_at > $1)
+ ORDER BY e.release_at
  LIMIT $2
-   FOR UPDATE SKIP LOCKED
+   FOR UPDATE OF e SKIP LOCKED
 
 -- due_to_refund --
 -- Deals that were not sent in time, as above.
-SELECT id FROM escrow_transactions
- WHERE status = 'HELD'
-   AND ship_by <= least($1, (SELECT o.began_at FROM outages o WHERE o.done_at IS NULL))
-   AND ($3::text[] IS NULL OR id = ANY ($3)) AND id <> ALL ($4::text[])
- ORDER BY ship_by
+SELECT e.id FROM escrow_transactions e
+ WHERE e.status = 'HELD'
+   AND e.ship_by <= least($1, (SELECT o.began_at FROM outages o WHERE o.done_at IS NULL))
+   AND ($3::text[] IS NULL OR e.id = ANY ($3))
+   AND NOT EXISTS (SELECT FROM deal_setbacks s
+                    WHERE s.job = 'refund' AND s.escrow_id = e.id AND s.next_try_at > $1)
+ ORDER BY e.ship_by
  LIMIT $2
-   FOR UPDATE SKIP LOCKED
+   FOR UPDATE OF e SKIP LOCKED
 
 -- start_paying --
 -- A verified seller's waiting deals become payable now; not what buyers propose, until he accepts.

@@ -96,18 +96,29 @@ UPDATE job_runs SET finished_at = $2, looked_at = $3, done = $4, skipped = $5, f
  WHERE id = $1
 
 -- prune_runs --
--- Only the runs of the last day are kept, and each job's last one.
+-- Only the runs of the last day are kept, and each job's last one and last good one.
 DELETE FROM job_runs r WHERE r.started_at < $1
    AND r.id < (SELECT max(l.id) FROM job_runs l WHERE l.job = r.job)
+   AND r.id IS DISTINCT FROM (SELECT g.id FROM job_runs g
+                               WHERE g.job = r.job AND g.finished_at IS NOT NULL
+                                 AND g.error IS NULL AND g.failed = 0
+                               ORDER BY g.id DESC LIMIT 1)
 
 -- last_runs --
--- The last run of each job, found name by name: one of them runs every few seconds.
+-- The last run of each job, the end of its last good one and how many failed since $1, found name by
+-- name: some of them run every few seconds.
 WITH RECURSIVE names AS (
     (SELECT job FROM job_runs ORDER BY job LIMIT 1)
     UNION ALL
     SELECT (SELECT r.job FROM job_runs r WHERE r.job > n.job ORDER BY r.job LIMIT 1)
       FROM names n WHERE n.job IS NOT NULL)
-SELECT l.job, l.started_at, l.finished_at, l.looked_at, l.done, l.failed, l.error
+SELECT l.job, l.started_at, l.finished_at, l.looked_at, l.done, l.failed, l.error,
+       (SELECT g.finished_at FROM job_runs g
+         WHERE g.job = l.job AND g.finished_at IS NOT NULL AND g.error IS NULL AND g.failed = 0
+         ORDER BY g.id DESC LIMIT 1) AS succeeded_at,
+       (SELECT count(*) FROM job_runs f
+         WHERE f.job = l.job AND f.started_at > $1 AND (f.error IS NOT NULL OR f.failed > 0))
+           AS failures
   FROM names n
  CROSS JOIN LATERAL (SELECT * FROM job_runs r WHERE r.job = n.job ORDER BY r.id DESC LIMIT 1) l
  ORDER BY l.job

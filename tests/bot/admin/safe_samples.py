@@ -17,6 +17,7 @@ from escrow.services.floating import Float
 from escrow.services.health import Health, JobHealth, judged, without_database
 from escrow.store.health import Waiting
 from escrow.store.payouts import OpenCount
+from escrow.store.setbacks import Setback
 from tests.bot.refusal_samples import CODE
 from tests.world import NOW, kes
 
@@ -52,6 +53,7 @@ def health(said: str) -> Health:
         stuck=waiting,
         disputes=waiting,
         critical_flags=2,
+        setbacks=[Setback("release", CODE, 3, NOW)],
         float=Float(money, NOW, money, money, money),
         paused_at=NOW,
     )
