@@ -411,7 +411,7 @@ async def test_after_three_days_of_outage_what_was_due_is_done_once(
 
     monkeypatch.setattr(escrow_automation, "JOBS", (*JOBS, _daily(note)))
     async with World.open(dsn, clock=clock) as world:
-        settings = load({"HTTP_PORT": "0", "OUTAGE_HOURS": "8760"})
+        settings = load({"HTTP_PORT": "0", "OUTAGE_HOURS": "720"})
         before = await open_services_on(settings, dsn, b"k" * 32)
         for job in escrow_automation.JOBS:
             await turn(before, job)

@@ -76,6 +76,7 @@ from tests.basics import (
 )
 from tests.coin_rail import FakeCoinRail
 from tests.payout_rail import FakePayoutRail
+from tests.proving import deals_hold_what_they_say, receipts_are_booked_once
 from tests.rail import FakeRail, paybill_body, status_body, stk_body
 from tests.reversal_rail import FakeReversalRail
 
@@ -660,46 +661,10 @@ class World:
             assert broken.lines() == []
         for row in await self.sql("SELECT * FROM ledger_trial_balance"):
             assert row["total_minor"] == 0, row
-        await self._receipts_are_booked_once()
-        await self._deals_hold_what_they_say()
+        await receipts_are_booked_once(self)
+        await deals_hold_what_they_say(self)
         pool = self.db.pool
         assert pool.get_idle_size() == pool.get_size(), "a connection was not given back"
-
-    async def _receipts_are_booked_once(self) -> None:
-        """What came from outside is exactly the posted receipts, one journal each."""
-        posted = await self.sql(
-            "SELECT currency, amount_minor FROM receipts"
-            " WHERE state NOT IN ('WAITING', 'IGNORED') ORDER BY 1, 2"
-        )
-        booked = await self.sql(
-            "SELECT a.currency, -e.amount_minor AS amount_minor FROM ledger_entries e"
-            " JOIN ledger_accounts a ON a.id = e.account_id"
-            " JOIN ledger_journals j ON j.id = e.journal_id AND j.kind NOT LIKE 'book%'"
-            " WHERE a.kind = 'external' AND e.amount_minor < 0 ORDER BY 1, 2"
-        )
-        assert booked == posted
-        journals = await self.value(
-            "SELECT count(*) FROM ledger_journals WHERE idempotency_key LIKE 'receipt:%'"
-        )
-        assert journals == len(posted)
-
-    async def _deals_hold_what_they_say(self) -> None:
-        deals = await self.sql(
-            "SELECT e.id, e.status, e.version, e.held_price_minor, e.held_fee_minor,"
-            " b.received_minor, b.holding_minor, b.pending_fee_minor,"
-            " (SELECT count(*) FROM escrow_timeline t"
-            "   WHERE t.escrow_id = e.id AND t.version IS NOT NULL) AS moves,"
-            " (SELECT count(*) FROM escrow_timeline t"
-            "   WHERE t.escrow_id = e.id AND t.event = 'fund') AS fundings"
-            " FROM escrow_transactions e JOIN escrow_balances b ON b.escrow_id = e.id"
-        )
-        for deal in deals:
-            funded = deal["status"] in ("HELD", "SHIPPED", "DELIVERED", "DISPUTED", "FROZEN")
-            held = (deal["held_price_minor"], deal["held_fee_minor"]) if funded else (0, 0)
-            assert (deal["holding_minor"], deal["pending_fee_minor"]) == held, deal
-            assert deal["received_minor"] == 0 or deal["status"] == "PENDING", deal
-            assert deal["moves"] == deal["version"], deal
-            assert deal["fundings"] == (deal["held_price_minor"] is not None), deal
 
 
 def _major(minor: int) -> Decimal:

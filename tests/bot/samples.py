@@ -85,14 +85,8 @@ NOW: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CODE: Final = "ES1008257624"
 OTHER: Final = "ES0000000000"
 LATER: Final = (NOW + timedelta(days=3)).isoformat()
-CHOICE: Final = Choice(
-    3,
-    CODE,
-    3001,
-    Money(1_050_000, Currency.KES),
-    Money(980_000, Currency.KES),
-    NOW + timedelta(minutes=10),
-)
+_DUE, _CAME = Money(1_050_000, Currency.KES), Money(980_000, Currency.KES)
+CHOICE: Final = Choice(3, CODE, 3001, _DUE, _CAME, NOW + timedelta(minutes=10))
 HEADS: Final = ("said by a person",)
 
 
