@@ -54,21 +54,25 @@ SELECT 'mpesa', 'c2b', 'D' || n, code, buyer, 'KES', price + fee, 'CREDITED', 's
 
 -- accounts --
 INSERT INTO ledger_accounts (kind, owner, currency, balance_minor, entries)
-SELECT kind, code, 'KES', CASE kind WHEN 'holding' THEN price ELSE fee END, 1
-  FROM due, unnest(ARRAY['holding', 'pending_fee']) AS kind
+SELECT kind, code, 'KES', CASE kind WHEN 'holding' THEN price WHEN 'pending_fee' THEN fee ELSE 0 END,
+       CASE kind WHEN 'received' THEN 2 ELSE 1 END
+  FROM due, unnest(ARRAY['received', 'holding', 'pending_fee']) AS kind
 
 -- journals --
 INSERT INTO ledger_journals (kind, escrow_id, idempotency_key, inputs_hash, happened_at)
-SELECT 'receipt', code, 'receipt:mpesa:D' || n, 'x', over - interval '8 days' FROM due
+SELECT kind, code, key, 'x', over - interval '8 days'
+  FROM due, LATERAL (VALUES ('receipt', 'receipt:mpesa:D' || n), ('fund', 'fund:' || code)) AS j (kind, key)
 
 -- entries --
 INSERT INTO ledger_entries (journal_id, account_id, amount_minor, balance_after, account_seq)
-SELECT j.id, a.id, e.minor, CASE WHEN e.kind <> 'external' THEN e.minor END,
-       CASE WHEN e.kind <> 'external' THEN 1 END
-  FROM due
-  JOIN ledger_journals j ON j.idempotency_key = 'receipt:mpesa:D' || n,
-       LATERAL (VALUES ('external', 'mpesa:utility', -price - fee), ('holding', code, price),
-                       ('pending_fee', code, fee)) AS e (kind, owner, minor)
+SELECT j.id, a.id, e.minor, e.after, e.seq
+  FROM due, LATERAL (VALUES
+           ('receipt:mpesa:D' || n, 'external', 'mpesa:utility', -price - fee, NULL::bigint, NULL::bigint),
+           ('receipt:mpesa:D' || n, 'received', code, price + fee, price + fee, 1),
+           ('fund:' || code, 'received', code, -price - fee, 0, 2),
+           ('fund:' || code, 'holding', code, price, price, 1),
+           ('fund:' || code, 'pending_fee', code, fee, fee, 1)) AS e (key, kind, owner, minor, after, seq)
+  JOIN ledger_journals j ON j.idempotency_key = e.key
   JOIN ledger_accounts a ON a.kind = e.kind AND a.owner = e.owner AND a.currency = 'KES'
 
 -- done --
