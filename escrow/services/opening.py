@@ -28,6 +28,7 @@ from escrow.store import disputes, escrows, ledger, outbox, payments, people, ra
 from escrow.store.database import Connection
 
 DESCRIPTION_CHARS: Final = 200
+_CODES: Final = 8
 OPEN_PROPOSALS: Final = 5
 """What a buyer has proposed and nobody has answered; more would be a flood."""
 
@@ -72,7 +73,7 @@ class Opening(DealWork):
             payable = locked.status is SellerStatus.VERIFIED
             code = await escrows.insert(
                 conn,
-                code=codes.new_code(secrets.randbelow),
+                codes=_codes(),
                 cause=cause,
                 seller_id=locked.id,
                 seller_telegram_id=telegram_id,
@@ -125,7 +126,7 @@ class Opening(DealWork):
             seller = await self._open_to(conn, telegram_id, seller_id, price)
             code = await escrows.insert(
                 conn,
-                code=codes.new_code(secrets.randbelow),
+                codes=_codes(),
                 cause=cause,
                 seller_id=seller.id,
                 seller_telegram_id=seller.telegram_id,
@@ -376,6 +377,11 @@ class Opening(DealWork):
     async def _cancel_all(self, conn: Connection, due: Sequence[Escrow], now: datetime) -> None:
         for escrow in due:
             await self._cancel(conn, escrow, By(Actor.TIMER))
+
+
+def _codes() -> list[str]:
+    """Codes to choose from: with a million deals one in a thousand is taken already."""
+    return [codes.new_code(secrets.randbelow) for _ in range(_CODES)]
 
 
 def _described(typed: str) -> str:

@@ -96,7 +96,7 @@ def from_row(row: Row) -> Escrow:
 async def insert(
     conn: Connection,
     *,
-    code: str,
+    codes: Sequence[str],
     cause: str,
     seller_id: int,
     seller_telegram_id: int,
@@ -109,10 +109,12 @@ async def insert(
     pay_by: datetime | None,
     now: datetime,
 ) -> str:
-    """Opens a deal and returns its code, or the code that this cause opened before."""
+    """Opens a deal and returns its code, the first of these that is free, or the one that this
+    cause opened before.
+    """
     row = await conn.fetchval(
         _SQL["insert_escrow"],
-        code,
+        list(codes),
         cause,
         seller_id,
         seller_telegram_id,

@@ -176,3 +176,14 @@ async def test_only_what_is_over_is_opened_again_by_its_parties(world: World) ->
     assert (await world.escrows.again(deal.id, JANE)).id == deal.id
     with pytest.raises(NotFound):
         await world.escrows.again(deal.id, OTIENO)
+
+
+async def test_a_code_that_another_deal_has_is_not_given_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many deals it is drawn sooner or later."""
+    drawn = iter([7, 7, 7, 8, *range(100, 200)])
+    monkeypatch.setattr("escrow.services.opening.secrets.randbelow", lambda _: next(drawn))
+    monkeypatch.setattr("escrow.services.opening._CODES", 2)
+    first, second = await world.deal(), await world.deal()
+    assert (first.id[2:11], second.id[2:11]) == ("000000007", "000000008")

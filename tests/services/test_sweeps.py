@@ -293,12 +293,14 @@ async def test_with_a_hundred_thousand_deals_due_at_once_everybody_else_is_serve
     sweeping = asyncio.ensure_future(world.escrows.release_due())
     waits: list[float] = []
     began = time.perf_counter()
-    while not sweeping.done() and time.perf_counter() - began < SWEEP_SECONDS:
-        waits += await _shop(world)
-    took = time.perf_counter() - began
-    grown = _resident_mib() - before
-    sweeping.cancel()
-    await asyncio.gather(sweeping, return_exceptions=True)
+    try:
+        while not sweeping.done() and time.perf_counter() - began < SWEEP_SECONDS:
+            waits += await _shop(world)
+        took = time.perf_counter() - began
+        grown = _resident_mib() - before
+    finally:
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
     done = await world.value("SELECT count(*) FROM settlements")
     waits.sort()
     p99 = waits[int(len(waits) * 0.99)]

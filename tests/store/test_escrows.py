@@ -39,7 +39,7 @@ TERMS = Terms()
 
 async def opened(conn: Connection, escrow_id: str, cause: str, **changes: Any) -> str:
     values: dict[str, Any] = {
-        "code": escrow_id,
+        "codes": [escrow_id],
         "cause": cause,
         "seller_id": 1,
         "seller_telegram_id": SELLER,

@@ -1,9 +1,13 @@
 -- insert_escrow --
--- Opens a deal; returns no row when this cause opened one before.
+-- Opens a deal under the first of the codes $1 that no other deal has; returns no row when this cause
+-- opened one before.
 INSERT INTO escrow_transactions (id, cause, seller_id, seller_telegram_id, buyer_telegram_id,
     opened_by, description, currency, price_minor, fee_minor, due_minor, fee_payer, terms, status,
     last_event, last_actor, last_data, pay_by, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'PENDING', 'open', $14, $15, $16,
+VALUES ((SELECT code FROM unnest($1::text[]) WITH ORDINALITY AS free (code, n)
+          WHERE NOT EXISTS (SELECT FROM escrow_transactions t WHERE t.id = code)
+          ORDER BY n LIMIT 1),
+        $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'PENDING', 'open', $14, $15, $16,
         $17, $17)
 ON CONFLICT (cause) DO NOTHING
 RETURNING id
