@@ -267,5 +267,5 @@ def lines(*parts: Markup | None) -> Markup:
 
 def card(page: Page, *parts: Markup | None) -> Markup:
     """A message about a deal or money; in the sandbox it says that the money is play money."""
-    play = say("<i>Play money – no real shilling moves.</i>") if page.sandbox else None
+    play = say("<i>Play money – no real money moves.</i>") if page.sandbox else None
     return lines(*parts, play)

@@ -17,7 +17,7 @@ _PHONE = "SELECT phone FROM people WHERE telegram_id = $1"
 async def test_the_greeting_is_short_and_says_play_money(town: Town) -> None:
     message = (await town.says(BUYER, "/start"))[-1]
     assert message.text.startswith("Hello")
-    assert message.text.endswith("Play money – no real shilling moves.")
+    assert message.text.endswith("Play money – no real money moves.")
     assert message.labels == ["I want to buy", "I want to sell", "My deals", "Kiswahili"]
     assert "Buying" in (await town.taps(BUYER, message, "I want to buy"))[-1].text
     assert "/newdeal 1500" in (await town.taps(BUYER, message, "I want to sell"))[-1].text

@@ -36,7 +36,7 @@ async def test_a_notice_is_delivered_with_its_number(quiet: Town) -> None:
     assert result.sent is Sent.DELIVERED
     message = quiet.telegram.messages[result.message_id or 0]
     assert "Blue <phone> case" in message.text
-    assert message.text.endswith("Play money – no real shilling moves.")
+    assert message.text.endswith("Play money – no real money moves.")
 
 
 @pytest.mark.parametrize("kind", sorted(set(NOTICES) - {"underpaid"}))

@@ -128,7 +128,7 @@ def test_every_card_says_play_money_in_the_sandbox_only() -> None:
     for name, text in samples.everything("x").items():
         kind = name.removeprefix("notice ").split(":")[0]
         if kind not in _PLAIN and (name.startswith("notice") or "deal_card" in name):
-            assert str(text).endswith("<i>Play money – no real shilling moves.</i>"), name
+            assert str(text).endswith("<i>Play money – no real money moves.</i>"), name
 
 
 @pytest.mark.parametrize("module", [texts, deal_texts, admin_texts])

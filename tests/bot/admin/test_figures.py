@@ -65,7 +65,7 @@ async def test_the_dashboard_says_what_is_held_released_and_earned(market: Town)
         "Refunded: KES 0",
         "Fees earned: KES 100",
         "Average deal: KES 7,575",
-        "Play money – no real shilling moves.",
+        "Play money – no real money moves.",
     ]
 
 
