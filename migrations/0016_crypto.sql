@@ -30,6 +30,8 @@ CREATE TABLE crypto_attempts (
     usd_minor          bigint NOT NULL CHECK (usd_minor > 0),
     kes_per_usd        numeric(12, 4) CHECK (kes_per_usd > 0 AND kes_per_usd < 'NaN'),
     choice_id          bigint REFERENCES underpayment_choices,
+    -- the address that its provider calls, for ever, whatever PUBLIC_URL becomes
+    callback_url       text NOT NULL CHECK (callback_url <> ''),
     state              text NOT NULL DEFAULT 'CREATED'
                        CHECK (state IN ('CREATED', 'OPEN', 'REFUSED')),
     -- the provider's answer: how much of the coin, where to
@@ -64,11 +66,11 @@ CREATE FUNCTION crypto_attempt_unchanged() RETURNS trigger LANGUAGE plpgsql AS $
 BEGIN
     IF (NEW.id, NEW.cause, NEW.token, NEW.provider, NEW.escrow_id, NEW.telegram_id, NEW.coin,
         NEW.currency, NEW.amount_minor, NEW.usd_minor, NEW.kes_per_usd, NEW.choice_id,
-        NEW.created_at)
+        NEW.callback_url, NEW.created_at)
        IS DISTINCT FROM
        (OLD.id, OLD.cause, OLD.token, OLD.provider, OLD.escrow_id, OLD.telegram_id, OLD.coin,
         OLD.currency, OLD.amount_minor, OLD.usd_minor, OLD.kes_per_usd, OLD.choice_id,
-        OLD.created_at)
+        OLD.callback_url, OLD.created_at)
        OR (OLD.state <> 'CREATED'
            AND (NEW.state, NEW.coin_amount, NEW.address, NEW.tag, NEW.provider_reference,
                 NEW.refusal, NEW.opened_at, NEW.expires_at)
@@ -98,6 +100,8 @@ CREATE TABLE crypto_deposits (
     amount       numeric(38, 18) NOT NULL CHECK (amount > 0 AND amount < 'NaN'),
     seen_at      timestamptz NOT NULL,
     confirmed_at timestamptz,
+    -- its provider said that it is confirmed: from then on a later amount may include it
+    counted      boolean NOT NULL DEFAULT false,
     -- worth less than a cent: nothing was credited for it
     dust         boolean NOT NULL DEFAULT false,
     PRIMARY KEY (attempt_id, txid, coin),

@@ -220,6 +220,18 @@ def odd_coins(v: Values, page: Page) -> Markup:
             "Coins came to this address before, and the provider may have named the sum of both: "
             "only the difference was credited."
         ),
+        "maybe_counted": say(
+            "Coins came to this address before, and nobody can tell whether these are counted in "
+            "them: nothing was credited for these."
+        ),
+        "unheard": say(
+            "The provider says that something came to our address, and never told how much: "
+            "nothing was credited."
+        ),
+        "no_rate": say(
+            "They came after their quote, and there is no fresh price of the dollar: they wait. "
+            "Set it on the host: <code>python main.py rate 129.50</code>"
+        ),
         "amounts_differ": say(
             "The provider named different amounts for the same coins: the lesser one counts."
         ),

@@ -369,6 +369,7 @@ class CryptoAttempt:
     usd: Money
     kes_per_usd: Decimal | None
     choice_id: int | None
+    callback_url: str
     state: CryptoState
     coin_amount: Decimal | None
     address: str

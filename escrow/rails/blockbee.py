@@ -154,7 +154,9 @@ class BlockBee:
         if request.target.partition("?")[2] != request.query:
             return False  # what is read must be what is signed
         try:
-            signed = (self._public + request.target).encode("utf-8", "surrogateescape")
+            signed = ((request.origin or self._public) + request.target).encode(
+                "utf-8", "surrogateescape"
+            )
         except UnicodeEncodeError:
             return False
         return await self._signatures.fit(signature, signed)

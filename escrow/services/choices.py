@@ -222,9 +222,12 @@ class UnderpaymentChoices:
         escrow = await escrows.lock(conn, escrow_id)
         choice = await payments.choice(conn, choice_id)
         now = self._clock.now()
+        grace = self._terms.prompt_grace
         if (
             choice is None
             or escrow.status is not Status.PENDING
+            # a prompt, or coins that were seen, may hold it open since it was found
+            or not await payments.expired_choices(conn, now, 1, grace, HOLD, choice_id)
             or not await payments.use_choice(conn, choice_id, "expired", now, even_late=True)
         ):
             return False

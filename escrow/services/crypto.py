@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -51,7 +51,11 @@ from escrow.store.database import Connection, Database
 
 _LOG: Final = logging.getLogger(__name__)
 _BATCH: Final = 20
-_SOON: Final = timedelta(minutes=1)
+_UNHEARD_AFTER: Final = timedelta(hours=1)
+_CAME: Final = frozenset({"no_events", "delivered", "resent"})
+"""A provider's words for: something came, and I can't tell you here how much."""
+_RATE_PATIENCE: Final = timedelta(hours=24)
+"""How long late coins of a shilling deal wait for a fresh price of the dollar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +219,11 @@ class CoinPayments:
         if escrow.buyer_telegram_id is None:
             await reserve(conn, self._terms, escrow.id, telegram_id, now)
         choice = await payments.open_choice(conn, escrow.id)
+        token = secrets.token_hex(16)
         attempt, _ = await crypto.insert_attempt(
             conn,
             cause=cause,
-            token=secrets.token_hex(16),
+            token=token,
             provider=rail.name,
             escrow_id=escrow.id,
             telegram_id=telegram_id,
@@ -227,6 +232,7 @@ class CoinPayments:
             usd=worth.dollars(missing, rate),
             kes_per_usd=rate,
             choice_id=choice.id if choice is not None else None,
+            callback_url=f"{self._callback_base(rail.name)}/{token}",
             now=now,
         )
         return attempt, escrow
@@ -241,7 +247,7 @@ class CoinPayments:
             token=attempt.token,
             coin=coin,
             usd=attempt.usd,
-            callback_url=f"{self._callback_base(attempt.provider)}/{attempt.token}",
+            callback_url=attempt.callback_url,
         )
         async with self._db.unit() as conn:
             if isinstance(said, CoinQuote):
@@ -267,10 +273,18 @@ class CoinPayments:
 
     # -- what comes in ---------------------------------------------------------------------------
 
-    async def authentic(self, provider: str, request: RawRequest) -> bool | None:
-        """Whether that provider signed exactly this request; None: nobody can say now."""
+    async def authentic(self, provider: str, token: str, request: RawRequest) -> bool | None:
+        """Whether that provider signed exactly this request; None: nobody can say now. What is
+        signed with its address is signed with the one that it was given, which may be an old one.
+        """
         rail = self._rails.get(provider)
-        return None if rail is None else await rail.authentic(request)
+        if rail is None:
+            return None
+        async with self._db.reading() as conn:
+            attempt = await crypto.attempt_by_token(conn, token)
+        if attempt is not None:
+            request = replace(request, origin=attempt.callback_url.rpartition("/hooks/")[0])
+        return await rail.authentic(request)
 
     def read(self, provider: str, request: RawRequest) -> Sequence[Deposit]:
         """What an authentic request says. `UnreadableError`."""
@@ -332,6 +346,8 @@ class CoinPayments:
                 word = await self._take(
                     attempt, one, max(seen_at, attempt.created_at), Evidence.QUERY, None
                 )
+        elif found.code in _CAME and now - (attempt.opened_at or now) >= _UNHEARD_AFTER:
+            await self._unheard(attempt)
         async with self._db.unit() as conn:
             await crypto.look_again(
                 conn,
@@ -342,13 +358,21 @@ class CoinPayments:
             )
         return word
 
+    async def _unheard(self, attempt: CryptoAttempt) -> None:
+        """The provider says that something came, and nothing of it ever reached us."""
+        async with self._db.reading() as conn:
+            if await crypto.any_deposit(conn, attempt.id):
+                return
+        asked = attempt.coin_amount or Decimal(0)
+        await self._odd(attempt, Deposit("?", attempt.coin, asked, pending=True), "unheard")
+
     def _asked(self, attempt: CryptoAttempt) -> CoinAsked:
         return CoinAsked(
             token=attempt.token,
             coin=BY_CODE[attempt.coin],
             amount=attempt.coin_amount or Decimal(0),
             address=attempt.address,
-            callback_url=f"{self._callback_base(attempt.provider)}/{attempt.token}",
+            callback_url=attempt.callback_url,
             tag=attempt.tag,
             reference=attempt.reference,
         )
@@ -374,7 +398,7 @@ class CoinPayments:
         for why in doubts:
             await self._odd(attempt, found, why)
         if stored is None:
-            return "nothing"
+            return doubts[0] if doubts else "nothing"
         if stored.confirmed_at is not None:
             return "duplicate"
         if found.pending:
@@ -402,15 +426,20 @@ class CoinPayments:
         """
         doubts: list[str] = []
         amount = worth.coins(found.amount)
+        counts = not found.pending
         async with self._db.unit() as conn:
-            if self._rails[attempt.provider].running_totals:
-                before = await crypto.before(conn, attempt.id, found.txid, found.coin, seen_at)
-                if before and amount >= before:  # it may include them: never more than came
-                    amount -= before
+            if self._rails[attempt.provider].running_totals and counts:
+                before, known = await crypto.before(conn, attempt.id, found.txid, found.coin)
+                if before and not known:
+                    if amount <= before:  # are they in it, or did they come first? nobody can tell
+                        return None, ["maybe_counted"]
+                    amount -= before  # it may include them: never more than came
                     doubts.append("maybe_total")
             if not amount:
                 return None, doubts
-            stored = await crypto.saw(conn, attempt.id, found.txid, found.coin, amount, seen_at)
+            stored = await crypto.saw(
+                conn, attempt.id, found.txid, found.coin, amount, seen_at, counts=counts
+            )
             if found.pending and stored.confirmed_at is None:
                 await outbox.queue(conn, [_seen(attempt, stored)], self._clock.now())
         if not stored.amount == amount == (stored.known_before or amount):
@@ -434,6 +463,9 @@ class CoinPayments:
             usd = await self._worth(attempt.provider, coin, stored.amount)
         currency = attempt.amount.currency
         if currency is Currency.KES and self.rate is None:
+            if self._clock.now() - stored.seen_at < _RATE_PATIENCE:
+                await self._odd(attempt, found, "no_rate")
+                raise PriceUnknown
             currency = Currency.USD
         return worth.at_price(currency, usd, self.rate)
 
@@ -499,7 +531,7 @@ class CoinPayments:
         return why
 
 
-ODD: Final = frozenset({"other_address", "other_tag", "other_coin"})
+ODD: Final = frozenset({"other_address", "other_tag", "other_coin", "maybe_counted"})
 """Words for requests that a person has to look at."""
 
 

@@ -168,9 +168,11 @@ class Intake:
         self._wake.set()
         return new
 
-    async def authentic(self, route: str, request: RawRequest) -> bool | None:
-        """Whether a coin provider signed exactly this request; None: nobody can say now."""
-        return None if self._coins is None else await self._coins.authentic(route, request)
+    async def authentic(self, route: str, token: str, request: RawRequest) -> bool | None:
+        """Whether a coin provider signed exactly this request; None: nobody can say now.
+        `DatabaseDown`.
+        """
+        return None if self._coins is None else await self._coins.authentic(route, token, request)
 
     async def validate(self, body: bytes) -> str | None:
         """The answer to a C2B validation: None accepts, else the refusal's code."""

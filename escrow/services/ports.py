@@ -348,7 +348,8 @@ class Files(Protocol):
 @dataclass(frozen=True, slots=True)
 class RawRequest:
     """A provider's request as it came over the wire: `target` is path and query, byte for byte as
-    received, `query` its raw part behind the `?`; header names are in lower case.
+    received, `query` its raw part behind the `?`; header names are in lower case. `origin`: what
+    stood before the target when we gave the address out, where it is known.
     """
 
     method: str
@@ -356,6 +357,7 @@ class RawRequest:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

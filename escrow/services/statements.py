@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from escrow.domain import phone
-from escrow.domain.errors import InvalidInput
+from escrow.domain.errors import DatabaseDown, Fault, InvalidInput, Paused, TimedOut
 from escrow.domain.model import Notice, ReceiptState, StoredReceipt
 from escrow.domain.money import Currency, Money
 from escrow.domain.payouts import Payout, PayoutState
@@ -324,7 +324,17 @@ class _Comparison:
                 self._found.left += 1
                 self._break(BreakKind.REVERSED, row, note="left")
                 continue
-            broken = await self._desk._reversals.apply(row, self._admin)
+            try:
+                broken = await self._desk._reversals.apply(row, self._admin)
+            except (DatabaseDown, TimedOut, Paused):
+                raise
+            except Fault:  # one odd row stops no other
+                _LOG.exception(
+                    "a reversal can't be booked",
+                    extra={"action": "reversal_failed", "receipt": row.linked},
+                )
+                self._break(BreakKind.UNKNOWN_REVERSAL, row, note="second")
+                continue
             if broken is None:
                 self._found.matched += 1
             else:

@@ -36,6 +36,7 @@ class StoredDeposit:
     amount: Decimal
     seen_at: datetime
     confirmed_at: datetime | None
+    counted: bool
     dust: bool
     known_before: Decimal | None
 
@@ -52,6 +53,7 @@ def from_row(row: Row) -> CryptoAttempt:
         usd=Money(row["usd_minor"], Currency.USD),
         kes_per_usd=row["kes_per_usd"],
         choice_id=row["choice_id"],
+        callback_url=row["callback_url"],
         state=CryptoState(row["state"]),
         coin_amount=row["coin_amount"],
         address=row["address"],
@@ -78,6 +80,7 @@ async def insert_attempt(
     usd: Money,
     kes_per_usd: Decimal | None,
     choice_id: int | None,
+    callback_url: str,
     now: datetime,
 ) -> tuple[CryptoAttempt, bool]:
     """(attempt, whether it is new)."""
@@ -95,6 +98,7 @@ async def insert_attempt(
         kes_per_usd,
         choice_id,
         now,
+        callback_url,
     )
     if row is not None:
         return from_row(row), True
@@ -198,24 +202,35 @@ async def look_again(
     await conn.execute(_SQL["look_again"], attempt_id, at, pending_at, pending_since)
 
 
-async def before(
-    conn: Connection, attempt_id: int, txid: str, coin: str, seen_at: datetime
-) -> Decimal:
-    """What came to that address in this coin before that deposit. Locks the address, so that
-    deposits follow each other.
+async def before(conn: Connection, attempt_id: int, txid: str, coin: str) -> tuple[Decimal, bool]:
+    """(what was counted at that address in this coin beside that deposit, whether it is counted
+    itself). Locks the address, so that deposits follow each other.
     """
     await conn.execute(_SQL["lock"], attempt_id)
-    found: Decimal = await conn.fetchval(_SQL["before"], attempt_id, txid, coin, seen_at)
-    return found
+    row = await conn.fetchrow(_SQL["before"], attempt_id, txid, coin)
+    assert row is not None  # noqa: S101 sums always come
+    return row["amount"], row["known"]
+
+
+async def any_deposit(conn: Connection, attempt_id: int) -> bool:
+    """Whether anything was seen at that address."""
+    return bool(await conn.fetchval(_SQL["any_deposit"], attempt_id))
 
 
 async def saw(
-    conn: Connection, attempt_id: int, txid: str, coin: str, amount: Decimal, seen_at: datetime
+    conn: Connection,
+    attempt_id: int,
+    txid: str,
+    coin: str,
+    amount: Decimal,
+    seen_at: datetime,
+    *,
+    counts: bool,
 ) -> StoredDeposit:
-    """Keeps coins that were seen, and returns how they are known: since when, how much at least,
-    and since when they are confirmed.
+    """Keeps coins that were seen (`counts`: confirmed, says their provider), and returns how they
+    are known: since when, how much at least, and since when they are credited.
     """
-    row = await conn.fetchrow(_SQL["saw"], attempt_id, txid, coin, amount, seen_at)
+    row = await conn.fetchrow(_SQL["saw"], attempt_id, txid, coin, amount, seen_at, counts)
     assert row is not None  # noqa: S101 an upsert always answers
     return StoredDeposit(**dict(row))
 

@@ -247,10 +247,15 @@ async def open_choice(conn: Connection, escrow_id: str) -> Choice | None:
 
 
 async def expired_choices(
-    conn: Connection, now: datetime, limit: int, grace: timedelta, coins: timedelta
+    conn: Connection,
+    now: datetime,
+    limit: int,
+    grace: timedelta,
+    coins: timedelta,
+    only: int | None = None,
 ) -> list[tuple[int, str]]:
     """(choice, deal) of choices whose time is over. `coins`: how long coins that were seen in time
-    may be on their way.
+    may be on their way; `only`: that choice alone.
     """
-    rows = await conn.fetch(_SQL["expired_choices"], now, limit, grace, coins)
+    rows = await conn.fetch(_SQL["expired_choices"], now, limit, grace, coins, only)
     return [(row["id"], row["escrow_id"]) for row in rows]

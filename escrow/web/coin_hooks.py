@@ -52,7 +52,10 @@ class CoinHooks:
             raise web.HTTPRequestURITooLong
         headers = {name.lower(): value for name, value in request.headers.items()}
         raw = RawRequest(request.method, target, query, headers, body)
-        signed = await self._door.authentic(route, raw)
+        try:
+            signed = await self._door.authentic(route, token, raw)
+        except (DatabaseDown, TimedOut):
+            signed = None
         sender = client_address(request, self._proxies)
         if signed is None:
             _LOG.error(

@@ -29,6 +29,9 @@ WHYS = (
     "other_reference",
     "amounts_differ",
     "maybe_total",
+    "maybe_counted",
+    "unheard",
+    "no_rate",
     "from the future",
 )
 
@@ -46,6 +49,7 @@ def asked(said: str, coin: str = "USDT-TRC20", **changes: Any) -> CoinsAsked:
         "usd": Money(80_77, Currency.USD),
         "kes_per_usd": Decimal(130),
         "choice_id": None,
+        "callback_url": "https://amana.example/hooks/b/0/1",
         "state": CryptoState.OPEN,
         "coin_amount": Decimal("80.770000000000000000"),
         "address": ADDRESS,

@@ -200,9 +200,10 @@ async def test_too_many_addresses_are_refused_with_a_way_back(town: Town) -> Non
     async with town.database.unit() as conn:
         await conn.execute(
             "INSERT INTO crypto_attempts (cause, token, provider, escrow_id, telegram_id, coin,"
-            " currency, amount_minor, usd_minor, created_at) SELECT 'x' || n,"
+            " currency, amount_minor, usd_minor, callback_url, created_at) SELECT 'x' || n,"
             " repeat('0', 31) || n, provider, escrow_id, telegram_id, coin, currency,"
-            " amount_minor, usd_minor, created_at FROM crypto_attempts, generate_series(1, 9) n"
+            " amount_minor, usd_minor, callback_url, created_at FROM crypto_attempts,"
+            " generate_series(1, 9) n"
         )
     told = await _quoted(town, code, "Bitcoin")
     assert "many addresses within an hour" in told.text

@@ -48,6 +48,7 @@ def attempt(**changes: Any) -> CryptoAttempt:
         "usd": Money(105_00, USD),
         "kes_per_usd": None,
         "choice_id": None,
+        "callback_url": "https://amana.example/hooks/b/0/1",
         "state": CryptoState.OPEN,
         "coin_amount": Decimal("0.0021"),
         "address": "bc1q",

@@ -48,6 +48,7 @@ class Seen:
     named: set[Decimal] = field(default_factory=set)
     credited: tuple[str, int] | None = None
     done: bool = False
+    counted: bool = False
 
 
 @dataclass
@@ -57,17 +58,19 @@ class Address:
     attempt: CryptoAttempt
     seen: dict[tuple[str, str], Seen] = field(default_factory=dict)
 
-    def amount(self, key: tuple[str, str], named: Decimal, now: datetime) -> Decimal:
-        """What a deposit of that amount counts as where it may be the sum of all before it."""
-        if not SUMS[self.attempt.provider]:
+    def amount(self, key: tuple[str, str], named: Decimal, *, confirmed: bool) -> Decimal:
+        """What a deposit of that amount counts as where it may be the sum of all before it; 0 where
+        nobody can tell.
+        """
+        known = self.seen.get(key)
+        if not SUMS[self.attempt.provider] or not confirmed or (known and known.counted):
             return named
-        at = self.seen[key].at if key in self.seen else now
         before = sum(
             one.amount
             for other, one in self.seen.items()
-            if other[1] == key[1] and other[0] != key[0] and one.at <= at
+            if other[1] == key[1] and other[0] != key[0] and one.counted
         )
-        return named - before if before and named >= before else named
+        return max(named - before, Decimal(0))
 
     def value(self, key: tuple[str, str], now: datetime, rate_at: datetime) -> tuple[str, int]:
         """(currency, minor units) of a deposit that is credited now."""
@@ -92,6 +95,7 @@ class Play:
         self.chain: list[tuple[Address, str, str, Decimal]] = []
         self.waiting: list[tuple[Address, tuple[str, str], Decimal]] = []
         self.rate_at = world.clock.now()
+        self.held: set[str] = set()
 
     @classmethod
     async def begins(cls, world: World) -> Play:
@@ -231,10 +235,12 @@ class Play:
     ) -> None:
         """What a telling has to change."""
         now = self.world.clock.now()
-        amount = to.amount(key, named, now)
+        amount = to.amount(key, named, confirmed=confirmed)
         if not amount:
+            self.held.add(key[0])
             return
         seen = to.seen.setdefault(key, Seen(amount, now))
+        seen.counted = seen.counted or confirmed
         seen.named.add(named)
         if seen.done:
             return
@@ -291,6 +297,7 @@ class Play:
             [deal.id for deal in self.deals],
         )
         alerts = {row["params"]["txid"] for row in told}
+        assert self.held <= alerts
         for to in self.addresses:
             for (txid, _), seen in to.seen.items():
                 if seen.named != {seen.amount}:

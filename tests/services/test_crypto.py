@@ -399,7 +399,11 @@ async def test_late_coins_of_a_shilling_deal_without_a_price_are_dollars_in_the_
     deal = await world.deal()
     asked = await world.ask_coins(deal)
     world.clock.tick(hours=25)
-    assert await world.send_coins(asked, "80.77") == "to_wallet"
+    await world.send_coins(asked, "80.77")
+    assert await world.receipts() == [], "a fresh price is waited for"
+    assert (await world.notice(ADMIN, "odd_coins"))["why"] == "no_rate"
+    world.clock.tick(hours=24)
+    assert await world.settle_inbox() == "to_wallet"
     assert await world.wallet(BRIAN, Currency.USD) == Decimal("80.77")
     assert (await world.accounts(deal))[0] == 0
 
@@ -489,8 +493,8 @@ async def test_a_crash_after_crediting_credits_nothing_twice(
 
 @pytest.mark.parametrize(
     ("second", "credited", "told"),
-    [("7", 105, False), ("105", 105, True), ("98", 98, True), ("120", 120, True)],
-    ids=["of its own", "the sum", "the same again", "more than both"],
+    [("7", 98, True), ("105", 105, True), ("98", 98, True), ("120", 120, True)],
+    ids=["less than before", "the sum", "the same again", "more than both"],
 )
 async def test_where_amounts_may_be_sums_no_more_is_credited_than_came(
     world: World, second: str, credited: int, told: bool
@@ -508,6 +512,50 @@ async def test_where_amounts_may_be_sums_no_more_is_credited_than_came(
     wallet = await world.wallet(BRIAN, Currency.USD)
     assert received + holding + fee + wallet == credited
     assert ("odd_coins" in await world.told(ADMIN)) is told
+
+
+async def test_a_sum_that_comes_first_is_not_doubled_by_its_part(world: World) -> None:
+    world.coin_rails[0].running_totals = True
+    deal = await world.usd_deal()
+    asked = await world.ask_coins(deal)
+    assert await world.send_coins(asked, "105", "tx2") == "funded"
+    assert await world.send_coins(asked, "98", "tx1") == "maybe_counted"
+    assert (await world.accounts(deal), await world.wallet(BRIAN, Currency.USD)) == ((0, 100, 5), 0)
+    assert (await world.notice(ADMIN, "odd_coins"))["why"] == "maybe_counted"
+    assert await world.value("SELECT state FROM inbox ORDER BY id DESC LIMIT 1") == "PARKED"
+
+
+async def test_a_payment_that_replaces_a_pending_one_is_credited_whole(world: World) -> None:
+    """Replaced by fee: the first hash never confirms."""
+    world.coin_rails[0].running_totals = True
+    deal = await world.usd_deal()
+    asked = await world.ask_coins(deal)
+    await world.send_coins(asked, "105", "tx1", pending=True)
+    world.clock.tick(minutes=1)
+    assert await world.send_coins(asked, "105", "tx2") == "funded"
+    assert await world.accounts(deal) == (0, 100, 5)
+
+
+async def test_what_a_provider_saw_and_never_told_is_said_to_the_admins(world: World) -> None:
+    deal = await world.usd_deal()
+    await world.ask_coins(deal)
+    world.coin_rails[0].found = Answer(Verdict.UNKNOWN, "no_events", "unknown")
+    for minutes in (1, 58):
+        world.clock.tick(minutes=minutes)
+        await world.coins.look_due()
+        assert "odd_coins" not in await world.told(ADMIN)
+    world.clock.tick(minutes=5)
+    for _ in range(2):
+        await world.coins.look_due()
+        world.clock.tick(hours=6)
+    assert (await world.notice(ADMIN, "odd_coins"))["why"] == "unheard"
+
+
+async def test_an_address_is_called_for_ever_where_it_was_given(world: World) -> None:
+    asked = await world.ask_coins(await world.usd_deal())
+    assert asked.attempt.callback_url == (
+        f"https://amana.example/hooks/b/{'1' * 32}/{asked.attempt.token}"
+    )
 
 
 async def test_dust_credits_nothing_and_breaks_nothing(world: World) -> None:

@@ -218,6 +218,7 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "amount_minor": DUE,
         "usd_minor": 81,
         "kes_per_usd": RATE,
+        "callback_url": "https://amana.example/hooks/b/0/1",
         "created_at": NOW,
     },
     "crypto_deposits": {

@@ -88,6 +88,7 @@ ATTEMPTS: tuple[Attack, ...] = (
     bad("crypto_attempts", "crypto_attempts_telegram_id_fkey", telegram_id=9999),
     bad("crypto_attempts", "crypto_attempts_choice_id_fkey", choice_id=999),
     bad("crypto_attempts", "crypto_attempts_coin_check", coin=""),
+    bad("crypto_attempts", "crypto_attempts_callback_url_check", callback_url=""),
     bad(
         "crypto_attempts",
         "crypto_attempts_currency_check",
@@ -144,6 +145,7 @@ ATTEMPTS: tuple[Attack, ...] = (
             "usd_minor = 82",
             "kes_per_usd = 131",
             "choice_id = 1",
+            "callback_url = 'https://elsewhere.example'",
             "created_at = now()",
             "state = 'REFUSED'",
             "coin_amount = 1",

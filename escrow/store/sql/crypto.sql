@@ -1,8 +1,8 @@
 -- insert_attempt --
 -- One address to be asked for; no row when this cause asked before.
 INSERT INTO crypto_attempts (cause, token, provider, escrow_id, telegram_id, coin, currency,
-    amount_minor, usd_minor, kes_per_usd, choice_id, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    amount_minor, usd_minor, kes_per_usd, choice_id, created_at, callback_url)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (cause) DO NOTHING
 RETURNING *
 
@@ -62,26 +62,30 @@ UPDATE crypto_attempts
 
 -- lock --
 -- Deposits of one address follow each other.
-SELECT FROM crypto_attempts WHERE id = $1 FOR UPDATE
+SELECT FROM crypto_attempts WHERE id = $1 FOR NO KEY UPDATE
 
 -- before --
--- What came to an address in this coin before that deposit.
-SELECT coalesce(sum(d.amount), 0) FROM crypto_deposits d
- WHERE d.attempt_id = $1 AND d.coin = $3 AND d.txid <> $2
-   AND d.seen_at <= coalesce((SELECT o.seen_at FROM crypto_deposits o
-                               WHERE o.attempt_id = $1 AND o.txid = $2 AND o.coin = $3), $4)
+-- What was counted at an address in this coin before that deposit was; nothing once it is counted.
+SELECT coalesce(sum(d.amount) FILTER (WHERE d.txid <> $2), 0) AS amount,
+       coalesce(bool_or(d.txid = $2), false) AS known
+  FROM crypto_deposits d
+ WHERE d.attempt_id = $1 AND d.coin = $3 AND d.counted
 
 -- saw --
--- Coins at an address. The earliest time at which they were seen stays, and the least amount that
--- was ever named: what contradicts itself is never credited in full. What is confirmed stays.
+-- Coins at an address. The time at which they were first kept stays, and the least amount that was
+-- ever named: what contradicts itself is never credited in full. What is confirmed stays.
 -- known_before: the amount until now.
-INSERT INTO crypto_deposits AS d (attempt_id, txid, coin, amount, seen_at)
-VALUES ($1, $2, $3, $4, $5)
+INSERT INTO crypto_deposits AS d (attempt_id, txid, coin, amount, seen_at, counted)
+VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (attempt_id, txid, coin) DO UPDATE
    SET amount = CASE WHEN d.confirmed_at IS NULL THEN least(d.amount, excluded.amount)
-                     ELSE d.amount END
+                     ELSE d.amount END,
+       counted = d.counted OR excluded.counted
 RETURNING *, (SELECT o.amount FROM crypto_deposits o
                WHERE o.attempt_id = $1 AND o.txid = $2 AND o.coin = $3) AS known_before
+
+-- any_deposit --
+SELECT EXISTS (SELECT FROM crypto_deposits WHERE attempt_id = $1)
 
 -- confirmed --
 -- Coins are done with. PostgreSQL asks for their receipt, but of dust.

@@ -119,10 +119,12 @@ SELECT c.*, e.currency FROM underpayment_choices c
 -- expired_choices --
 -- Open choices whose time is over. While a prompt for the missing amount is open, or money that
 -- came in time waits for its confirmation, they wait, at most $3 past the end; while coins that were
--- seen in time are on their way, at most $4 after they were seen (flow.md 8). One that could not be
+-- seen in time are on their way, at most $4 after they were seen (flow.md 8). $5: only this one,
+-- NULL for all. One that could not be
 -- ended waits for its next try.
 SELECT c.id, c.escrow_id FROM underpayment_choices c
  WHERE c.used_at IS NULL AND c.voided_at IS NULL AND c.expires_at <= $1
+   AND ($5::bigint IS NULL OR c.id = $5)
    AND NOT EXISTS (SELECT FROM deal_setbacks s
                     WHERE s.job = 'expire' AND s.escrow_id = c.escrow_id AND s.next_try_at > $1)
    AND (c.expires_at <= $1::timestamptz - $3::interval

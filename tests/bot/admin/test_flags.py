@@ -46,7 +46,7 @@ async def test_a_grave_flag_is_a_card_with_its_deals_and_buttons(town: Town) -> 
     row = await _raise(town)
     card = town.last(ADMIN)
     assert read(card).startswith(f"HIGH flag No. {row}: buyer ")
-    assert "Raised 2 disputes in 30 days." in read(card)
+    assert "Raised 3 disputes in 30 days." in read(card)
     assert CODE in read(card)
     assert card.labels == [f"No. {row}: reviewed", CODE, "ES1008257616"]
 
