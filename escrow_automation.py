@@ -68,12 +68,12 @@ class Job:
 
 async def _expire_choices(services: Services) -> tuple[int, int, int]:
     looked, done = await services.choices.expire()
-    return looked, done, 0
+    return looked, done, looked - done
 
 
 async def _cancel_overdue(services: Services) -> tuple[int, int, int]:
     looked, done = await services.escrows.cancel_overdue()
-    return looked, done, 0
+    return looked, done, looked - done
 
 
 async def _release_due(services: Services) -> tuple[int, int, int]:

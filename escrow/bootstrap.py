@@ -323,7 +323,12 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         auto_payout=settings.auto_payout,
     )
     oversight = Oversight(
-        database, clock, admins, floating=floating, credential=payout_rail.credential
+        database,
+        clock,
+        admins,
+        floating=floating,
+        credential=payout_rail.credential,
+        proved_every=timedelta(seconds=settings.proof_seconds),
     )
     booking = PayoutBooking(
         auto=settings.auto_payout,
@@ -349,7 +354,7 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         callback_base=base,
         funding=funding,
         reversals=reversals,
-        sound=lambda: oversight.last is None or not oversight.last.breaks,
+        sound=lambda: oversight.sound,
     )
     balances = Balances(
         database,

@@ -9,11 +9,14 @@ ALTER TABLE inbox ADD COLUMN reruns integer NOT NULL DEFAULT 0;
 
 CREATE FUNCTION inbox_as_received() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF (NEW.id, NEW.digest, NEW.route, NEW.token, NEW.method, NEW.query, NEW.body, NEW.sender,
-        NEW.listed, NEW.received_at)
+    -- only when it is done with may what it said go, all of it
+    IF (NEW.id, NEW.digest, NEW.route, NEW.token, NEW.method, NEW.sender, NEW.listed,
+        NEW.received_at)
        IS DISTINCT FROM
-       (OLD.id, OLD.digest, OLD.route, OLD.token, OLD.method, OLD.query, OLD.body, OLD.sender,
-        OLD.listed, OLD.received_at)
+       (OLD.id, OLD.digest, OLD.route, OLD.token, OLD.method, OLD.sender, OLD.listed,
+        OLD.received_at)
+       OR ((NEW.body, NEW.query) IS DISTINCT FROM (OLD.body, OLD.query)
+           AND (OLD.state <> 'DONE' OR NEW.body <> '' OR NEW.query <> ''))
     THEN
         RAISE EXCEPTION 'callback % stays as it came', OLD.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'inbox_as_received';

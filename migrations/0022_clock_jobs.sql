@@ -70,24 +70,6 @@ BEGIN
         USING ERRCODE = 'restrict_violation', CONSTRAINT = 'inbox_known_for_ever';
 END $$;
 
--- What was sent stays as it was; only when it is done with may what it said go, all of it.
-CREATE FUNCTION inbox_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF (NEW.id, NEW.digest, NEW.route, NEW.token, NEW.method, NEW.received_at)
-       IS DISTINCT FROM
-       (OLD.id, OLD.digest, OLD.route, OLD.token, OLD.method, OLD.received_at)
-       OR ((NEW.body, NEW.query) IS DISTINCT FROM (OLD.body, OLD.query)
-           AND (OLD.state <> 'DONE' OR NEW.body <> '' OR NEW.query <> ''))
-    THEN
-        RAISE EXCEPTION 'callback % does not change that way', OLD.id
-            USING ERRCODE = 'check_violation', CONSTRAINT = 'inbox_frozen';
-    END IF;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER inbox_unchanged
-    BEFORE UPDATE OF id, digest, route, token, method, query, body, received_at ON inbox
-    FOR EACH ROW EXECUTE FUNCTION inbox_unchanged();
-
 -- What the jobs read. Deadlines go in pages, also where a hundred thousand fall on one moment: in the
 -- order of these, each page begins where the last one ended.
 DROP INDEX escrow_transactions_ship_by;
@@ -123,8 +105,7 @@ BEGIN
         SELECT p.oid FROM pg_proc p
          WHERE p.pronamespace = current_schema()::regnamespace
            AND p.proowner = current_user::regrole
-           AND p.proname IN ('reminder_guard', 'escrow_archived', 'inbox_guard', 'inbox_unchanged',
-                             'refresh_statistics')
+           AND p.proname IN ('reminder_guard', 'escrow_archived', 'inbox_guard', 'refresh_statistics')
     LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', ours, current_schema());
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', ours);

@@ -64,10 +64,21 @@ LANGUAGE sql STABLE AS $$
                     WHERE greatest(began, since) < least(ended, until))) AS span
 $$;
 
+-- What a proof of the books found broken, until it is mended: payouts stand still, also after a
+-- restart.
+CREATE TABLE broken_rows (
+    part     text NOT NULL CHECK (part IN ('journals', 'accounts', 'deals', 'receipts', 'payouts')),
+    id       text NOT NULL,
+    found_at timestamptz NOT NULL,
+    PRIMARY KEY (part, id)
+);
+
 -- The admins were told, once, that the other side of a dispute let its time pass.
 ALTER TABLE escrow_disputes ADD COLUMN silence_told_at timestamptz;
 -- A "no" about a receipt was acted upon, once.
 ALTER TABLE status_queries ADD COLUMN looked_at timestamptz;
+-- those of before are history: claims that were turned down, payouts that were told of
+UPDATE status_queries SET looked_at = coalesce(answered_at, asked_at) WHERE answer = 'denied';
 CREATE INDEX status_queries_refused ON status_queries (id)
     WHERE answer = 'denied' AND looked_at IS NULL;
 -- Large deals on their way, whose receipts are asked about again.
@@ -92,6 +103,7 @@ END $$;
 DO $$
 BEGIN
     GRANT SELECT, INSERT, UPDATE ON heartbeats, outages TO escrow_app;
+    GRANT SELECT, INSERT, DELETE ON broken_rows TO escrow_app;
     GRANT EXECUTE ON FUNCTION time_stood_still(timestamptz, timestamptz) TO escrow_app;
 EXCEPTION
     WHEN undefined_object OR insufficient_privilege THEN

@@ -117,6 +117,7 @@ OF_THEIR_OWN = {
     "tests/bot/admin/test_hostile.py": "what people write, on every admin screen",
     "tests/services/test_claims_and_prompts.py": "claims beside prompts whose number is not known",
     "tests/services/test_dollars.py": "dollars on their way out, through the payout services",
+    "tests/services/test_crypto_on_the_way.py": "coins that are seen, and not confirmed yet",
     "tests/services/test_million.py": "what figures and health read of a million deals",
     "tests/services/test_till.py": "a till instead of a paybill, through every path of payments",
     "tests/services/test_own_deals.py": "nobody buys from himself, by whatever way",

@@ -185,20 +185,20 @@ class UnderpaymentChoices:
 
     async def expire(self) -> tuple[int, int]:
         """The sweep: nobody answered within the window, so the money goes to the buyer's wallet
-        and the deal waits on (flow.md 8). One that fails stops no other. (looked at, done).
+        and the deal waits on (flow.md 8). One that fails stops no other. (tried, done).
         """
-        looked = done = 0
+        done = failed = 0
         while True:
-            found, ended = await self._expire_some()
-            looked, done = looked + found, done + ended
+            ended, refused = await self._expire_some()
+            done, failed = done + ended, failed + refused
             if ended < _BATCH:
-                return looked, done
+                return done + failed, done
 
     async def _expire_some(self) -> tuple[int, int]:
         now = self._clock.now()
         async with self._db.reading() as conn:
             due = await payments.expired_choices(conn, now, _BATCH, self._terms.prompt_grace, HOLD)
-        done = 0
+        done = failed = 0
         for choice_id, escrow_id in due:
 
             async def work(
@@ -215,8 +215,9 @@ class UnderpaymentChoices:
                     "a window could not be ended",
                     extra={"action": "expire_failed", "escrow": escrow_id},
                 )
+                failed += 1
                 await put_off(self._db, "expire", escrow_id, now, error)
-        return len(due), done
+        return done, failed
 
     async def _expire_one(self, conn: Connection, escrow_id: str, choice_id: int) -> bool:
         escrow = await escrows.lock(conn, escrow_id)

@@ -128,8 +128,8 @@ class FundingLooks:
         if not await funding.looked(conn, one.id, now):
             return
         receipt = await receipts.get(conn, one.receipt_id, lock=True)
-        if receipt is None or receipt.state is not ReceiptState.CREDITED:
-            return  # not credited by it, or gone back: nothing stands on it
+        if not one.counts or receipt is None or receipt.state is not ReceiptState.CREDITED:
+            return  # not credited when it was asked, or gone back: nothing stands on it
         if escrow is None or escrow.held_price is None or receipt.escrow_id != escrow.id:
             return
         if escrow.finished_at is not None and one.asked_at >= escrow.finished_at:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ _FIRST_ROWS: Final = 5000
 """How far the first look of a process goes back; the full proof does the rest."""
 _IN_FLIGHT_SECONDS: Final = 5.0
 _LONGEST_UNIT_SECONDS: Final = 600.0
+_TRUSTED_FOR: Final = timedelta(seconds=60)
+"""A proof is worth so long, or two turns of its job."""
 _PATIENCE: Final = (1.0, 2.0, 5.0, 15.0, 30.0)
 _ROLL_UPS: Final = 20
 """Steps of summing up the busy accounts in one turn."""
@@ -32,9 +35,9 @@ _ROLL_UPS: Final = 20
 class Oversight:
     """Proves the books and looks at the queues.
 
-    Every look proves what was touched since the last one and what was found broken before. The
-    whole of the books is proved piece by piece, at the start and once a day (`prove_all`); what it
-    finds broken stays in every look until it is mended.
+    Every look proves what was touched since the last one and what was found broken before, by
+    whatever process. The whole of the books is proved piece by piece once a day (`prove_all`);
+    what it finds broken stays in every look until it is mended.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Oversight:
         *,
         floating: Floating | None = None,
         credential: str = "",
+        proved_every: timedelta = timedelta(seconds=30),
     ) -> None:
         """`credential`: the one that payouts are sent with."""
         self._db = database
@@ -52,6 +56,7 @@ class Oversight:
         self._admins = tuple(admins)
         self._floating = floating
         self._credential = credential
+        self._trusted_for = max(_TRUSTED_FOR, 2 * proved_every)
         self._broken = ledger.Broken()
         self._since: ledger.Marks | None = None
         self._jumped: datetime | None = None
@@ -59,6 +64,16 @@ class Oversight:
         self.last: Health | None = None
         self.planned: Callable[[], Mapping[str, Planned]] = dict
         """Which jobs run, and when next; set by the clockwork while it runs."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether payouts may leave: the books were proved not long ago and nothing was broken. A
+        proof that fails or hangs stops them as a break does.
+        """
+        last = self.last
+        if last is None or last.proved_at is None or last.breaks:
+            return False
+        return self._clock.now() - last.proved_at <= self._trusted_for
 
     async def ping(self) -> None:
         """`DatabaseDown` when PostgreSQL does not answer."""
@@ -139,37 +154,33 @@ class Oversight:
             self._seen = [seen for seen in self._seen if seen[0] > settled[-1][0]]
         elif self._since is None:
             self._since = here.back(_FIRST_ROWS)
-        known = self._broken
+        known = await ledger.known_broken(conn)
         broken = await ledger.broken_since(conn, self._since or here)
         for part in ledger.PARTS:
-            broken.add(await ledger.broken_among(conn, part, list(getattr(known, part))))
-        if self._broken is not known:  # the full proof found more meanwhile
-            broken.add(self._broken)
+            broken.add(await ledger.broken_among(conn, part, known[part]))
+        await ledger.remember_broken(conn, known, broken, self._clock.now())
         self._broken = broken
         self._seen.append((at, here))
         return broken.lines() + await ledger.suspense_breaks(conn)
 
     @property
     def broken(self) -> ledger.Broken:
-        """Every row that was found not to prove, and is not mended yet."""
+        """Every row that did not prove at the last look."""
         return self._broken
 
     async def search_all(self, tell: Callable[[str, int], Awaitable[None]] | None = None) -> int:
         """Proves the whole of the books, 5,000 rows at a time, each piece in a transaction of its
-        own, resting between; what is broken stays in every look. Returns how many rows it read;
-        `tell` hears after each piece how many of that part.
+        own, resting between; what is broken is in every look from then on. Returns how many rows
+        it read; `tell` hears after each piece how many of that part.
         """
         rows = 0
         for part in ledger.PARTS:
             before, last = rows, None
             while True:
                 began = time.monotonic()
-                page, broken = await self._search_page(part, last)
+                page = await self._search_page(part, last)
                 if not page:
                     break
-                if broken.lines():
-                    broken.add(self._broken)
-                    self._broken = broken
                 rows += len(page)
                 last = page[-1]
                 if tell is not None:
@@ -177,15 +188,15 @@ class Oversight:
                 await asyncio.sleep(min(time.monotonic() - began, 1.0))  # half the time is others'
         return rows
 
-    async def _search_page(
-        self, part: str, after: int | str | None
-    ) -> tuple[list[Any], ledger.Broken]:
+    async def _search_page(self, part: str, after: int | str | None) -> list[Any]:
         for wait in (*_PATIENCE, None):
             try:
                 async with self._db.unit() as conn:
                     await ledger.allow_long_statements(conn)
                     page = await ledger.next_page(conn, part, after)
-                    return page, await ledger.broken_among(conn, part, page)
+                    broken = await ledger.broken_among(conn, part, page)
+                    await ledger.remember_broken(conn, {}, broken, self._clock.now())
+                    return page
             except (DatabaseDown, TimedOut):
                 if wait is None:
                     raise
@@ -218,12 +229,15 @@ class Oversight:
         look = await self.look()
         if look.breaks:
             now = self._clock.now()
+            # each other list of breaks is told at once, the same one once a day
+            every = f"{now:%Y-%m-%d}|" + "|".join(look.breaks)
+            cause = f"books:{hashlib.sha256(every.encode()).hexdigest()[:32]}"
             async with self._db.unit() as conn:
                 await outbox.queue(
                     conn,
                     [
                         Notice(
-                            f"books:{'|'.join(look.breaks)[:200]}",
+                            cause,
                             "books_broken",
                             admin,
                             {"breaks": list(look.breaks)},

@@ -21,6 +21,8 @@ class Refused:
     asked_at: datetime
     receipt_id: int
     escrow_id: str | None
+    counts: bool
+    """Asked after the receipt was credited, under the number that M-Pesa itself gave."""
 
 
 async def claim_looks(

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from escrow.domain.model import Journal
@@ -157,6 +158,26 @@ class Broken:
         """What to tell, at most twenty of a sort."""
         parts = (self.journals, self.accounts, self.deals, self.receipts, self.payouts)
         return [words for part in parts for words in list(part.values())[:_SHOWN]]
+
+
+async def known_broken(conn: Connection) -> dict[str, list[Any]]:
+    """Part of the books → ids that were found broken, by whatever process, and not mended yet."""
+    known: dict[str, list[Any]] = {part: [] for part in PARTS}
+    for row in await conn.fetch(_SQL["known_broken"]):
+        known[row["part"]].append(row["id"] if row["part"] == "deals" else int(row["id"]))
+    return known
+
+
+async def remember_broken(
+    conn: Connection, known: Mapping[str, Sequence[Any]], broken: Broken, now: datetime
+) -> None:
+    """Keeps what is broken beyond this process, and drops what was `known` and is mended."""
+    for part in PARTS:
+        found = getattr(broken, part)
+        new = [str(row) for row in found if row not in known.get(part, ())]
+        mended = [str(row) for row in known.get(part, ()) if row not in found]
+        if new or mended:
+            await conn.execute(_SQL["remember_broken"], part, new, mended, now)
 
 
 async def marks(conn: Connection) -> Marks:

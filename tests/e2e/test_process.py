@@ -242,7 +242,8 @@ async def test_kill_9_while_money_is_coming_in_loses_nothing(running: Running) -
     await walk.ask_to_pay(running, code)
     held = running.daraja.hold("stkquery")
     paying = asyncio.ensure_future(running.daraja.enter_pin(PHONE))
-    await running.until("SELECT count(*) FROM inbox", 1)
+    token = running.daraja.stk_requests[-1].callback_url.rsplit("/", 1)[1]
+    await running.until("SELECT count(*) FROM inbox WHERE token = $1", 1, token)
     await running.kill()
     held.release()
     await paying

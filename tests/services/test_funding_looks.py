@@ -116,6 +116,27 @@ async def test_a_payment_that_was_taken_back_freezes_the_deal_once(world: World)
     assert (await world.receipts())[0]["state"] == "CREDITED", "nothing is booked by it"
 
 
+async def test_a_no_from_before_the_credit_freezes_nothing(world: World) -> None:
+    """A claim was turned down, and its money came in later after all: the deal is paid."""
+    deal = await _shipped(world)
+    receipt = (await world.receipts())[0]
+    await world.sql(
+        "INSERT INTO status_queries (token, receipt_id, asked_at, answered_at, answer)"
+        " VALUES ($1, $2, $3, $3, 'denied')",
+        "8" * 32,
+        receipt["id"],
+        receipt["posted_at"] - SECOND,
+    )
+    await _looks(world).look_due()
+    assert await world.status_of(deal) == "SHIPPED"
+    assert await world.sql("SELECT * FROM fraud_flags") == []
+    assert await world.value("SELECT count(*) FROM status_queries WHERE looked_at IS NULL") == 1
+    # asked again now that it is credited, a no counts
+    await _answer(world, "Reversed")
+    await _looks(world).look_due()
+    assert await world.status_of(deal) == "FROZEN"
+
+
 async def test_a_release_does_not_wait_for_the_answer_and_one_after_it_wakes_the_admins(
     world: World,
 ) -> None:

@@ -274,7 +274,7 @@ async def test_every_sort_of_break_stops_payouts_at_the_next_proof_and_names_its
         await world.give(OTIENO, kes(500))
         await world.payouts.book_withdrawal(OTIENO, kes(100), "test:out")
         oversight = Oversight(world.db, world.clock, ADMINS)
-        world.payouts._sound = lambda: oversight.last is None or not oversight.last.breaks
+        world.payouts._sound = lambda: oversight.sound
         assert await oversight.prove() == (1, 0)
         statement, words = FRESH[planted]
         await _tamper(world, statement)
@@ -287,9 +287,57 @@ async def test_every_sort_of_break_stops_payouts_at_the_next_proof_and_names_its
         assert any(line.endswith(words) for line in told[0]["params"]["breaks"])
 
 
-async def test_without_a_break_payouts_leave(world: World) -> None:
+async def test_without_a_break_payouts_leave_once_the_books_are_proved(world: World) -> None:
     await world.give(OTIENO, kes(500))
     await world.payouts.book_withdrawal(OTIENO, kes(100), "test:out")
-    await Oversight(world.db, world.clock, ADMINS).prove()
+    oversight = Oversight(world.db, world.clock, ADMINS)
+    world.payouts._sound = lambda: oversight.sound
+    await world.payouts.send_due()
+    assert world.payout_rail.sent == [], "nobody proved them yet"
+    await oversight.prove()
+    world.clock.tick(seconds=61)
+    await world.payouts.send_due()
+    assert world.payout_rail.sent == [], "that proof is old: a proof that hangs stops payouts"
+    await oversight.prove()
     await world.payouts.send_due()
     assert len(world.payout_rail.sent) == 1
+
+
+async def test_an_old_break_stops_payouts_after_a_restart_too_until_it_is_mended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The full proof runs once a day; what it found does not live in its process alone."""
+    monkeypatch.setattr("escrow.services.oversight._FIRST_ROWS", 0)
+    await world.give(OTIENO, kes(500))
+    change = "UPDATE ledger_accounts SET balance_minor = %d WHERE kind = 'wallet'"
+    await _tamper(world, change % 7)
+    fresh = Oversight(world.db, world.clock, ADMINS)
+    assert not (await fresh.look()).breaks, "too old for the look of a start"
+    await Oversight(world.db, world.clock, ADMINS).search_all()
+    for one in (fresh, Oversight(world.db, world.clock, ADMINS)):
+        assert (await one.look()).breaks
+        assert not one.sound
+    await _tamper(world, change % 50_000)
+    assert not (await fresh.look()).breaks
+    assert fresh.sound
+    assert await world.value("SELECT count(*) FROM broken_rows") == 0
+
+
+async def test_other_breaks_are_told_at_once_and_the_same_ones_once_a_day(world: World) -> None:
+    told = "SELECT count(*) FROM outbox WHERE kind = 'books_broken'"
+    oversight = Oversight(world.db, world.clock, ADMINS[:1])
+    await world.give(OTIENO, kes(500))
+    await world.give(BRIAN, kes(500))
+    change = "UPDATE ledger_accounts SET balance_minor = %d WHERE owner = '%s' AND kind = 'wallet'"
+    await _tamper(world, change % (7, OTIENO))
+    for _ in range(2):
+        await oversight.prove()
+    assert await world.value(told) == 1
+    await _tamper(world, change % (7, BRIAN))
+    await oversight.prove()
+    assert await world.value(told) == 2
+    world.clock.tick(hours=24)
+    await oversight.prove()
+    assert await world.value(told) == 3
+    for who in (OTIENO, BRIAN):
+        await _tamper(world, change % (50_000, who))

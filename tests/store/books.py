@@ -299,6 +299,7 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
     },
     "admin_menus": {"chat_id": ADMIN, "set_at": NOW},
     "heartbeats": {"source": "rail", "at": NOW},
+    "broken_rows": {"part": "receipts", "id": "1", "found_at": NOW},
     "outages": {"source": "bot", "began_at": NOW - timedelta(hours=3), "ended_at": NOW},
     "pauses": {"cause": "test:pause", "paused_at": NOW, "reason": ""},
     "payout_stops": {"credential": "c" * 32, "code": "2001", "stopped_at": NOW},

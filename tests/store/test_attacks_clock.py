@@ -30,7 +30,7 @@ from tests.store.books import (
 BOTH = (OWNER, APP)
 FITS = "reminders.reminder_guard"
 KNOWN = "inbox.inbox_guard"
-FROZEN_BODY = "inbox.inbox_unchanged"
+FROZEN_BODY = "inbox.inbox_as_received"
 DONE = "UPDATE inbox SET state = 'DONE', processed_at = now()"
 EMPTY = "UPDATE inbox SET body = '', query = ''"
 
@@ -135,13 +135,17 @@ CALLBACKS: tuple[Attack, ...] = (
         roles=BOTH,
     ),
     attack(
-        "a new callback keeps its body", EMPTY, by="inbox_frozen", guard=FROZEN_BODY, roles=BOTH
+        "a new callback keeps its body",
+        EMPTY,
+        by="inbox_as_received",
+        guard=FROZEN_BODY,
+        roles=BOTH,
     ),
     attack(
         "a parked callback keeps its body",
         DONE.replace("DONE", "PARKED"),
         EMPTY,
-        by="inbox_frozen",
+        by="inbox_as_received",
         guard=FROZEN_BODY,
         roles=BOTH,
     ),
@@ -149,7 +153,7 @@ CALLBACKS: tuple[Attack, ...] = (
         "what a callback said is not replaced",
         DONE,
         "UPDATE inbox SET body = 'x'",
-        by="inbox_frozen",
+        by="inbox_as_received",
         guard=FROZEN_BODY,
         roles=BOTH,
     ),
@@ -159,7 +163,7 @@ CALLBACKS: tuple[Attack, ...] = (
         DONE,
         insert("inbox", query="a=b", state="DONE", processed_at=NOW, next_try_at=None),
         "UPDATE inbox SET body = '' WHERE query <> ''",
-        by="inbox_frozen",
+        by="inbox_as_received",
         guard=FROZEN_BODY,
         roles=BOTH,
     ),
@@ -168,7 +172,7 @@ CALLBACKS: tuple[Attack, ...] = (
             f"a callback keeps its {column}",
             DONE,
             f"UPDATE inbox SET {column} = {value}",  # noqa: S608
-            by="inbox_frozen",
+            by="inbox_as_received",
             guard=FROZEN_BODY,
             roles=BOTH,
         )

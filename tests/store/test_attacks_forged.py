@@ -25,6 +25,8 @@ CALLED = {
     "ledger_lock_wallet(text,text)",
     "ledger_roll_up(bigint)",
     "payout_check(bigint)",  # reads, and refuses
+    "time_stood_still(timestamp with time zone,timestamp with time zone)",  # only reads
+    "refresh_statistics(text)",  # counts for the planner
     "crypto_receipt_number(crypto_deposits,text)",  # only says a number
 }
 

@@ -1,4 +1,5 @@
-"""Direct SQL against outages and heartbeats: no minute counts twice, and what was said stays.
+"""Direct SQL against outages, heartbeats and what was found broken: no minute counts twice, and
+what was said stays.
 
 Each attack is refused by name, and succeeds once its guard is gone: so no guard is idle.
 """
@@ -26,6 +27,13 @@ ATTACKS: tuple[Attack, ...] = (
         insert("heartbeats"),
         by="heartbeats_pkey",
     ),
+    attack(
+        "a broken row is kept once",
+        insert("broken_rows"),
+        insert("broken_rows"),
+        by="broken_rows_pkey",
+    ),
+    bad("broken_rows", "broken_rows_part_check", part="moon"),
     bad("heartbeats", "heartbeats_source_check", source="moon"),
     bad("heartbeats", "heartbeat_fails_in_order", failing_since=NOW),
     bad("heartbeats", "heartbeat_fails_in_order", failed_at=NOW),

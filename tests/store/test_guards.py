@@ -153,6 +153,7 @@ MAY_BE_EMPTY = {
     "payouts": "telegram_id escrow_id leg provider_reference finalized_at not_before next_look_at"
     " closed_by named_reference named_by named_token receipt_id receipt about",
     "heartbeats": "failing_since failed_at",
+    "broken_rows": "",
     "outages": "ended_at done_at",
     "pauses": "paused_by resume_cause resumed_at resumed_by ended_at",
     "payout_stops": "lifted_at lifted_by",
@@ -216,6 +217,7 @@ RIGHTS = {
     "payouts": KEEP,
     "payout_attempts": KEEP,
     "heartbeats": KEEP,
+    "broken_rows": "DELETE INSERT SELECT",
     "outages": KEEP,
     "pauses": KEEP,
     "payout_stops": KEEP,

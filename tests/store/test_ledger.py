@@ -363,6 +363,7 @@ async def test_the_proof_finds_nothing_in_good_books(world_db: Database) -> None
                 "(SGCREDIT01) is not booked as it says",
                 "(SGFITTED05) is not booked as it says",
                 "(SGTAKEN006) is not booked as it says",
+                "(tx1#1) is not booked as it says",
             ],
         ),
         (

@@ -33,7 +33,7 @@ async def test_a_sellers_figures_count_what_ended_and_whose_fault_it_was(
 async def test_a_sellers_figures_read_no_table_whole(world_db: Database) -> None:
     async with world_db.unit() as conn:
         await conn.execute("SET LOCAL enable_seqscan = off")
-        plan = await conn.fetch("EXPLAIN " + ratings._SQL["standing"], 1)
+        plan = await conn.fetch("EXPLAIN " + ratings._SQL["standings"], [1])
     shown = "\n".join(row[0] for row in plan)
     assert "escrow_transactions_refunded" in shown
     assert "escrow_transactions_completed" in shown

@@ -12,6 +12,8 @@ SELECT r.id, r.reference FROM receipts r
         CROSS JOIN LATERAL (SELECT d.id FROM receipts d
                              WHERE d.escrow_id = e.id AND d.state = 'CREDITED'
                                AND d.provider = 'mpesa' AND d.reference IS NOT NULL
+                               -- a number that was only read off may be another payment's
+                               AND NOT d.reference_fitted
                             OFFSET 0) AS f
         WHERE e.status IN ('SHIPPED', 'DELIVERED') AND e.currency = 'KES' AND e.price_minor >= $2
           AND look.since IS NOT NULL
@@ -26,8 +28,10 @@ SELECT r.id, r.reference FROM receipts r
    FOR UPDATE SKIP LOCKED
 
 -- refused --
--- Answers that a receipt does not stand, and nobody has acted upon.
-SELECT q.id, q.asked_at, q.receipt_id, r.escrow_id
+-- Answers that a receipt does not stand, and nobody has acted upon. What was asked before it was
+-- credited is a claim's question: the credit knew the answer.
+SELECT q.id, q.asked_at, q.receipt_id, r.escrow_id,
+       coalesce(q.asked_at >= r.posted_at AND NOT r.reference_fitted, false) AS counts
   FROM status_queries q JOIN receipts r ON r.id = q.receipt_id
  WHERE q.answer = 'denied' AND q.looked_at IS NULL AND q.id <> ALL ($1::bigint[])
  ORDER BY q.id

@@ -338,3 +338,12 @@ SELECT o.currency, 'wallet', left_minor::bigint
                  WHERE s.currency = o.currency) AS l
  WHERE left_minor <> 0
  ORDER BY 1, 2
+
+-- known_broken --
+SELECT part, id FROM broken_rows ORDER BY found_at, part, id
+
+-- remember_broken --
+-- Of one part $1: these ids $2 were found broken, these $3 are mended.
+WITH mended AS (DELETE FROM broken_rows WHERE part = $1 AND id = ANY ($3::text[]))
+INSERT INTO broken_rows (part, id, found_at) SELECT $1, id, $4 FROM unnest($2::text[]) AS id
+ON CONFLICT (part, id) DO NOTHING
