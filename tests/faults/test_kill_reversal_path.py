@@ -152,6 +152,7 @@ async def _clear(world: World) -> None:
         await world.payouts.mark_failed(one.id, ADMIN, "test", not_sent=True)
     await world.sql("DELETE FROM outbox")
     async with world.db.unit() as conn:  # callbacks are known for ever, but not to the next round
+        await conn.execute("SET LOCAL ROLE NONE")
         await conn.execute("SET LOCAL session_replication_role = 'replica'")
         await conn.execute("DELETE FROM inbox")
     Path(bank(world).path).unlink(missing_ok=True)
