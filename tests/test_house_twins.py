@@ -108,6 +108,7 @@ TESTED_ELSEWHERE = {
 OF_THEIR_OWN = {
     "tests/fuzz/test_targets.py": "the readers of strangers' bytes, as `make fuzz` has them",
     "tests/web/test_forged.py": "10,000 requests against the door, all kinds mixed",
+    "tests/web/test_forged_coins.py": "the same at the doors of the coins",
     "tests/test_escrow_fund_manager.py": "the seed's own name for its payment scenarios",
     "tests/test_house.py": "the rules of the source",
     "tests/test_house_twins.py": "this file",

@@ -153,7 +153,7 @@ class DynoPay:
         # at the next look. That costs a call and credits nothing twice.
         lost = sorted(
             (one for one in sent if not one.delivered),
-            key=lambda one: wire.OF_MONEY.index(one.event),
+            key=lambda one: (wire.OF_MONEY.index(one.event), one.id),
         )
         for one in lost[:RESEND_MAX]:
             answer = await self._gateway.call("POST", f"/user/events/{one.id}/resend")
