@@ -175,9 +175,11 @@ async def test_an_address_of_ours_is_not_withdrawn_to(town: Town) -> None:
     await give(town, BUYER, 30_00)
     async with town.database.unit() as conn:
         await conn.execute(
-            "INSERT INTO crypto_attempts (cause, token, provider, escrow_id, telegram_id, coin,"
+            "INSERT INTO crypto_attempts (cause, callback_url, token, provider, escrow_id,"
+            " telegram_id, coin,"
             " currency, amount_minor, usd_minor, kes_per_usd, state, coin_amount, address,"
-            " created_at, opened_at, expires_at) VALUES ('c', repeat('a', 32), 'blockbee', $1, $2,"
+            " created_at, opened_at, expires_at) VALUES ('c', 'x', repeat('a', 32),"
+            " 'blockbee', $1, $2,"
             " 'USDC-ERC20', 'KES', 100, 100, 129.5, 'OPEN', 1, $3, now(), now(),"
             " now() + interval '1 hour')",
             deal,

@@ -118,9 +118,11 @@ async def test_the_least_and_everything_can_be_sent(rich: World) -> None:
 async def test_an_address_that_we_gave_out_is_none_of_his(rich: World) -> None:
     deal = await rich.deal(buyer=BRIAN)
     await rich.sql(
-        "INSERT INTO crypto_attempts (cause, token, provider, escrow_id, telegram_id, coin,"
+        "INSERT INTO crypto_attempts (cause, callback_url, token, provider, escrow_id,"
+        " telegram_id, coin,"
         " currency, amount_minor, usd_minor, kes_per_usd, state, coin_amount, address, created_at,"
-        " opened_at, expires_at) VALUES ('c', repeat('a', 32), 'dynopay', $1, $2, 'USDT-TRC20',"
+        " opened_at, expires_at) VALUES ('c', 'x', repeat('a', 32), 'dynopay', $1, $2,"
+        " 'USDT-TRC20',"
         " 'KES', 100, 100, 129.5, 'OPEN', 1, $3, now(), now(), now() + interval '1 hour')",
         deal.id,
         BRIAN,
@@ -263,8 +265,9 @@ async def test_a_transaction_that_brought_coins_in_paid_nothing_out(rich: World)
     payout = await book(rich)
     deal = await rich.deal(buyer=BRIAN)
     await rich.sql(
-        "WITH a AS (INSERT INTO crypto_attempts (cause, token, provider, escrow_id, telegram_id,"
-        " coin, currency, amount_minor, usd_minor, kes_per_usd, created_at) VALUES ('c',"
+        "WITH a AS (INSERT INTO crypto_attempts (cause, callback_url, token, provider,"
+        " escrow_id, telegram_id,"
+        " coin, currency, amount_minor, usd_minor, kes_per_usd, created_at) VALUES ('c', 'x',"
         " repeat('a', 32), 'dynopay', $1, $2, 'USDT-ERC20', 'KES', 100, 100, 129.5, now())"
         " RETURNING id) INSERT INTO crypto_deposits (attempt_id, txid, coin, amount, seen_at)"
         " SELECT id, t, 'USDT-ERC20', 1, now() FROM a, unnest($3::text[]) AS t",
