@@ -459,10 +459,8 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         funding_looks=FundingLooks(
             database,
             clock,
-            rail,
             funding,
             admins,
-            callback_base=base,
             before=hours(settings.payout_recheck_hours),
         ),
         unclaimed=Unclaimed(

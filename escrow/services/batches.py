@@ -1,4 +1,6 @@
-"""What a job of the clock does to many things: batch by batch, one by one where a batch fails."""
+"""What a job does to many things: batch by batch, one by one where a batch fails, or one by one
+from the start where each asks somebody outside.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ BATCH: Final = 200
 _SAID_EVERY: Final = 10_000
 
 K = TypeVar("K")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,24 @@ async def _batch(
                 "%s failed for %s", name, key, extra={"action": f"{name}_failed", "job": name}
             )
     return Tally(len(keys), done, failed)
+
+
+async def each(
+    rows: Sequence[R], work: Callable[[R], Awaitable[object]], words: str, action: str
+) -> tuple[int, int]:
+    """Each by itself: one that fails is logged with these words and stops no other; `Paused` ends
+    it. (looked at, failed).
+    """
+    failed = 0
+    for row in rows:
+        try:
+            await work(row)
+        except Paused:
+            raise
+        except Exception:  # noqa: BLE001 one bad row must not stop the others
+            failed += 1
+            _LOG.exception(words, extra={"action": action, "row": getattr(row, "id", None)})
+    return len(rows), failed
 
 
 async def _one(

@@ -23,7 +23,6 @@ from escrow.domain.errors import (
     LimitReached,
     NotAllowed,
     NotFound,
-    Paused,
 )
 from escrow.domain.flow import Actor
 from escrow.domain.model import (
@@ -40,6 +39,7 @@ from escrow.domain.model import (
     StoredReceipt,
 )
 from escrow.domain.money import Currency, Money
+from escrow.services.batches import each
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.ports import Clock, Rail, StatusResult, Verdict
 from escrow.store import claims, escrows, outbox, payments, people, receipts
@@ -313,18 +313,7 @@ class Claims:
         """The sweep: asks again, looks for receipts that came since. (looked at, failed)."""
         async with self._db.unit() as conn:
             due = await claims.take_due(conn, self._clock.now(), _BATCH)
-        failed = 0
-        for claim in due:
-            try:
-                await self._look_again(claim)
-            except Paused:
-                raise
-            except Exception:  # noqa: BLE001 one bad row must not stop the others
-                failed += 1
-                _LOG.exception(
-                    "looking at a claim failed", extra={"action": "claim_failed", "row": claim.id}
-                )
-        return len(due), failed
+        return await each(due, self._look_again, "looking at a claim failed", "claim_failed")
 
     async def _look_again(self, claim: Claim) -> None:
         after = await self._look(claim, tell=True)

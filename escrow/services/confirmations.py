@@ -31,6 +31,7 @@ from escrow.domain.model import (
 )
 from escrow.domain.terms import Terms
 from escrow.services import validation
+from escrow.services.batches import each
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.matching import as_receipt
 from escrow.services.payout_guards import not_ours
@@ -250,19 +251,7 @@ class Confirmations:
         """The sweep that finds lost callbacks. (looked at, failed)."""
         async with self._db.unit() as conn:
             due = await payments.claim_queries(conn, self._clock.now(), _BATCH)
-        failed = 0
-        for attempt in due:
-            try:
-                await self.look(attempt)
-            except Paused:
-                raise
-            except Exception:  # noqa: BLE001 one bad row must not stop the others
-                failed += 1
-                _LOG.exception(
-                    "looking at a prompt failed",
-                    extra={"action": "look_failed", "attempt": attempt.id},
-                )
-        return len(due), failed
+        return await each(due, self.look, "looking at a prompt failed", "look_failed")
 
     async def _still_unconfirmed(
         self, attempt: Attempt, waiting: StoredReceipt, answer: Answer
@@ -531,30 +520,27 @@ class Confirmations:
         """The sweep over waiting receipts: asks again, then a person. (looked at, failed)."""
         async with self._db.unit() as conn:
             due = await receipts.claim_checks(conn, self._clock.now(), _BATCH)
-        failed = 0
-        for stored, checks in due:
-            try:
-                if stored.evidence is not None:  # an admin believed it, and crediting was cut
-                    await self._credit(as_receipt(stored), stored.evidence)
-                elif checks <= _STATUS_ASKS and self.may_ask:
-                    await self._ask_status(stored)
-                elif checks == 1 and stored.channel is Channel.C2B and not stored.from_statement:
-                    await self._by_limit(stored, None)
-                else:
-                    await self._ask_admin(
-                        stored, "no_answer" if self._rail.can_ask_status else "unreachable"
-                    )
-                    async with self._db.unit() as conn:
-                        await receipts.check_again(conn, stored.id, None)
-            except Paused:
-                raise
-            except Exception:  # noqa: BLE001 one bad row must not stop the others
-                failed += 1
-                _LOG.exception(
-                    "checking a receipt failed",
-                    extra={"action": "check_failed", "row": stored.id},
-                )
-        return len(due), failed
+        checks = {stored.id: times for stored, times in due}
+
+        async def check(stored: StoredReceipt) -> None:
+            await self._check(stored, checks[stored.id])
+
+        waiting = [stored for stored, _ in due]
+        return await each(waiting, check, "checking a receipt failed", "check_failed")
+
+    async def _check(self, stored: StoredReceipt, checks: int) -> None:
+        if stored.evidence is not None:  # an admin believed it, and crediting was cut
+            await self._credit(as_receipt(stored), stored.evidence)
+        elif checks <= _STATUS_ASKS and self.may_ask:
+            await self._ask_status(stored)
+        elif checks == 1 and stored.channel is Channel.C2B and not stored.from_statement:
+            await self._by_limit(stored, None)
+        else:
+            await self._ask_admin(
+                stored, "no_answer" if self._rail.can_ask_status else "unreachable"
+            )
+            async with self._db.unit() as conn:
+                await receipts.check_again(conn, stored.id, None)
 
     async def acceptable(self, payment: PaybillPayment) -> str | None:
         """C2B validation: None to accept, else the code of the refusal (rails.md 1.6)."""

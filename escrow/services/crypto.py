@@ -33,6 +33,7 @@ from escrow.domain.model import (
 )
 from escrow.domain.money import Currency, Money
 from escrow.domain.terms import Terms
+from escrow.services.batches import each
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.paying import payable, reserve
 from escrow.services.ports import (
@@ -317,19 +318,7 @@ class CoinPayments:
         await self.read_rate()
         async with self._db.unit() as conn:
             due = await crypto.claim_looks(conn, self._clock.now(), _BATCH)
-        failed = 0
-        for attempt in due:
-            try:
-                await self.look(attempt)
-            except Paused:
-                raise
-            except Exception:  # noqa: BLE001 one bad row must not stop the others
-                failed += 1
-                _LOG.exception(
-                    "looking for coins failed",
-                    extra={"action": "look_failed", "attempt": attempt.id},
-                )
-        return len(due), failed
+        return await each(due, self.look, "looking for coins failed", "look_failed")
 
     async def look(self, attempt: CryptoAttempt) -> str:
         """Asks the provider what he saw at one address, and takes it."""

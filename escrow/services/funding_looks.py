@@ -21,7 +21,7 @@ from escrow.domain.flow import Actor, Event, Status
 from escrow.domain.model import By, Escrow, Notice, ReceiptState, StoredReceipt
 from escrow.services.flags import raise_flag
 from escrow.services.payout_funding import FundingChecks
-from escrow.services.ports import Clock, Rail
+from escrow.services.ports import Clock
 from escrow.services.rulings import freeze_locked
 from escrow.store import escrows, funding, outbox, receipts
 from escrow.store.database import Connection, Database
@@ -42,41 +42,22 @@ class FundingLooks:
         self,
         database: Database,
         clock: Clock,
-        rail: Rail,
         checks: FundingChecks,
         admins: Sequence[int],
         *,
-        callback_base: str,
         before: timedelta = timedelta(hours=24),
     ) -> None:
         self._db = database
         self._clock = clock
-        self._rail = rail
         self._checks = checks
         self._admins = tuple(admins)
-        self._base = callback_base
         self._before = before
 
     async def look_due(self) -> tuple[int, int, int]:
         """The sweep: acts on what was answered, then asks. (looked at, done, failed)."""
         looked, failed = await self._act()
         asking = await self._db.run(self._claim)
-        asked = 0
-        for token, reference in asking:
-            try:
-                answer = await self._rail.ask_status(
-                    reference=reference,
-                    result_url=f"{self._base}/r/{token}",
-                    timeout_url=f"{self._base}/t/{token}",
-                )
-            except Exception:  # noqa: BLE001 one bad row must not stop the others
-                _LOG.exception("asking about a receipt failed", extra={"action": "ask_failed"})
-                continue
-            asked += 1
-            _LOG.info(
-                "asked about a receipt again",
-                extra={"action": "funding_looked", "verdict": str(answer.verdict)},
-            )
+        asked = await self._checks.put(asking, "again", "funding_looked")
         count = looked + len(asking)
         return count, looked - failed + asked, failed + len(asking) - asked
 

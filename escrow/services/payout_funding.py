@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -52,7 +52,13 @@ class FundingChecks:
 
     async def ask(self) -> None:
         """Asks what has to be asked before the next payouts leave."""
-        asking = await self._db.run(self._claim)
+        await self.put(await self._db.run(self._claim), "before its payout", "funding_asked")
+
+    async def put(self, asking: Sequence[tuple[str, str]], when: str, action: str) -> int:
+        """Puts questions that are written down: (token, receipt's number). One that can't be put
+        stops no other; returns how many were. `when` and `action` are the log's.
+        """
+        put = 0
         for token, reference in asking:
             try:
                 answer = await self._rail.ask_status(
@@ -63,10 +69,13 @@ class FundingChecks:
             except Exception:  # noqa: BLE001 one bad row must not stop the others
                 _LOG.exception("asking about a receipt failed", extra={"action": "ask_failed"})
                 continue
+            put += 1
             _LOG.info(
-                "asked about a receipt before its payout",
-                extra={"action": "funding_asked", "verdict": str(answer.verdict)},
+                "asked about a receipt %s",
+                when,
+                extra={"action": action, "verdict": str(answer.verdict)},
             )
+        return put
 
     async def _claim(self, conn: Connection) -> list[tuple[str, str]]:
         if self.proved_from is None:

@@ -8,8 +8,6 @@ from decimal import Decimal
 
 import httpx
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from aiolimiter import AsyncLimiter
 
 from escrow.domain.money import Currency, Money
@@ -25,7 +23,7 @@ from escrow.services.ports import (
 )
 from sandbox.daraja import DarajaStandIn
 from sandbox.faults import Fault
-from tests.rails.fakes import NOW, TLS, Clock, Tokens
+from tests.rails.fakes import NOW, TLS, Clock, Tokens, heard_from
 
 NAMES = {"Utility Account": "mpesa:utility", "Working Account": "mpesa:working"}
 NUMBER = "0722000000"
@@ -50,25 +48,9 @@ def config(base, **changes):
 @pytest.fixture
 async def daraja():
     stand_in = DarajaStandIn(clock=Clock().now)
-    server = TestServer(stand_in.app())
-    await server.start_server()
-    heard = []
-
-    async def hear(request):
-        heard.append((request.path, await request.read()))
-        return web.json_response({})
-
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", hear)
-    hooks = TestServer(app)
-    await hooks.start_server()
-    stand_in.address = str(server.make_url("")).rstrip("/")
-    stand_in.hooks = str(hooks.make_url("")).rstrip("/")
-    stand_in.heard = heard
-    yield stand_in
-    stand_in.faults.clear()
-    await server.close()
-    await hooks.close()
+    async with heard_from(stand_in):
+        yield stand_in
+        stand_in.faults.clear()
 
 
 @pytest.fixture

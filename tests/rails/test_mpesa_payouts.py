@@ -6,8 +6,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from aiolimiter import AsyncLimiter
 
 from escrow.domain.money import Currency, Money
@@ -16,7 +14,7 @@ from escrow.rails.mpesa_gateway import MpesaConfig
 from escrow.rails.mpesa_payouts import MpesaPayouts, asked_result, payout_result
 from escrow.services.ports import Blame, PayoutRail, UnreadableError, Verdict
 from sandbox.daraja import DarajaStandIn
-from tests.rails.fakes import TLS, Clock, Tokens
+from tests.rails.fakes import TLS, Clock, Tokens, heard_from
 
 PHONE = "254708374149"
 TEN = Money(10_00, Currency.KES)
@@ -58,24 +56,8 @@ def config(base, **changes):
 async def daraja():
     """The stand-in over HTTP, and a place for its results."""
     stand_in = DarajaStandIn(clock=Clock().now)
-    server = TestServer(stand_in.app())
-    await server.start_server()
-    heard = []
-
-    async def hear(request):
-        heard.append((request.path, await request.read()))
-        return web.json_response({})
-
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", hear)
-    hooks = TestServer(app)
-    await hooks.start_server()
-    stand_in.address = str(server.make_url("")).rstrip("/")
-    stand_in.hooks = str(hooks.make_url("")).rstrip("/")
-    stand_in.heard = heard
-    yield stand_in
-    await server.close()
-    await hooks.close()
+    async with heard_from(stand_in):
+        yield stand_in
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from aiolimiter import AsyncLimiter
 
 from escrow.domain.money import Currency, Money
@@ -18,7 +16,7 @@ from escrow.services.ports import Blame, ReversalRail, UnreadableError, Verdict
 from sandbox.daraja import DarajaStandIn
 from sandbox.daraja_money import Payment
 from sandbox.faults import Fault
-from tests.rails.fakes import TLS, Clock, Tokens
+from tests.rails.fakes import TLS, Clock, Tokens, heard_from
 
 RECEIPT = "SKC82PACB8"
 AMOUNT = Money(200_00, Currency.KES)
@@ -58,24 +56,8 @@ async def daraja():
     stand_in.payments[RECEIPT] = Payment(
         RECEIPT, "paybill", "254708374149", Decimal(200), "ES1", Clock().now()
     )
-    server = TestServer(stand_in.app())
-    await server.start_server()
-    heard = []
-
-    async def hear(request):
-        heard.append((request.path, await request.read()))
-        return web.json_response({})
-
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", hear)
-    hooks = TestServer(app)
-    await hooks.start_server()
-    stand_in.address = str(server.make_url("")).rstrip("/")
-    stand_in.hooks = str(hooks.make_url("")).rstrip("/")
-    stand_in.heard = heard
-    yield stand_in
-    await server.close()
-    await hooks.close()
+    async with heard_from(stand_in):
+        yield stand_in
 
 
 @pytest.fixture
