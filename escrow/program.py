@@ -80,6 +80,8 @@ class Program:
         admins = self._settings.admin_chat_id
         delivery = Delivery(services.database, services.clock, messenger, admins)
         self._spawn("outbox", delivery.run())
+        if sandbox is not None:
+            await _register_play(services)
         self._automation = await escrow_automation.start_automation(app.bot, services)
         self._closers.append(("automation", escrow_automation.stop_automation))
         hook = self._settings.telegram_webhook_url
@@ -260,6 +262,15 @@ class CannotStartError(Fault):
     """The program can't start; the message names the key."""
 
 
+async def _register_play(services: Services) -> None:
+    """What `--register-c2b` does for a real paybill, before the first job asks for its payments."""
+    await services.rail.register_c2b(
+        confirmation_url=f"{services.callback_base}/c",
+        validation_url=f"{services.callback_base}/v",
+    )
+    await services.pull_rail.register(f"{services.callback_base}/n")
+
+
 async def _furnish(services: Services, sandbox: Sandbox) -> None:
     """The sandbox's people, a verified seller, and a deal that is ready to be paid."""
     from sandbox import persona
@@ -272,12 +283,7 @@ async def _furnish(services: Services, sandbox: Sandbox) -> None:
         persona.SELLER.id, "Jane Shop", persona.SELLER.phone
     )
     await services.people.verify_seller(seller.id, persona.ADMIN.id)
-    await services.rail.register_c2b(
-        confirmation_url=f"{services.callback_base}/c",
-        validation_url=f"{services.callback_base}/v",
-    )
     await services.coins.set_rate(_SANDBOX_DOLLAR, "host")
-    await services.pull_rail.register(f"{services.callback_base}/n")
     waiting = [
         escrow
         for escrow, _ in await services.escrows.deals(persona.SELLER.id)
