@@ -188,11 +188,6 @@ class DarajaPeople(DarajaBase):
             await self.deliver(deliver or self.c2b_deliver, confirm)
         return payment
 
-    async def confirm_again(self, payment: Payment) -> None:
-        """Post a payment's C2B confirmation once more."""
-        registration = self.registrations[self.shortcode]
-        await self._confirm(registration, payment, "")
-
     async def _validate(self, registration: Registration, draft: Payment) -> tuple[str, str]:
         """Why the bot refuses the payment ("" when it does not), and its ThirdPartyTransID."""
         sent = await self.post(

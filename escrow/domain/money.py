@@ -162,8 +162,3 @@ def half_up(numerator: int, denominator: int) -> int:
     if numerator < 0 or denominator <= 0:
         raise ValueError("half_up takes a fraction that is not negative")
     return (2 * numerator + denominator) // (2 * denominator)
-
-
-def ceil_div(numerator: int, denominator: int) -> int:
-    """numerator / denominator rounded up; the denominator is positive."""
-    return -(-numerator // denominator)

@@ -18,7 +18,6 @@ from escrow.domain.money import (
     MAX_MINOR,
     Currency,
     Money,
-    ceil_div,
     decimal_to_minor,
     half_up,
     minor_to_decimal,
@@ -395,10 +394,3 @@ def test_half_up_at_the_half() -> None:
     for wrong in ((-1, 2), (1, 0), (1, -2)):
         with pytest.raises(ValueError):
             half_up(*wrong)
-
-
-@settings(deadline=None)
-@given(numerator=st.integers(-(10**18), 10**18), denominator=st.integers(1, 10**18))
-def test_ceil_div_is_the_next_whole_number(numerator: int, denominator: int) -> None:
-    found = ceil_div(numerator, denominator)
-    assert (found - 1) * denominator < numerator <= found * denominator
