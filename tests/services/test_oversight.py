@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
 
+from benchmarks import due
 from escrow.domain.errors import DatabaseDown
 from escrow.domain.model import Evidence
 from escrow.services import oversight as module
 from escrow.services.oversight import Oversight
-from escrow.store import inbox, ledger
+from escrow.store import inbox, ledger, queries
 from tests.world import ADMINS, BRIAN, OTIENO, World, kes
 
 
@@ -30,6 +32,8 @@ async def _tamper(world: World, sql: str, *arguments: object) -> None:
         await conn.execute(sql, *arguments)
 
 
+BLOCKS_A_ROW_MAX = 60
+"""What the proof of a row may touch: its entries, accounts and journals, by their indexes."""
 ADD = "UPDATE ledger_accounts SET balance_minor = balance_minor + $2 WHERE owner = $1"
 
 
@@ -152,6 +156,32 @@ async def test_the_full_proof_goes_through_every_page_and_waits_for_the_database
 
     monkeypatch.setattr(ledger, "next_page", by_two)
     assert await oversight.search_all() == count["rows"]
+
+
+async def test_a_page_of_the_full_proof_reads_its_own_rows_however_many_payments_there_were(
+    world: World,
+) -> None:
+    """All payments went through one account: no page may go through that account once per row."""
+    await due.make(world.dsn, 1, 60_000, world.clock.now())
+    blocks = queries.load("ledger")
+    async with world.db.unit() as conn:
+        await conn.execute("SET LOCAL ROLE NONE")
+        await conn.execute("ANALYZE")
+        for part, block in (
+            ("journals", "broken_journals"),
+            ("accounts", "broken_balances"),
+            ("deals", "broken_deals"),
+            ("receipts", "broken_receipts"),
+        ):
+            page = await ledger.next_page(conn, part, None)
+            assert len(page) == ledger.PAGE
+            assert (await ledger.broken_among(conn, part, page)).lines() == []
+            (row,) = await conn.fetch(
+                f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {blocks[block]}", page
+            )
+            top = json.loads(row[0])[0]["Plan"]
+            read = (top["Shared Hit Blocks"] + top["Shared Read Blocks"]) / len(page)
+            assert read < BLOCKS_A_ROW_MAX, f"{part}: {read:.0f} blocks a row"
 
 
 async def test_admins_hear_once_of_a_clock_that_jumped(world: World, oversight: Oversight) -> None:

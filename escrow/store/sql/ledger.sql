@@ -123,8 +123,10 @@ SELECT s.id, s.off
                            GROUP BY a.currency HAVING sum(e.amount_minor) <> 0) AS off
           FROM ledger_journals j WHERE j.id = ANY ($1::bigint[])) AS s
  WHERE s.off
-    OR (EXISTS (SELECT FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
-                 WHERE e.journal_id = s.id AND a.kind = 'external')
+    -- the entries first (OFFSET 0): no plan may begin at an account with all payments
+    OR (EXISTS (SELECT FROM (SELECT account_id FROM ledger_entries
+                              WHERE journal_id = s.id OFFSET 0) AS e
+                  JOIN ledger_accounts a ON a.id = e.account_id WHERE a.kind = 'external')
         AND NOT CASE
             WHEN s.key ~ '^(receipt|coin_cost):[a-z]+:attempt-[0-9]{1,18}$' THEN
                 EXISTS (SELECT FROM receipts r
@@ -235,15 +237,14 @@ SELECT r.id, r.reference
        SELECT count(*) FILTER (WHERE j.idempotency_key LIKE 'receipt:%') AS posted,
               count(*) FILTER (WHERE j.idempotency_key LIKE 'claim:%') AS claimed,
               bool_or(j.kind = 'suspense') AS lay,
-              min(-(SELECT sum(e.amount_minor) FROM ledger_entries e
-                      JOIN ledger_accounts a ON a.id = e.account_id
-                     WHERE e.journal_id = j.id AND a.kind IN ('external', 'suspense')
-                       AND a.currency = r.currency AND e.amount_minor < 0)) AS least,
-              max(-(SELECT sum(e.amount_minor) FROM ledger_entries e
-                      JOIN ledger_accounts a ON a.id = e.account_id
-                     WHERE e.journal_id = j.id AND a.kind IN ('external', 'suspense')
-                       AND a.currency = r.currency AND e.amount_minor < 0)) AS most
+              min(f.amount_minor) AS least, max(f.amount_minor) AS most
          FROM ledger_journals j
+        CROSS JOIN LATERAL (
+              SELECT -sum(e.amount_minor) AS amount_minor
+                FROM (SELECT account_id, amount_minor FROM ledger_entries
+                       WHERE journal_id = j.id AND amount_minor < 0 OFFSET 0) AS e
+                JOIN ledger_accounts a ON a.id = e.account_id
+               WHERE a.kind IN ('external', 'suspense') AND a.currency = r.currency) AS f
         WHERE j.idempotency_key = ANY (ARRAY['receipt:' || r.provider || ':' || r.reference,
                                              'claim:' || r.provider || ':' || r.reference,
                                              'receipt:' || r.provider || ':attempt-' || r.attempt_id,
