@@ -70,7 +70,7 @@ class Metrics:
             if health.float is not None:
                 for what in ("utility", "due", "short", "to_take"):
                     self._float.labels(what).set(getattr(health.float, what).minor)
-            self._setbacks.set(len(health.setbacks))
+            self._setbacks.set(len({one.escrow_id for one in health.setbacks}))
             for job in health.jobs:
                 if job.succeeded_at is not None:
                     self._succeeded.labels(job.name).set(job.succeeded_at.timestamp())

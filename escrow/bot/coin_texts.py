@@ -149,12 +149,17 @@ def refused(answer: Answer, coin: Coin, page: Page) -> Markup:
     """Why there is no address, and what helps."""
     if answer.verdict is Verdict.DECLINED and answer.reason == "too_small":
         why = say(
-            "That is too little for {coin}: its network loses such small amounts. Please choose "
-            "another coin.",
+            "That is too little to be paid in {coin}. Please choose another coin, or another way "
+            "on the deal's card.",
             coin=Plain(coin.name),
         )
     elif answer.verdict is Verdict.DECLINED and answer.reason in ("coin_unavailable", "refused"):
         why = say("{coin} can't be used now. Please choose another coin.", coin=Plain(coin.name))
+    elif answer.verdict is Verdict.DECLINED and answer.reason == "misconfigured":
+        why = say(
+            "Something is wrong with our connection to the crypto provider: our admins are told. "
+            "Please choose another way on the deal's card."
+        )
     else:
         why = say("I can't get an address just now. Please try again in a minute.")
     return card(page, say("<b>No address yet.</b> Nothing was paid."), why)
@@ -215,7 +220,6 @@ def odd_coins(v: Values, page: Page) -> Markup:
         ),
         "other_tag": say("They came with another tag than the one we gave. Nothing was credited."),
         "other_coin": say("We do not know that coin's price, so nothing was credited."),
-        "other_reference": say("The provider names another payment of ours. Nothing was credited."),
         "maybe_total": say(
             "Coins came to this address before, and the provider may have named the sum of both: "
             "only the difference was credited."
@@ -247,7 +251,23 @@ def odd_coins(v: Values, page: Page) -> Markup:
         why,
         say("Deal {code}, asked for {asked}", code=code(v["code"]), asked=v["asked"]),
         say("Transaction {txid}", txid=_txid(str(v["txid"]))),
-        say("Look them up at the provider. What he can't explain belongs to whoever sent it."),
+        say(
+            "Look them up at the provider. What the provider can't explain belongs to whoever sent "
+            "it."
+        ),
+    )
+
+
+def coins_misconfigured(v: Values, page: Page) -> Markup:
+    """Admins: a provider that refuses our keys or our set-up."""
+    return card(
+        page,
+        say(
+            "<b>{provider} refuses our set-up.</b> Nobody can pay with it until that is mended.",
+            provider=_PROVIDERS.get(str(v["provider"]), Plain(v["provider"])),
+        ),
+        say("It said {word} when asked for an address.", word=v["word"]),
+        say("Look at its key and address on the host: <code>python main.py --check</code>"),
     )
 
 
@@ -261,11 +281,14 @@ _PROVIDERS: Final = {"blockbee": Plain("BlockBee"), "dynopay": Plain("DynoPay")}
 NOTICES: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
     "coins_seen": coins_seen,
     "odd_coins": odd_coins,
+    "coins_misconfigured": coins_misconfigured,
 }
 
 
-def notice_keyboard(kind: str, values: Values) -> InlineKeyboardMarkup:
+def notice_keyboard(kind: str, values: Values) -> InlineKeyboardMarkup | None:
     """Below a notice: the way to the deal, or to its case."""
+    if kind == "coins_misconfigured":
+        return None
     verb = Verb.CASE if kind == "odd_coins" else Verb.SHOW
     label = (
         words("Case {deal}", deal=Plain(values["code"]))

@@ -7,7 +7,7 @@ from telegram import Update
 from escrow.bot import coin_texts, desk, keyboards
 from escrow.bot.desk import Desk
 from escrow.domain.errors import LimitReached, NotAllowed
-from escrow.domain.model import Choice, Escrow
+from escrow.domain.model import Choice
 from escrow.domain.money import Currency, Money
 from escrow.services.ports import Verdict
 
@@ -30,14 +30,11 @@ async def offer(update: Update, context: Desk, typed: str) -> None:
         raise NotAllowed("reserved", deal=escrow.id)
     offered = office.coins.offers(escrow.currency)
     if not offered:
-        raise LimitReached(_nothing(escrow), currency=escrow.currency.code, deal=escrow.id)
+        if escrow.currency is Currency.KES:
+            raise LimitReached("no_rate", deal=escrow.id)
+        raise LimitReached("no_coins_for_currency", currency=escrow.currency.code, deal=escrow.id)
     text = coin_texts.which_coin(escrow, escrow.due - escrow.received, page)
     await desk.answer(update, context, text, coin_texts.coins(escrow.id, offered))
-
-
-def _nothing(escrow: Escrow) -> str:
-    """Why a deal can't be paid in coins: without a price, or without a provider."""
-    return "no_rate" if escrow.currency is Currency.KES else "no_mpesa_for_currency"
 
 
 async def complete(update: Update, context: Desk, choice: Choice, wallet: Money) -> None:

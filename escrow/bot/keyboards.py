@@ -308,6 +308,10 @@ def _pay_again(values: Mapping[str, Any]) -> InlineKeyboardButton:
     return _button(labels.show_deal(), Verb.SHOW, values["code"])
 
 
+PAYABLE: Final = ("proposal_accepted", "too_short", "window_over")
+"""Notices that offer every way to pay their deal."""
+
+
 def for_notice(
     kind: str,
     values: Mapping[str, Any],
@@ -317,11 +321,11 @@ def for_notice(
     by_hand: bool = True,
 ) -> InlineKeyboardMarkup | None:
     """The buttons of a notice. `choice`: the signed ones of an `underpaid` notice; `view`: the
-    deal as it stands now, for notices that offer to pay it again.
+    deal as it stands now, for `PAYABLE` ones.
     """
     if kind == "underpaid" and choice is not None:
         return underpaid(choice, values["missing"], values["received"])
-    if kind in ("too_short", "window_over"):
+    if kind in PAYABLE:
         offered = _paying(view, by_hand=by_hand) if view is not None else None
         return offered or _rows(_pay_again(values))
     if kind == "prompt_failed":
@@ -347,7 +351,7 @@ def for_notice(
     if kind in talk_texts.NOTICES:
         return talk_texts.keyboard(kind, values)
     if kind in selling_keyboards.NOTICES:
-        return selling_keyboards.for_notice(kind, values, by_hand=by_hand)
+        return selling_keyboards.for_notice(kind, values)
     if kind in coin_texts.NOTICES:
         return coin_texts.notice_keyboard(kind, values)
     if kind in payout_texts.NOTICES:

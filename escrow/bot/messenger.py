@@ -110,10 +110,10 @@ class TelegramMessenger:
     async def _deal_now(
         self, chat_id: int, kind: str, params: Mapping[str, Any]
     ) -> DealView | None:
-        """The deal and the wallet as they are now, for a notice that offers to pay again; None
+        """The deal and the wallet as they are now, for a notice that offers to pay; None
         when it is no longer this person's to see.
         """
-        if kind not in ("too_short", "window_over"):
+        if kind not in keyboards.PAYABLE:
             return None
         try:
             return await self._office.escrows.deal(params["code"], chat_id)

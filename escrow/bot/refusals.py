@@ -278,6 +278,14 @@ def no_mpesa_for_currency(v: Values, page: Page) -> Markup:
     )
 
 
+def no_coins_for_currency(v: Values, page: Page) -> Markup:
+    return say(
+        "No crypto provider can be used now, and this deal is in {currency}. Please try again "
+        "later, or pay from your wallet.",
+        currency=Plain(v["currency"]),
+    )
+
+
 def prompt_open(v: Values, page: Page) -> Markup:
     if v.get("phone") and v.get("rings"):
         return say(
@@ -389,6 +397,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
             new_seller_deals,
             new_seller_amount,
             no_mpesa_for_currency,
+            no_coins_for_currency,
             prompt_open,
             same_amount_too_soon,
             too_many_prompts,

@@ -8,11 +8,10 @@ from urllib.parse import urlencode
 
 from telegram import CopyTextButton, InlineKeyboardButton, InlineKeyboardMarkup
 
-from escrow.bot import coin_texts, labels
+from escrow.bot import labels
 from escrow.bot.buttons import Button, Verb, pack
 from escrow.bot.page import Plain, clean, words
 from escrow.domain.model import Seller, SellerStatus
-from escrow.domain.money import Currency
 from escrow.domain.terms import FeePayer
 from escrow.services.ratings import SellerPage
 
@@ -180,9 +179,7 @@ def rated(deal: str) -> InlineKeyboardMarkup:
 # -- notices ---------------------------------------------------------------------------------------
 
 
-def for_notice(
-    kind: str, values: Mapping[str, Any], *, by_hand: bool = True
-) -> InlineKeyboardMarkup | None:
+def for_notice(kind: str, values: Mapping[str, Any]) -> InlineKeyboardMarkup | None:
     """The buttons of these notices."""
     if kind == "proposal":
         deal = values["code"]
@@ -194,14 +191,6 @@ def for_notice(
                 ]
             ]
         )
-    if kind == "proposal_accepted":
-        deal = values["code"]
-        if not str(values["due"]).startswith(Currency.KES.code):
-            return InlineKeyboardMarkup([[coin_texts.button(deal)]])
-        ways = [[_button(labels.pay_mpesa(values["due"]), Verb.PAY, deal)]]
-        if by_hand:
-            ways.append([_button(labels.pay_paybill(), Verb.PAYBILL, deal)])
-        return InlineKeyboardMarkup(ways)
     if kind == "payout_number_changed":
         return InlineKeyboardMarkup([[_change_number()]])
     if kind == "seller_verified":
@@ -214,7 +203,5 @@ def for_notice(
     return None
 
 
-NOTICES: Final = frozenset(
-    {"proposal", "proposal_accepted", "seller_verified", "payout_number_changed"}
-)
+NOTICES: Final = frozenset({"proposal", "seller_verified", "payout_number_changed"})
 """The notices that have buttons here."""

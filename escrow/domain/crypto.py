@@ -20,8 +20,8 @@ _LOOKS: Final = tuple(
     timedelta(minutes=minutes)
     for minutes in (1, 5, 15, 60, 6 * 60, *(24 * 60 * day for day in range(1, 9)))
 )
-"""How long after its opening an attempt's provider is asked what he saw: at last daily for a
-week.
+"""How long after its opening an attempt's provider is asked what he saw: at last daily for
+eight days.
 """
 PENDING_LOOK: Final = timedelta(minutes=15)
 """How often while coins are on their way."""
@@ -37,7 +37,12 @@ def coins(amount: Decimal) -> Decimal:
         raise ValueError(f"not an amount of coins: {str(amount)[:40]}")
     if amount.adjusted() < -COIN_DIGITS:
         return Decimal(0)
-    units = Fraction(amount) * 10**COIN_DIGITS
+    return cut(Fraction(amount))
+
+
+def cut(value: Fraction) -> Decimal:
+    """To the 18 decimals that are kept, the rest cut off; independent of any decimal context."""
+    units = value * 10**COIN_DIGITS
     return Decimal(f"{units.numerator // units.denominator}E-{COIN_DIGITS}")
 
 

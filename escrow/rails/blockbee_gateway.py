@@ -17,12 +17,12 @@ import httpx
 from aiolimiter import AsyncLimiter
 
 from escrow.rails import blockbee_keys, strict_json
+from escrow.rails.http import body, is_base, timeouts, turn
 from escrow.services.ports import Answer, UnreadableError, Verdict
 
 _LOG: Final = logging.getLogger(__name__)
 
 REQUESTS_PER_SECOND: Final = 5
-PACE_WAIT_SECONDS: Final = 20.0
 ANSWER_BYTES_MAX: Final = 65536
 TEXT_CHARACTERS_MAX: Final = 120
 
@@ -30,7 +30,8 @@ UNREACHABLE: Final = Answer(Verdict.UNKNOWN, "unreachable", "unknown", retry=Tru
 ANSWER_LOST: Final = Answer(Verdict.UNKNOWN, "lost", "unknown")
 OUR_PACE: Final = Answer(Verdict.UNKNOWN, "pace", "unknown", retry=True)
 
-_ADDRESS: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_LONG: Final = re.compile(r"\S{20,}")
+"""What no word is as long as: keys and URLs that an error repeats, however they are written."""
 _REFUSALS: Final = (
     (re.compile(r"api.?key|permission|unauthori[sz]ed|callback", re.IGNORECASE), "misconfigured"),
     (re.compile(r"minimum|too (low|small)", re.IGNORECASE), "too_small"),
@@ -56,7 +57,7 @@ class BlockBeeConfig:
 
     def __post_init__(self) -> None:
         for url in (self.base_url, self.public_url):
-            if not _ADDRESS.fullmatch(url):
+            if not is_base(url):
                 raise ValueError("BlockBee's address and ours begin with http")
         if not re.fullmatch(r"[\x21-\x7e]{1,512}", self.api_key, re.ASCII):
             raise ValueError("the key of BlockBee is no key")
@@ -73,8 +74,7 @@ class Gateway:
         self._http = http
         self._pace = pace or AsyncLimiter(REQUESTS_PER_SECOND, 1)
         self._base = config.base_url.rstrip("/")
-        seconds = config.timeout_seconds
-        self._timeout = httpx.Timeout(seconds, connect=seconds / 4, pool=seconds / 4)
+        self._timeout = timeouts(config.timeout_seconds)
 
     async def get(
         self, path: str, fields: Mapping[str, str] | None = None, *, limit: int = ANSWER_BYTES_MAX
@@ -82,10 +82,7 @@ class Gateway:
         """The fields of a good answer, or what else came of it. DECLINED: refused for certain, in
         words that we know. Nothing that is asked here moves money, so that it may be asked again.
         """
-        try:
-            async with asyncio.timeout(PACE_WAIT_SECONDS):
-                await self._pace.acquire()
-        except TimeoutError:
+        if not await turn(self._pace):
             return OUR_PACE
         started = asyncio.get_running_loop().time()
         status = 0
@@ -103,7 +100,7 @@ class Gateway:
                 ) as response,
             ):
                 status = response.status_code
-                said, words = understand(status, await _body(response, limit), limit)
+                said, words = understand(status, await body(response, limit), limit)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
             said = UNREACHABLE
         except (httpx.HTTPError, OSError):  # asyncio's TimeoutError is an OSError
@@ -117,22 +114,18 @@ class Gateway:
                 "path": path,
                 "http_status": status,
                 "code": said.code if isinstance(said, Answer) else "",
-                "words": self._harmless(words),
+                "words": words.replace(self._config.api_key, "…"),
                 "took_ms": round(1000 * (asyncio.get_running_loop().time() - started)),
             },
         )
         return said
 
-    def _harmless(self, words: str) -> str:
-        """An error's words for the log; none where they might repeat what we sent."""
-        return "" if "://" in words or self._config.api_key in words else words
 
-
-def understand(status: int, body: bytes, limit: int) -> tuple[Mapping[str, Any] | Answer, str]:
-    """(fields or Answer, words of the error) of an HTTP answer."""
+def understand(status: int, raw: bytes, limit: int) -> tuple[Mapping[str, Any] | Answer, str]:
+    """(fields or Answer, an error's words without what may be secret) of an HTTP answer."""
     silent = Answer(Verdict.UNKNOWN, f"http_{status}", "unknown", retry=status == 429)
     try:
-        read = strict_json.loads(body, limit=limit)
+        read = strict_json.loads(raw, limit=limit)
     except UnreadableError:
         return silent, ""
     if not isinstance(read, dict):
@@ -142,18 +135,8 @@ def understand(status: int, body: bytes, limit: int) -> tuple[Mapping[str, Any] 
     words = read.get("error")
     if read.get("status") != "error" or not isinstance(words, str):
         return silent, ""
-    shown = words[:TEXT_CHARACTERS_MAX]
+    shown = _LONG.sub("…", words)[:TEXT_CHARACTERS_MAX]
     if status >= 500 or status in (408, 429):
         return silent, shown
     reason = next((reason for pattern, reason in _REFUSALS if pattern.search(shown)), "")
     return (Answer(Verdict.DECLINED, f"http_{status}", reason) if reason else silent), shown
-
-
-async def _body(response: httpx.Response, limit: int) -> bytes:
-    """The body as far as its limit and one piece more."""
-    body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > limit:
-            break
-    return bytes(body)

@@ -297,7 +297,7 @@ def _cost(fields: Fields, amount: Decimal) -> Decimal:
     if forwarded is not None:
         arrived = Fraction(_amount(forwarded, "value_forwarded_coin"))
         kept = max(kept, Fraction(amount) - arrived)
-    return _exact(min(kept, Fraction(amount)))
+    return crypto.cut(min(kept, Fraction(amount)))
 
 
 def _price(fields: Fields, amount: Decimal) -> Decimal | None:
@@ -308,7 +308,7 @@ def _price(fields: Fields, amount: Decimal) -> Decimal | None:
     dollars = _in_dollars(fields.get("value_coin_convert"))
     if not dollars or not amount:
         return None
-    return _exact(Fraction(dollars) / Fraction(amount)) or None
+    return crypto.cut(Fraction(dollars) / Fraction(amount)) or None
 
 
 def _in_dollars(value: object) -> Decimal | None:
@@ -319,12 +319,6 @@ def _in_dollars(value: object) -> Decimal | None:
         value = strict_json.loads(value.encode("utf-8", "surrogatepass"), limit=BODY_BYTES_MAX)
     usd = _fields(value, "value_coin_convert").get("USD")
     return None if usd is None else _amount(usd, "value_coin_convert.USD")
-
-
-def _exact(value: Fraction) -> Decimal:
-    """To the 18 decimals that are kept, the rest cut off; independent of any decimal context."""
-    units = value * 10**crypto.COIN_DIGITS
-    return Decimal(f"{units.numerator // units.denominator}E-{crypto.COIN_DIGITS}")
 
 
 def _updated(value: object) -> datetime | None:

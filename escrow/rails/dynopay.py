@@ -62,18 +62,8 @@ class DynoPay:
 
     @property
     def coins(self) -> Sequence[Coin]:
-        """All that DynoPay has a word for; which of them the account takes: `wallets`."""
+        """All that DynoPay has a word for: `open` declines those the account has no wallet for."""
         return tuple(wire.BY_WORD.values())
-
-    async def wallets(self) -> Sequence[Coin] | Answer:
-        """Of our coins, those that the account has a wallet for now."""
-        said = await self._gateway.call("GET", "/user/getSupportedCurrency")
-        if isinstance(said, Answer):
-            return said
-        try:
-            return wire.wallets(said)
-        except UnreadableError:
-            return UNREADABLE
 
     async def open(
         self, *, token: str, coin: Coin, usd: Money, callback_url: str

@@ -18,11 +18,12 @@ from aiolimiter import AsyncLimiter
 from escrow.rails import dynopay_wire as wire
 from escrow.rails import strict_json
 from escrow.rails.dynopay_wire import Fields
+from escrow.rails.http import body as read_body
+from escrow.rails.http import is_base, timeouts, turn
 from escrow.services.ports import Answer, UnreadableError, Verdict
 
 _LOG: Final = logging.getLogger(__name__)
 
-PACE_WAIT_SECONDS: Final = 20.0
 ANSWER_BYTES_MAX: Final = 262_144
 """An address comes with its picture."""
 
@@ -31,7 +32,6 @@ OUR_PACE: Final = Answer(Verdict.DECLINED, "pace", "provider_busy", retry=True)
 THEIR_PACE: Final = Answer(Verdict.DECLINED, "http_429", "provider_busy", retry=True)
 ANSWER_LOST: Final = Answer(Verdict.UNKNOWN, "lost", "unknown")
 
-_BASE: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]{1,512}", re.ASCII)
 _TEST_KEY: Final = "dpk_test_"
 
@@ -46,7 +46,7 @@ class DynoPayConfig:
     timeout_seconds: float = 20
 
     def __post_init__(self) -> None:
-        if not _BASE.fullmatch(self.base_url):
+        if not is_base(self.base_url):
             raise ValueError("the address of DynoPay is no http address")
         if not _VISIBLE.fullmatch(self.api_key):
             raise ValueError("DynoPay's key is none")
@@ -76,12 +76,11 @@ class Gateway:
         self.pace = pace or AsyncLimiter(40, 40)
         self.creations = creations or AsyncLimiter(10, 30)
         self._base = config.base_url.rstrip("/")
-        seconds = config.timeout_seconds
-        self._timeout = httpx.Timeout(seconds, connect=seconds / 4, pool=seconds / 4)
+        self._timeout = timeouts(config.timeout_seconds)
 
     async def create(self, path: str, body: bytes, key: str) -> Fields | Answer:
         """A POST that opens an address, under an idempotency key."""
-        if not await _turn(self.creations):
+        if not await turn(self.creations):
             return OUR_PACE
         return await self.call("POST", path, body=body, key=key)
 
@@ -89,7 +88,7 @@ class Gateway:
         self, method: str, path: str, *, body: bytes | None = None, key: str = ""
     ) -> Fields | Answer:
         """One request and its answer, logged by endpoint, HTTP status and code."""
-        if not await _turn(self.pace):
+        if not await turn(self.pace):
             return OUR_PACE
         headers = {"x-api-key": self._config.api_key, "Accept": "application/json"}
         if body is not None:
@@ -111,7 +110,7 @@ class Gateway:
                 ) as response,
             ):
                 status = response.status_code
-                said = _understand(status, await _body(response))
+                said = _understand(status, await read_body(response, ANSWER_BYTES_MAX))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
             said = NEVER_SENT
         except (httpx.HTTPError, OSError):  # asyncio's TimeoutError is an OSError
@@ -129,26 +128,6 @@ class Gateway:
             },
         )
         return said
-
-
-async def _turn(pace: AsyncLimiter) -> bool:
-    """Wait for it, but not for ever; whether it came."""
-    try:
-        async with asyncio.timeout(PACE_WAIT_SECONDS):
-            await pace.acquire()
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _body(response: httpx.Response) -> bytes:
-    """The body as far as its limit and one piece more."""
-    body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > ANSWER_BYTES_MAX:
-            break
-    return bytes(body)
 
 
 def _understand(status: int, body: bytes) -> Fields | Answer:

@@ -131,14 +131,6 @@ def refusal(status: int, answer: Fields) -> Answer:
     return Answer(Verdict.DECLINED, code, "misconfigured")
 
 
-def wallets(answer: Fields) -> tuple[Coin, ...]:
-    """Of our coins, those that the account has a wallet for. `UnreadableError`."""
-    words = _fields(answer.get("data"), "data").get("currencies")
-    if not isinstance(words, list):
-        raise UnreadableError("currencies is not a list")
-    return tuple(coin for word, coin in BY_WORD.items() if word in words)
-
-
 def payment_status(answer: Fields) -> str:
     """The word for how far a payment is. Its amounts are the expected ones: they are not read.
     `UnreadableError`.

@@ -23,13 +23,13 @@ from aiolimiter import AsyncLimiter
 from escrow.domain.errors import Fault
 from escrow.domain.outages import Pulse
 from escrow.rails import mpesa_codes, strict_json
+from escrow.rails.http import body, is_base, timeouts, turn
 from escrow.rails.token_store import Token, TokenStore, TokenWaitError
 from escrow.services.ports import Answer, Clock, UnreadableError, Verdict
 
 _LOG: Final = logging.getLogger(__name__)
 
 REQUESTS_PER_SECOND: Final = 5
-PACE_WAIT_SECONDS: Final = 20.0
 TOKEN_SECONDS: Final = 10.0
 """A token is fetched well within its lease, or not at all."""
 ANSWER_BYTES_MAX: Final = 65536
@@ -39,7 +39,6 @@ NEVER_SENT: Final = Answer(Verdict.DECLINED, "unreachable", "mpesa_unreachable",
 ANSWER_LOST: Final = Answer(Verdict.UNKNOWN, "lost", "unknown")
 OUR_PACE: Final = Answer(Verdict.DECLINED, "pace", "mpesa_busy", retry=True)
 
-_ADDRESS: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,512}", re.ASCII)
 _LIFE: Final = re.compile(r"[0-9]{1,6}", re.ASCII)
 
@@ -63,7 +62,7 @@ class MpesaConfig:
     timeout_seconds: float = 20
 
     def __post_init__(self) -> None:
-        if not _ADDRESS.fullmatch(self.base_url):
+        if not is_base(self.base_url):
             raise ValueError("the address of M-Pesa is no http address")
 
 
@@ -97,8 +96,7 @@ class Gateway:
         self._base = config.base_url.rstrip("/")
         seed = f"{self._base}\n{config.consumer_key}"
         self.token_key = f"mpesa:{hashlib.sha256(seed.encode()).hexdigest()[:32]}"
-        seconds = config.timeout_seconds
-        self._timeout = httpx.Timeout(seconds, connect=seconds / 4, pool=seconds / 4)
+        self._timeout = timeouts(config.timeout_seconds)
 
     async def post(
         self, path: str, fields: Mapping[str, Any], *, limit: int = ANSWER_BYTES_MAX
@@ -156,10 +154,7 @@ class Gateway:
         limit: int = ANSWER_BYTES_MAX,
     ) -> Mapping[str, Any] | Answer:
         """One request and its answer, logged by path, verdict and code."""
-        try:
-            async with asyncio.timeout(PACE_WAIT_SECONDS):
-                await self._pace.acquire()
-        except TimeoutError:
+        if not await turn(self._pace):
             return OUR_PACE
         started = asyncio.get_running_loop().time()
         status = 0
@@ -177,7 +172,7 @@ class Gateway:
                 ) as response,
             ):
                 status = response.status_code
-                said = _understand(status, await _body(response, limit), limit)
+                said = _understand(status, await body(response, limit), limit)
         except httpx.PoolTimeout:
             said, asked = NEVER_SENT, False
         except (httpx.ConnectError, httpx.ConnectTimeout):
@@ -201,21 +196,11 @@ class Gateway:
         return said
 
 
-async def _body(response: httpx.Response, limit: int) -> bytes:
-    """The body as far as its limit and one piece more."""
-    body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > limit:
-            break
-    return bytes(body)
-
-
-def _understand(status: int, body: bytes, limit: int) -> Mapping[str, Any] | Answer:
+def _understand(status: int, raw: bytes, limit: int) -> Mapping[str, Any] | Answer:
     """The fields of a 200, or the Answer that an envelope, HTML or nothing at all amounts to."""
     silent = Answer(Verdict.UNKNOWN, f"http_{status}", "unknown")
     try:
-        read = strict_json.loads(body, limit=limit)
+        read = strict_json.loads(raw, limit=limit)
     except UnreadableError:
         return silent
     if not isinstance(read, dict):

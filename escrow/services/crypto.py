@@ -266,11 +266,21 @@ class CoinPayments:
                 )
             elif said.verdict is Verdict.DECLINED and not said.retry:
                 await crypto.refused(conn, attempt.id, said.reason or "refused")
+                if said.reason == "misconfigured":
+                    await self._tell_misconfigured(conn, attempt.provider, said.code)
             after = await crypto.attempt(conn, attempt.id)
         assert after is not None  # noqa: S101 attempts are never deleted
         if isinstance(said, CoinQuote) or after.state is not CryptoState.CREATED:
             return after, _word(after)
         return after, said
+
+    async def _tell_misconfigured(self, conn: Connection, provider: str, word: str) -> None:
+        """The admins hear once a day of each word by which a provider refuses our set-up."""
+        now = self._clock.now()
+        cause = f"coins-misconfigured:{provider}:{word}:{now:%Y-%m-%d}"
+        values = {"provider": provider, "word": word}
+        told = [Notice(cause, "coins_misconfigured", admin, values) for admin in self._admins]
+        await outbox.queue(conn, told, now)
 
     # -- what comes in ---------------------------------------------------------------------------
 

@@ -26,7 +26,6 @@ WHYS = (
     "other_address",
     "other_tag",
     "other_coin",
-    "other_reference",
     "amounts_differ",
     "maybe_total",
     "maybe_counted",
@@ -82,6 +81,7 @@ def notices(said: str) -> dict[str, dict[str, Any]]:
             "coin": "USDT-TRC20",
             "in_time": False,
         },
+        "coins_misconfigured": {"provider": "blockbee", "word": said},
         "odd_coins": {**odd, "amount": "1000", "asked": "USDT-TRC20", "txid": TXID},
     }
 

@@ -167,8 +167,8 @@ def _cards(said: str, deal: Escrow, on: Page) -> dict[str, Markup]:
     found["receipt_card:back"] = t.receipt_card(one, [], None, on)
     both = [payout(7, PayoutState.PAID), _back(PayoutState.MANUAL)]
     found["receipt_card:payouts"] = t.receipt_card(None, both, None, on)
-    for kind in ("float", "withdraw", "charge"):
-        booked = Booking(kind, "SGL51H2K3M", kes(500), 1001, NOW)
+    for kind, admin in (("float", 1001), ("withdraw", 1001), ("charge", 0)):
+        booked = Booking(kind, "SGL51H2K3M", kes(500), admin, NOW)
         found[f"receipt_card:{kind}"] = t.receipt_card(None, [], booked, on)
     return found
 

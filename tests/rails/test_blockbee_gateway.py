@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiolimiter import AsyncLimiter
 
-from escrow.rails import blockbee_gateway
+from escrow.rails import blockbee_gateway, http
 from escrow.rails.blockbee_gateway import BlockBeeConfig, Gateway
 from escrow.services.ports import Answer, Verdict
 from tests.rails.fakes import TLS
@@ -123,7 +123,7 @@ async def test_an_answer_without_end_is_not_read_to_its_end(gateways):
 
 
 async def test_our_own_pace_asks_nobody(gateways, monkeypatch):
-    monkeypatch.setattr(blockbee_gateway, "PACE_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(http, "PACE_WAIT_SECONDS", 0.01)
     pace = AsyncLimiter(1, 60)
     gateway = gateways(httpx.Response(200, json=GOOD), pace)
     assert await gateway.get(PATH) == GOOD
@@ -209,7 +209,7 @@ async def test_the_log_names_neither_key_nor_callback(gateways, caplog, response
 
 
 async def test_the_words_of_an_error_are_in_the_log(gateways, caplog):
-    await gateways(error("Something new " + "x" * 500)).get(PATH)
+    await gateways(error("Something new " + "xy " * 200)).get(PATH)
     (record,) = (r for r in caplog.records if r.name == blockbee_gateway.__name__)
     assert record.words.startswith("Something new")
     assert len(record.words) == 120

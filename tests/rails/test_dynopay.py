@@ -387,7 +387,7 @@ async def test_the_stand_in_refuses_the_thirty_first_address_of_a_minute(rail, d
     assert isinstance(await asking(rail), CoinQuote)
 
 
-# -- prices and wallets ------------------------------------------------------------------------
+# -- prices ------------------------------------------------------------------------------------
 
 
 async def test_what_a_coin_is_worth_is_read_from_a_quote_that_nobody_pays(rail, dynopay, clock):
@@ -403,21 +403,6 @@ async def test_what_a_coin_is_worth_is_read_from_a_quote_that_nobody_pays(rail, 
 async def test_nobody_can_say_what_a_coin_is_worth_while_dynopay_is_silent(rail, dynopay):
     dynopay.fail("cryptoPayment")
     assert await rail.worth(BTC, Decimal(1)) is None
-
-
-async def test_the_coins_that_the_account_has_wallets_for(rail, dynopay, hearing):
-    """supported-currencies: those with a wallet, not all that DynoPay knows."""
-    assert [coin.code for coin in await hearing(SUPPORTED).wallets()] == [
-        "USDT-TRC20",
-        "BTC",
-        "ETH",
-    ]
-    dynopay.wallets = ["DOGE", "XRP"]
-    assert await rail.wallets() == (XRP,)
-    dynopay.fail("getSupportedCurrency", "api_key_invalid")
-    assert (await rail.wallets()).reason == "misconfigured"
-    for odd in ({"success": True}, {"success": True, "data": {"currencies": "BTC"}}, QUOTED):
-        assert await hearing(odd).wallets() == UNREADABLE
 
 
 # -- webhooks ----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiolimiter import AsyncLimiter
 
-from escrow.rails import dynopay_gateway
+from escrow.rails import dynopay_gateway, http
 from escrow.rails.dynopay_gateway import ANSWER_LOST, NEVER_SENT, DynoPayConfig, Gateway
 from escrow.services.ports import Answer, Verdict
 from tests.rails.dynopay_samples import NO_KEY, QUOTED, SECRET, TOKEN
@@ -145,7 +145,7 @@ async def test_a_slow_answer_is_not_waited_for_for_ever(build):
 
 
 async def test_nothing_goes_out_faster_than_dynopay_takes_it(hearing, monkeypatch):
-    monkeypatch.setattr(dynopay_gateway, "PACE_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(http, "PACE_WAIT_SECONDS", 0.01)
     gateway = hearing(QUOTED, QUOTED, QUOTED, creations=AsyncLimiter(2, 3600))
     for _ in range(2):
         assert isinstance(await create(gateway), dict)

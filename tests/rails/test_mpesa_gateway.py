@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 from aiolimiter import AsyncLimiter
 
 from escrow.domain.errors import DatabaseDown
-from escrow.rails import mpesa_gateway
+from escrow.rails import http, mpesa_gateway
 from escrow.rails.mpesa_gateway import Gateway, MpesaConfig
 from escrow.rails.token_store import TokenWaitError
 from escrow.services.ports import Answer, Verdict
@@ -340,7 +340,7 @@ async def test_our_own_pace(gateways):
 
 
 async def test_a_queue_that_does_not_move_is_left(gateways, monkeypatch):
-    monkeypatch.setattr(mpesa_gateway, "PACE_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(http, "PACE_WAIT_SECONDS", 0.01)
     tokens, pace = Tokens("tok"), AsyncLimiter(1, 60)
     await pace.acquire()
     wire = Wire()
@@ -413,6 +413,6 @@ async def test_what_says_that_mpesa_is_there_and_what_does_not(answer, good):
         def heard(self, at, *, good):
             heard.append(good)
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(Wire(answer)), verify=TLS) as http:
-        await Gateway(config(), http, Tokens(), Clock(), pulse=Pulse()).post(PATH, {})
+    async with httpx.AsyncClient(transport=httpx.MockTransport(Wire(answer)), verify=TLS) as client:
+        await Gateway(config(), client, Tokens(), Clock(), pulse=Pulse()).post(PATH, {})
     assert heard == good

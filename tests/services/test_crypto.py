@@ -160,6 +160,23 @@ async def test_a_provider_that_says_no_is_heard_and_not_asked_again_for_it(world
     assert len(rail.opened) == 1
 
 
+async def test_the_admins_hear_once_a_day_that_a_provider_refuses_our_set_up(
+    world: World,
+) -> None:
+    rail = world.coin_rails[0]
+    for day in range(2):
+        for _ in range(2):
+            rail.answers.append(Answer(Verdict.DECLINED, "api_key_invalid", "misconfigured"))
+            deal = await world.usd_deal()
+            asked = await world.ask_coins(deal)
+            assert asked.answer.reason == "misconfigured"
+        told = [kind for kind in await world.told(ADMIN) if kind == "coins_misconfigured"]
+        assert len(told) == day + 1
+        world.clock.tick(days=1)
+    rows = await world.sql("SELECT params FROM outbox WHERE kind = 'coins_misconfigured'")
+    assert rows[0]["params"] == {"provider": "blockbee", "word": "api_key_invalid"}
+
+
 async def test_who_may_not_pay_gets_no_address(world: World) -> None:
     deal = await world.usd_deal()
     with pytest.raises(NotAllowed) as own:

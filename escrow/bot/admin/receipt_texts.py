@@ -174,6 +174,12 @@ def _booked(booked: Booking, page: Page) -> Markup:
             receipt=receipt,
             by=booked.booked_by,
             when=when(page, booked.booked_at),
+        )
+        if booked.booked_by
+        else say(
+            "Receipt {receipt}, booked on the host, {when}",
+            receipt=receipt,
+            when=when(page, booked.booked_at),
         ),
         say("No customer's money: it can't be reversed here.") if booked.kind != "charge" else None,
     )
