@@ -398,6 +398,7 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
             admins,
             booking,
             in_coins=lambda currency: bool(coins.offers(currency)),
+            by_mpesa=lambda currency: rail.offered and currency is Currency.KES,
         ),
         actions=Actions(
             database,

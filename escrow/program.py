@@ -385,7 +385,12 @@ async def check(settings: Settings, dsn: str, key: bytes, say: Say) -> int:
                 "or no PUBLIC_URL: an admin pays each one by hand"
             )
         elif settings.token:
-            line(False, "M-Pesa: no keys", "set MPESA_CONSUMER_KEY and MPESA_CONSUMER_SECRET")
+            say("  M-Pesa: no MPESA_CONSUMER_KEY: it is not offered")
+            line(
+                bool(services.coins.providers),
+                "Ways to pay: in crypto only",
+                "set MPESA_CONSUMER_KEY and MPESA_CONSUMER_SECRET, or the keys of a crypto rail",
+            )
         _say_coins(services, say)
         if settings.token and not settings.public_url:
             say("  PUBLIC_URL is empty: payments are found by asking M-Pesa, not by callbacks")

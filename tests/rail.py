@@ -52,6 +52,7 @@ class FakeRail:
     """
 
     shortcode: str = SHORTCODE
+    offered: bool = True
     till: str = ""
     display_name: str = "Amana"
     can_ask_status: bool = False

@@ -168,6 +168,7 @@ class World:
             ADMINS,
             self.booking,
             in_coins=lambda currency: bool(self.coins.offers(currency)),
+            by_mpesa=lambda currency: self.rail.offered and currency is Currency.KES,
         )
         self.incoming = Receipts(db, clock)
         self.actions = Actions(

@@ -21,7 +21,7 @@ from escrow.bot.desk import Desk
 from escrow.bot.page import Page
 from escrow.domain.errors import NotAllowed
 from escrow.domain.model import Escrow
-from escrow.domain.money import Currency, Money
+from escrow.domain.money import Money
 from escrow.services.choice_tokens import Action
 from escrow.services.ports import Verdict
 from escrow.services.prompts import Started
@@ -53,7 +53,7 @@ async def prompt(
     """
     office, page, me = desk.office(context), desk.page(context), desk.user(update).id
     view = await office.escrows.deal(typed, me)
-    if view.escrow.currency is not Currency.KES:  # M-Pesa can't carry it
+    if not view.by_mpesa:
         await coins.offer(update, context, typed)
         return
     phone = desk.person(context).phone
@@ -212,8 +212,10 @@ async def choose(update: Update, context: Desk) -> None:
     if pressed.action is not Action.COMPLETE:
         await desk.replace_pressed(update, context, deal_texts.decided(pressed, page))
         desk.done(update, context)
-    elif await office.coins.pays(choice.escrow_id, choice.telegram_id):
-        await coins.complete(update, context, choice, pressed.wallet)
+        return
+    view = await office.escrows.deal(choice.escrow_id, choice.telegram_id)
+    if not view.by_mpesa or await office.coins.pays(choice.escrow_id, choice.telegram_id):
+        await coins.complete(update, context, choice, view)
     elif pressed.wallet:
         text = deal_texts.how_to_complete(choice.missing, pressed.wallet, page)
         await desk.answer(update, context, text, keyboards.complete(choice, pressed.wallet))

@@ -310,7 +310,7 @@ def coin_not_offered(v: Values, page: Page) -> Markup:
 def no_rate(v: Values, page: Page) -> Markup:
     return say(
         "I don't know today's price of the dollar, so a deal in shillings can't be paid in crypto "
-        "now. Please pay by M-Pesa."
+        "now. Please choose another way on the deal's card."
     )
 
 
@@ -318,6 +318,13 @@ def too_many_addresses(v: Values, page: Page) -> Markup:
     return say(
         "You asked for many addresses within an hour. Please use one that you have, or try again "
         "later."
+    )
+
+
+def shillings_later(v: Values, page: Page) -> Markup:
+    return say(
+        "Deals in shillings can't be paid here for now: there is no M-Pesa and no price of the "
+        "dollar. A deal in dollars is paid in crypto: <code>/newdeal USD 100 Logo design</code>"
     )
 
 
@@ -329,5 +336,6 @@ def dollars_later(v: Values, page: Page) -> Markup:
 
 
 REFUSALS: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
-    one.__name__: one for one in (coin_not_offered, no_rate, too_many_addresses, dollars_later)
+    one.__name__: one
+    for one in (coin_not_offered, no_rate, too_many_addresses, dollars_later, shillings_later)
 }

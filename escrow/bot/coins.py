@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from telegram import Update
 
-from escrow.bot import coin_texts, desk, keyboards
+from escrow.bot import coin_texts, deal_texts, desk, keyboards
+from escrow.bot.context import Office
 from escrow.bot.desk import Desk
 from escrow.domain.errors import LimitReached, NotAllowed
-from escrow.domain.model import Choice
-from escrow.domain.money import Currency, Money
+from escrow.domain.model import Choice, Escrow
+from escrow.domain.money import Currency
 from escrow.services.ports import Verdict
+from escrow.services.work import DealView
 
 
 async def choose(update: Update, context: Desk) -> None:
@@ -30,21 +32,32 @@ async def offer(update: Update, context: Desk, typed: str) -> None:
         raise NotAllowed("reserved", deal=escrow.id)
     offered = office.coins.offers(escrow.currency)
     if not offered:
-        if escrow.currency is Currency.KES:
-            raise LimitReached("no_rate", deal=escrow.id)
-        raise LimitReached("no_coins_for_currency", currency=escrow.currency.code, deal=escrow.id)
+        raise _none(office, view.escrow)
     text = coin_texts.which_coin(escrow, escrow.due - escrow.received, page)
     await desk.answer(update, context, text, coin_texts.coins(escrow.id, offered))
 
 
-async def complete(update: Update, context: Desk, choice: Choice, wallet: Money) -> None:
+async def complete(update: Update, context: Desk, choice: Choice, view: DealView) -> None:
     """[Complete payment] by somebody who pays in coins: in which coin, or otherwise."""
     office, page = desk.office(context), desk.page(context)
-    view = await office.escrows.deal(choice.escrow_id, choice.telegram_id)
     offered = office.coins.offers(view.escrow.currency)
-    text = coin_texts.which_coin(view.escrow, choice.missing, page)
-    others = keyboards.ways_to_complete(choice, wallet)
+    others = keyboards.ways_to_complete(choice, view.wallet, by_mpesa=view.by_mpesa)
+    if not offered and not others:
+        raise _none(office, view.escrow)
+    if offered:
+        text = coin_texts.which_coin(view.escrow, choice.missing, page)
+    else:
+        text = deal_texts.how_to_complete(choice.missing, view.wallet, page)
     await desk.answer(update, context, text, coin_texts.coins(choice.escrow_id, offered, others))
+
+
+def _none(office: Office, escrow: Escrow) -> LimitReached:
+    """Why this deal can't be paid in coins: without a price, or without a provider."""
+    if escrow.currency is Currency.KES and office.coins.providers:
+        return LimitReached("no_rate", deal=escrow.id)
+    if escrow.currency is Currency.KES:
+        return LimitReached("mpesa_not_offered", deal=escrow.id)
+    return LimitReached("no_coins_for_currency", currency=escrow.currency.code, deal=escrow.id)
 
 
 async def picked(update: Update, context: Desk) -> None:

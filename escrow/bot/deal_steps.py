@@ -8,7 +8,6 @@ from escrow.bot.deal_buttons import is_proposal
 from escrow.bot.page import Page, Plain, clock_time, deadline, lines, retold, said, say, when
 from escrow.domain.flow import Status
 from escrow.domain.model import Dispute, SellerStatus
-from escrow.domain.money import Currency
 from escrow_service import DealView
 
 
@@ -51,8 +50,8 @@ def _to_be_paid(view: DealView, page: Page) -> Markup:
     return lines(
         say("Pay by {until}.", until=until),
         say("Amana holds your money; it does not go to the seller when you pay."),
-        say("Dollar deals can only be paid from the wallet for now.")
-        if escrow.currency is Currency.USD and not view.in_coins
+        say("This deal can only be paid from the wallet for now.")
+        if not view.in_coins and not view.by_mpesa
         else None,
     )
 

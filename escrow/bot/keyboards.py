@@ -44,6 +44,8 @@ _BACK_TO_THE_DEAL = frozenset(
         "too_many_reservations",
         "not_payable",
         "reserved",
+        "mpesa_not_offered",
+        "no_coins_for_currency",
         "no_mpesa_for_currency",
         "coin_not_offered",
         "no_rate",
@@ -115,7 +117,7 @@ def _paying(
     if choice is not None:
         return underpaid(choice, missing, escrow.received)
     buttons = []
-    if escrow.currency is Currency.KES:
+    if view.by_mpesa:
         buttons.append(_button(labels.pay_mpesa(missing, view.phone), Verb.PAY, escrow.id))
         if by_hand:
             buttons.append(_button(labels.pay_paybill(), Verb.PAYBILL, escrow.id))
@@ -123,7 +125,7 @@ def _paying(
         buttons.append(coin_texts.button(escrow.id))
     if view.wallet >= missing:
         buttons.append(_button(labels.use_wallet(missing), Verb.WALLET, escrow.id, wallet=missing))
-    elif view.wallet and escrow.currency is Currency.KES:
+    elif view.wallet and view.by_mpesa:
         label = labels.use_wallet_too(view.wallet)
         buttons.append(_button(label, Verb.WALLET, escrow.id, wallet=view.wallet))
     return _rows(*buttons) if buttons else None
@@ -163,13 +165,14 @@ def underpaid(
 
 def complete(choice: Choice, wallet: Money) -> InlineKeyboardMarkup:
     """From where the missing amount shall come."""
-    return _rows(*ways_to_complete(choice, wallet))
+    return _rows(*ways_to_complete(choice, wallet, by_mpesa=True))
 
 
-def ways_to_complete(choice: Choice, wallet: Money) -> list[InlineKeyboardButton]:
-    """What a missing amount can come from besides coins: M-Pesa, the wallet, both."""
+def ways_to_complete(
+    choice: Choice, wallet: Money, *, by_mpesa: bool
+) -> list[InlineKeyboardButton]:
+    """What a missing amount can come from besides coins: M-Pesa where it can, the wallet, both."""
     missing, deal = choice.missing, choice.escrow_id
-    by_mpesa = missing.currency is Currency.KES
     ways = []
     if by_mpesa:
         ways.append(_button(labels.from_mpesa(missing), Verb.TOP_UP, deal, choice.id))

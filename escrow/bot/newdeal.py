@@ -84,9 +84,15 @@ async def again(update: Update, context: Desk) -> None:
 
 
 def _can_be_paid(office: Office, price: Money) -> None:
-    """Dollars are paid in coins. `LimitReached` where no rail takes them."""
-    if price.currency is Currency.USD and not office.coins.offers(price.currency):
+    """Dollars are paid in coins, shillings by M-Pesa or in coins. `LimitReached` where the rails
+    that there are don't take them.
+    """
+    if office.coins.offers(price.currency):
+        return
+    if price.currency is Currency.USD:
         raise LimitReached("dollars_later")
+    if office.coins.providers and not office.rail.offered:
+        raise LimitReached("shillings_later")
 
 
 # -- the steps -----------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ class Plain(str):
 @dataclass(frozen=True, slots=True)
 class Page:
     """Who reads, and what every text may need to know. `business` is the name that M-Pesa shows,
-    `paybill` the business number; empty where nobody can pay by hand: we have a till.
+    empty without M-Pesa; `paybill` the business number, empty where nobody can pay by hand.
     """
 
     language: str
@@ -81,8 +81,8 @@ class Page:
             zone=office.zone,
             now=office.clock.now(),
             sandbox=office.sandbox,
-            business=office.rail.display_name,
-            paybill="" if office.rail.till else office.rail.shortcode,
+            business=office.rail.display_name if office.rail.offered else "",
+            paybill=office.rail.shortcode if office.rail.offered and not office.rail.till else "",
             bot_username=bot_username,
         )
 

@@ -278,6 +278,10 @@ def no_mpesa_for_currency(v: Values, page: Page) -> Markup:
     )
 
 
+def mpesa_not_offered(v: Values, page: Page) -> Markup:
+    return say("M-Pesa can't be used now. Please choose another way on the deal's card.")
+
+
 def no_coins_for_currency(v: Values, page: Page) -> Markup:
     return say(
         "No crypto provider can be used now, and this deal is in {currency}. Please try again "
@@ -397,6 +401,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
             new_seller_deals,
             new_seller_amount,
             no_mpesa_for_currency,
+            mpesa_not_offered,
             no_coins_for_currency,
             prompt_open,
             same_amount_too_soon,

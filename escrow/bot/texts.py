@@ -21,7 +21,9 @@ def greeting(name: str, page: Page) -> Markup:
     return card(
         page,
         say("<b>Hello {name}, this is Amana.</b>", name=name[:40]),
-        say("The buyer pays by M-Pesa, and Amana holds the money."),
+        say("The buyer pays by M-Pesa, and Amana holds the money.")
+        if page.business
+        else say("The buyer pays in crypto, and Amana holds the money."),
         say("The seller sends the goods once the money is held."),
         say("So neither has to trust a stranger first."),
     )
@@ -41,7 +43,9 @@ def how_to_buy(page: Page) -> Markup:
         page,
         say("<b>Buying</b>"),
         say("Open the link that your seller sent you, or send me the deal's code (ES…)."),
-        say("Then press Pay: M-Pesa asks on your phone, and Amana holds the money."),
+        say("Then press Pay: M-Pesa asks on your phone, and Amana holds the money.")
+        if page.business
+        else say("Then press Pay in crypto and choose a coin. Amana holds your money."),
         say("Pay only what this bot shows. It never asks for your PIN."),
     )
 

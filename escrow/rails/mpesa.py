@@ -70,6 +70,10 @@ class Mpesa:
         return self._config.shortcode
 
     @property
+    def offered(self) -> bool:
+        return bool(self._config.consumer_key and self._config.consumer_secret)
+
+    @property
     def till(self) -> str:
         return self._config.till
 

@@ -301,6 +301,7 @@ class Opening(DealWork):
             photo=photos[-1].media if photos else None,
             shares=shares.get(escrow.id),
             in_coins=self._in_coins(escrow.currency),
+            by_mpesa=self._by_mpesa(escrow.currency),
         )
 
     async def deals(self, telegram_id: int) -> list[tuple[Escrow, str]]:

@@ -147,6 +147,10 @@ class Rail(Protocol):
     def shortcode(self) -> str: ...
 
     @property
+    def offered(self) -> bool:
+        """Whether its keys are set: without them nobody is offered to pay by M-Pesa."""
+
+    @property
     def till(self) -> str:
         """The till that prompts pay, `shortcode` being its store number; empty: a paybill, which
         can be paid by hand, too.

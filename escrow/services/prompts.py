@@ -129,6 +129,8 @@ class Prompts:
             raise LimitReached(
                 "no_mpesa_for_currency", currency=escrow.currency.code, deal=escrow.id
             )
+        if not self._rail.offered:
+            raise LimitReached("mpesa_not_offered", deal=escrow.id)
         person = await people.person(conn, telegram_id)
         if person is None or person.phone is None:
             raise NotFound("no_phone")

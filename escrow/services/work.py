@@ -25,7 +25,8 @@ class DealView:
     """A deal as one person sees it: `role` is buyer, seller or guest, `phone` his own number,
     `dispute` the open one, `withdrawn` whether one was withdrawn before, `photo` what is sold,
     `stars` what its buyer gave; he `may_rate` until a rating is final;
-    `shares`: who got what at the end; `in_coins` whether it can be paid in coins now.
+    `shares`: who got what at the end; `in_coins` whether it can be paid in coins now,
+    `by_mpesa` whether by M-Pesa.
     """
 
     escrow: Escrow
@@ -42,6 +43,7 @@ class DealView:
     may_rate: bool = True
     shares: Shares | None = None
     in_coins: bool = False
+    by_mpesa: bool = False
 
 
 class DealWork:
@@ -55,6 +57,7 @@ class DealWork:
         admins: Sequence[int],
         payouts: PayoutBooking,
         in_coins: Callable[[Currency], bool] = lambda currency: False,
+        by_mpesa: Callable[[Currency], bool] = lambda currency: False,
     ) -> None:
         self._db = database
         self._clock = clock
@@ -62,6 +65,7 @@ class DealWork:
         self._admins = tuple(admins)
         self._payouts = payouts
         self._in_coins = in_coins
+        self._by_mpesa = by_mpesa
 
 
 def role_of(escrow: Escrow, telegram_id: int) -> str:

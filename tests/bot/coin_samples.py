@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from escrow.bot import coin_texts, deal_texts
+from escrow.bot import coin_texts, deal_texts, texts
 from escrow.bot.page import Page
 from escrow.domain.coins import BY_CODE
 from escrow.domain.model import CryptoAttempt, CryptoState
@@ -67,7 +67,11 @@ def asked(said: str, coin: str = "USDT-TRC20", **changes: Any) -> CoinsAsked:
 def dollars(said: str, **changes: Any) -> Any:
     """A deal in dollars as its buyer sees it."""
     usd = {"price": Money(100_00, Currency.USD), "fee": Money(1_00, Currency.USD)}
-    usd |= {"due": Money(101_00, Currency.USD), "received": Money(0, Currency.USD)}
+    usd |= {
+        "by_mpesa": False,
+        "due": Money(101_00, Currency.USD),
+        "received": Money(0, Currency.USD),
+    }
     wallet = {"wallet": Money(0, Currency.USD)}
     return samples.view(said, currency=Currency.USD, **{**usd, **wallet, **changes})
 
@@ -91,7 +95,10 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
     t, coin = coin_texts, BY_CODE["USDT-TRC20"]
     same = Money(105_00, Currency.USD)
     in_dollars = {"amount": same, "usd": same, "kes_per_usd": None}
+    without_mpesa = replace(on, business="")
     found = {
+        "greeting:coins": texts.greeting(said, without_mpesa),
+        "how_to_buy:coins": texts.how_to_buy(without_mpesa),
         "which_coin": t.which_coin(samples.escrow(said), samples.kes(10_500), on),
         "one_moment:coin": t.one_moment(coin),
         "quote": t.quote(asked(said), on),

@@ -103,6 +103,7 @@ class FakeRail:
     shortcode: str = "174379"
     till: str = ""
     display_name: str = "AMANA LTD"
+    offered: bool = True
     can_ask_status: bool = False
     answers: list[Answer] = field(default_factory=list)
     prompts: list[tuple[str, Money, str]] = field(default_factory=list)
@@ -200,6 +201,7 @@ class Town:
             admins,
             self.booking,
             in_coins=lambda currency: bool(self.coins.offers(currency)),
+            by_mpesa=lambda currency: self.rail.offered and currency is Currency.KES,
         )
         self.floating = Floating(database, clock, lambda body: balances(body, "174379"))
         self.actions = Actions(

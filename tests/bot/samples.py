@@ -144,10 +144,11 @@ def view(said: str, role: str = "buyer", **changes: Any) -> DealView:
             "stars",
             "shares",
             "in_coins",
+            "by_mpesa",
         )
         if key in changes
     }
-    values = {"wallet": kes(0), "reserved_by_other": False, **extra}
+    values = {"wallet": kes(0), "reserved_by_other": False, "by_mpesa": True, **extra}
     return DealView(escrow=escrow(said, **changes), role=role, **values)
 
 

@@ -316,7 +316,7 @@ async def test_a_shilling_deal_shows_coins_only_while_the_dollars_price_is_fresh
     town.clock.advance(hours=24)
     told = await town.taps(BUYER, card, "Pay in crypto")
     assert "don't know today's price of the dollar" in _text(told, town, card)
-    assert "Please pay by M-Pesa" in _text(told, town, card)
+    assert "Please choose another way on the deal's card" in _text(told, town, card)
 
 
 async def test_a_shilling_deal_is_paid_in_coins(town: Town) -> None:
@@ -475,10 +475,51 @@ def test_a_transaction_is_shown_whole_however_it_looks() -> None:
 
 def test_completing_in_dollars_offers_no_mpesa() -> None:
     assert (
-        keyboards.ways_to_complete(replace(samples.CHOICE, due=usd(101), received=usd(95)), usd(0))
+        keyboards.ways_to_complete(
+            replace(samples.CHOICE, due=usd(101), received=usd(95)), usd(0), by_mpesa=False
+        )
         == []
     )
     ways = keyboards.ways_to_complete(
-        replace(samples.CHOICE, due=usd(101), received=usd(95)), usd(6)
+        replace(samples.CHOICE, due=usd(101), received=usd(95)), usd(6), by_mpesa=False
     )
     assert [way.text for way in ways] == ["From wallet: USD 6"]
+
+
+# -- without M-Pesa ------------------------------------------------------------------------------
+
+
+async def test_without_its_keys_mpesa_is_offered_nowhere(town: Town) -> None:
+    await town.shop()
+    code = await town.deal()
+    town.rail.offered = False
+    assert "by M-Pesa" not in (await town.says(BUYER, "/start"))[-1].text
+    card = (await town.says(BUYER, code))[-1]
+    assert not [label for label in card.labels if "M-Pesa" in label or "aybill" in label]
+    assert "This deal can only be paid from the wallet for now." in card.text
+    told = (await town.says(BUYER, f"/pay {code}"))[-1]
+    assert "choose another way on the deal's card" in told.text
+    assert told.button("Show the deal")
+    assert town.rail.prompts == []
+
+
+async def test_without_mpesa_a_shilling_deal_is_paid_in_coins(town: Town) -> None:
+    await town.shop()
+    town.rail.offered = False
+    await town.office.coins.set_rate(Decimal(100), "host")
+    code = await town.deal()
+    card = (await town.says(BUYER, code))[-1]
+    assert card.labels[0] == "Pay in crypto"
+    assert "174379" not in card.text
+    await _quoted(town, code)
+    assert await town.sends_coins("95", "tx1") == "choice"
+    which = (await town.taps(BUYER, town.last(BUYER), "Complete payment"))[-1]
+    assert which.labels[0] == "USDT, Tron (TRC-20)"
+
+
+async def test_without_mpesa_and_a_price_no_shilling_deal_is_opened(town: Town) -> None:
+    await town.shop()
+    town.rail.offered = False
+    told = (await town.says(SELLER, "/newdeal 1500 Blue phone case"))[-1]
+    assert "there is no M-Pesa and no price of the dollar" in told.text
+    assert await town.value("SELECT count(*) FROM escrow_transactions") == 0

@@ -96,6 +96,7 @@ def test_a_dollar_deal_is_paid_from_the_wallet_only() -> None:
         "currency": Currency.USD,
         "due": Money(101_00, Currency.USD),
         "received": Money(0, Currency.USD),
+        "by_mpesa": False,
     }
     none = samples.view("x", **usd, wallet=Money(0, Currency.USD))
     assert _paying(keyboards.deal(none)) == []

@@ -76,7 +76,7 @@ def test_lines_leave_out_what_is_not_there() -> None:
 
 def test_a_language_without_texts_reads_the_first_one() -> None:
     class _Rail:
-        display_name, shortcode, till = "AMANA", "174379", ""
+        display_name, shortcode, till, offered = "AMANA", "174379", "", True
 
     class _Clock:
         def now(self) -> datetime:

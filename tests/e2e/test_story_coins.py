@@ -208,7 +208,7 @@ async def checked(running: Running, **changes: str) -> list[str]:
         stderr=asyncio.subprocess.STDOUT,
     )
     out, _ = await asyncio.wait_for(process.communicate(), 60)
-    words = ("BlockBee", "DynoPay", "Dollar")
+    words = ("BlockBee", "DynoPay", "Dollar", "M-Pesa: no MPESA_CONSUMER", "Ways to pay")
     return [line for line in out.decode().splitlines() if any(word in line for word in words)]
 
 
@@ -229,6 +229,18 @@ async def test_check_says_why_a_rail_is_not_offered(stage: Stage) -> None:
         "  BlockBee: has keys, but no PUBLIC_URL to call back: it is not offered",
         "  DynoPay: has keys, but no PUBLIC_URL to call back: it is not offered",
     ]
+
+
+async def test_check_says_that_mpesa_is_not_offered_without_its_keys(stage: Stage) -> None:
+    none = {"MPESA_CONSUMER_KEY": "", "MPESA_CONSUMER_SECRET": ""}
+    said = await checked(stage.running, **none)
+    assert said[:2] == [
+        "  M-Pesa: no MPESA_CONSUMER_KEY: it is not offered",
+        "✔ Ways to pay: in crypto only",
+    ]
+    no_coins = {"BLOCKBEE_API_KEY": "", "DYNOPAY_API_KEY": "", "DYNOPAY_WEBHOOK_SECRET": ""}
+    said = await checked(stage.running, **none, **no_coins)
+    assert said[1].startswith("✘ Ways to pay")
 
 
 async def test_check_says_what_keeps_shilling_deals_from_it(
