@@ -93,7 +93,8 @@ async def _look_at_prompts(services: Services) -> tuple[int, int, int]:
 
 async def _check_receipts(services: Services) -> tuple[int, int, int]:
     looked, failed = await services.confirmations.check_due()
-    return looked, looked - failed, failed
+    late, wrong = await services.statements.book_late_reversals()
+    return looked + late, looked + late - failed - wrong, failed + wrong
 
 
 async def _fingerprint_evidence(services: Services) -> tuple[int, int, int]:
@@ -252,7 +253,7 @@ JOBS: Final[tuple[Job, ...]] = (
     ),
     Job(
         "check_receipts",
-        "asks again about payments that are not confirmed yet",
+        "asks again about payments that are not confirmed yet, and books what was taken back",
         lambda services: services.settings.sweep_seconds,
         _check_receipts,
         timer=False,

@@ -136,6 +136,13 @@ def prompt_expired(values: Mapping[str, Any], page: Page) -> Markup:
     )
 
 
+def taken_back(values: Mapping[str, Any], page: Page) -> Markup:
+    return say(
+        "M-Pesa took that payment back, so it counts for nothing here. M-Pesa's message says what "
+        "became of your money. To pay, try again."
+    )
+
+
 def invalid_phone(values: Mapping[str, Any], page: Page) -> Markup:
     return say(
         "M-Pesa does not know your number as one of its own. Send me the right one "
@@ -177,14 +184,17 @@ REASONS: Final[Mapping[str, Words]] = {
     "mpesa_unreachable": mpesa_unreachable,
     "prompt_lost": prompt_lost,
     "prompt_expired": prompt_expired,
+    "taken_back": taken_back,
     "invalid_phone": invalid_phone,
     "unknown": unknown,
     "unlisted": unlisted,
 }
 
-_NO_WAIT: Final = frozenset({"prompt_lost", "prompt_expired", "daily_limit", "unlisted"})
+_NO_WAIT: Final = frozenset(
+    {"prompt_lost", "prompt_expired", "daily_limit", "unlisted", "taken_back"}
+)
 """These come long after the prompt, or waiting two minutes does not help."""
-_UNSURE: Final = frozenset({"prompt_lost", "prompt_expired", "unlisted", "unknown"})
+_UNSURE: Final = frozenset({"prompt_lost", "prompt_expired", "unlisted", "unknown", "taken_back"})
 """After these nobody knows that it was not paid."""
 
 

@@ -19,6 +19,8 @@ from escrow.store import escrows, receipts
 from escrow.store.database import Connection, Database
 
 OVERALL_SECONDS: Final = 60.0
+UNDONE: Final = frozenset({ReceiptState.WAITING, ReceiptState.IGNORED})
+"""A receipt in these was known before, and no work that ended leaves one so."""
 
 
 class Bound:
@@ -33,9 +35,12 @@ class Bound:
         receipt: Receipt,
         work: Callable[[Connection], Awaitable[PaymentResult]],
         trace: Trace,
+        *,
+        undone: frozenset[ReceiptState] = UNDONE,
     ) -> PaymentResult:
         """`work` in a unit, 60 s at most. After a cut or a lost connection the truth is read back
-        by the receipt's key: what committed is never called failed.
+        by the receipt's key: what committed is never called failed, and what was there before the
+        work (`undone`) never a commit.
         """
         task = asyncio.ensure_future(self._with_races(work))
         done, _ = await asyncio.wait({task}, timeout=self.overall_seconds)
@@ -46,9 +51,9 @@ class Bound:
         try:
             result = task.result()
         except asyncio.CancelledError:
-            return await self._truth(receipt, trace, TimedOut())
+            return await self._truth(receipt, trace, TimedOut(), undone)
         except (DatabaseDown, TimedOut) as error:
-            return await self._truth(receipt, trace, error)
+            return await self._truth(receipt, trace, error, undone)
         except Exception:
             trace("failed")
             raise
@@ -64,7 +69,13 @@ class Bound:
         except EscrowMoved:
             return await self._db.run(work)
 
-    async def _truth(self, receipt: Receipt, trace: Trace, error: Exception) -> PaymentResult:
+    async def _truth(
+        self,
+        receipt: Receipt,
+        trace: Trace,
+        error: Exception,
+        undone: frozenset[ReceiptState],
+    ) -> PaymentResult:
         """Whether a payment of unknown fate was booked. Waits for its lock first, so that a commit
         still under way is seen.
         """
@@ -77,7 +88,7 @@ class Bound:
         except (DatabaseDown, TimedOut) as second:
             trace("failed", outcome="unknown")
             raise OutcomeUnknown from second
-        if known is None or known.state is ReceiptState.WAITING:
+        if known is None or known.state in undone:
             trace("failed", outcome="not_done")
             raise TimedOut from error
         trace("committed", outcome="read_back")

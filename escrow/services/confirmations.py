@@ -225,7 +225,13 @@ class Confirmations:
             return "other_amount"
         answer = await self._rail.query(attempt.checkout_request_id)
         if answer.verdict is Verdict.PAID:
-            result = await self._credit(await self._claimed_receipt(attempt), Evidence.QUERY)
+            try:
+                result = await self._credit(await self._claimed_receipt(attempt), Evidence.QUERY)
+            except NotAllowed as error:
+                if error.reason != "receipt_decided":
+                    raise
+                await self._taken_back(attempt)
+                return "taken_back"
             await self._again(attempt, None)
             return str(result.outcome)
         waiting = await self._waiting_of(attempt)
@@ -301,6 +307,16 @@ class Confirmations:
                     self._clock.now(),
                 )
         return "waiting"
+
+    async def _taken_back(self, attempt: Attempt) -> None:
+        """What this prompt brought M-Pesa took back: nothing is credited, and its deal and phone
+        are free again.
+        """
+        extra = {"action": "prompt_taken_back", "attempt": attempt.id}
+        _LOG.warning("a prompt was paid, and M-Pesa took it back", extra=extra)
+        gone = Answer(Verdict.UNKNOWN, "", "taken_back")
+        await self._give_up(attempt, AttemptState.EXPIRED, gone)
+        await self._again(attempt, None)
 
     async def _give_up(self, attempt: Attempt, state: AttemptState, answer: Answer) -> None:
         """Ends an open prompt without money and tells the payer why. A paid one stays paid."""

@@ -38,7 +38,7 @@ from escrow.domain.money import Money
 from escrow.domain.terms import Division, Terms
 from escrow.services import fitting, postings
 from escrow.services.booking import Booking, answer_again, result_of
-from escrow.services.bounds import OVERALL_SECONDS, Bound, lock
+from escrow.services.bounds import OVERALL_SECONDS, UNDONE, Bound, lock
 from escrow.services.flags import raise_flag
 from escrow.services.matching import (
     Target,
@@ -181,7 +181,8 @@ class EscrowFundManager:
         async def work(conn: Connection) -> PaymentResult:
             return await self.post_claim(conn, receipt, evidence, claimant, close, at, trace)
 
-        return await self._bound.run(receipt, work, trace)
+        undone = UNDONE | {ReceiptState.SUSPENSE}  # it lies there until its claim is booked
+        return await self._bound.run(receipt, work, trace, undone=undone)
 
     # -- the transaction -----------------------------------------------------------------------
 
@@ -348,6 +349,8 @@ class EscrowFundManager:
             for other in await receipts.loose(conn, attempt.escrow_id, attempt.id):
                 if not phone.may_be(other.payer_shown, attempt.phone):
                     continue
+                if other.state is ReceiptState.IGNORED:  # M-Pesa took it back since
+                    raise NotAllowed("receipt_decided")
                 fitted = True
                 if other.state is ReceiptState.CREDITED:
                     await receipts.link_attempt(conn, other.id, attempt.id, fitted=True)

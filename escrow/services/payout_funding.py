@@ -90,6 +90,8 @@ class FundingChecks:
 
     async def doubtful(self, conn: Connection) -> list[Payout]:
         """Payouts that a person has to decide now: reversed, or no answer in time."""
-        if self.proved_from is None:
-            return []
-        return await payouts.hold_doubtful(conn, self.proved_from, self._clock.now() - PATIENCE)
+        held = await payouts.hold_reversed(conn)
+        if self.proved_from is not None:
+            before = self._clock.now() - PATIENCE
+            held += await payouts.hold_doubtful(conn, self.proved_from, before)
+        return held

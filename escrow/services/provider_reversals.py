@@ -1,14 +1,15 @@
 """A payment that M-Pesa took back by itself: found in its statement, booked once, its deal frozen.
 
 The money is gone, whatever we do. So it leaves the books where it lies: undecided money of an
-unpaid deal, suspense, or the wallet that it went to. What is spent or promised by now becomes what
-its deal owes us (`receivable`), and the end of that deal pays it first (`endings.finish`).
+unpaid deal, suspense, or the wallet that it (or what was too much of it) went to. What is spent or
+promised by now becomes what its deal owes us (`receivable`), and the end of that deal pays it first
+(`endings.finish`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +17,7 @@ from escrow.domain import flow
 from escrow.domain.errors import EscrowMoved
 from escrow.domain.flow import Actor, Event, Status
 from escrow.domain.model import (
+    AttemptState,
     By,
     Entry,
     Escrow,
@@ -30,6 +32,7 @@ from escrow.domain.money import Money
 from escrow.domain.payouts import PayoutState
 from escrow.domain.statements import Break, BreakKind, StatementRow
 from escrow.services import postings
+from escrow.services.batches import each
 from escrow.services.flags import raise_flag
 from escrow.services.matching import credit_key_of
 from escrow.services.ports import Clock
@@ -43,6 +46,7 @@ _IN_WALLET: Final = frozenset(
     {str(PaymentOutcome.TO_WALLET), str(PaymentOutcome.REFUNDED_TO_WALLET)}
 )
 _TRIES: Final = 3
+_BATCH: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,17 @@ class ProviderReversals:
                 continue
         return await self._db.run(work)
 
+    async def book_late(self) -> tuple[int, int]:
+        """Payments that were booked before it was known that theirs was the number that M-Pesa took
+        back: a prompt's, credited by a query, whose number came later. (looked at, failed).
+        """
+        async with self._db.reading() as conn:
+            due = await statements.late_reversals(conn, _BATCH)
+        return await each(due, self._book_late, "a late reversal was not booked", "late_reversal")
+
+    async def _book_late(self, row: StatementRow) -> None:
+        await self.apply(row, None)
+
     async def _apply(
         self, conn: Connection, row: StatementRow, told_by: int | None
     ) -> Break | None:
@@ -97,6 +112,8 @@ class ProviderReversals:
             return _break(BreakKind.UNKNOWN_REVERSAL, row)
         if found.state is ReceiptState.WAITING:
             await receipts.ignore(conn, found.id, Evidence.ADMIN, {"why": "reversed"})
+            if found.attempt_id is not None:
+                await self._end_prompt(conn, found, found.attempt_id, escrow, now)
             return _break(BreakKind.UNKNOWN_REVERSAL, row, found, note="never_credited")
         if found.state not in (ReceiptState.CREDITED, ReceiptState.SUSPENSE):
             return None
@@ -107,6 +124,22 @@ class ProviderReversals:
         taken = await self._take(conn, row, found, escrow, now)
         await self._stop(conn, row, found, escrow, taken.rest)
         return _break(BreakKind.REVERSED, row, found)
+
+    async def _end_prompt(
+        self,
+        conn: Connection,
+        found: StoredReceipt,
+        attempt_id: int,
+        escrow: Escrow | None,
+        now: datetime,
+    ) -> None:
+        """Nobody is asked about it any more; its deal and its phone are free for another one."""
+        await payments.close_attempt(conn, attempt_id, AttemptState.EXPIRED, "", now)
+        await payments.query_again(conn, attempt_id, None)
+        attempt = await payments.attempt(conn, attempt_id)
+        assert attempt is not None  # noqa: S101 attempts are never deleted
+        payer = replace(found, telegram_id=attempt.telegram_id)
+        await self._tell_owner(conn, payer, escrow, None, now)
 
     async def _lock(
         self, conn: Connection, number: str
@@ -185,6 +218,10 @@ class ProviderReversals:
                 available = await ledger.lock_wallet(conn, found.telegram_id, found.amount.currency)
         elif escrow.status is Status.PENDING:
             source, available = ("received", escrow.id), escrow.received
+        elif found.telegram_id is not None and (excess := _excess(found)):
+            source = ("wallet", str(found.telegram_id))
+            wallet = await ledger.lock_wallet(conn, found.telegram_id, found.amount.currency)
+            available = min(excess, wallet)
         part = min(found.amount, available)
         return _Taken(source, part, found.amount - part)
 
@@ -271,6 +308,11 @@ class ProviderReversals:
         cause = f"reversal:{found.reference}"
         notice = Notice(cause, "payment_taken_back", found.telegram_id, values, found.escrow_id)
         await outbox.queue(conn, [notice], now)
+
+
+def _excess(found: StoredReceipt) -> Money:
+    """What went to its payer's wallet when it paid more than its deal needed."""
+    return Money(int(found.outcome.get("excess_minor") or 0), found.amount.currency)
 
 
 def _parties(found: StoredReceipt, escrow: Escrow | None) -> frozenset[int]:

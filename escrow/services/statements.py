@@ -83,6 +83,10 @@ class Statements:
         self._admins = tuple(admins)
         self._one = asyncio.Lock()
 
+    async def book_late_reversals(self) -> tuple[int, int]:
+        """See `ProviderReversals.book_late`."""
+        return await self._reversals.book_late()
+
     async def compare(self, body: bytes, admin: int | None, tell: Tell) -> Compared:
         """Lays the file beside the books. `admin` None: the host. `InvalidInput`
         (`statement_too_large`, `statement_no_header`, `statement_too_many_rows`, `statement_empty`,

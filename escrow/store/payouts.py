@@ -196,6 +196,11 @@ async def hold_doubtful(conn: Connection, proved_from: int, asked_before: dateti
     return [from_row(row) for row in rows]
 
 
+async def hold_reversed(conn: Connection) -> list[Payout]:
+    """Payouts whose deal's money stands in the books as taken back become a person's task."""
+    return [from_row(row) for row in await conn.fetch(_SQL["hold_reversed"])]
+
+
 async def name_receipt(
     conn: Connection, payout_id: int, reference: str, admin: int, token: str, look_at: datetime
 ) -> Payout:

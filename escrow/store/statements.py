@@ -9,7 +9,7 @@ from typing import Final
 from escrow.domain.model import StoredReceipt
 from escrow.domain.money import Currency, Money
 from escrow.domain.payouts import Payout
-from escrow.domain.statements import StatementRow
+from escrow.domain.statements import RowKind, StatementRow
 from escrow.store import payouts, queries, receipts
 from escrow.store.database import Connection
 from escrow.store.floating import Booking
@@ -98,6 +98,22 @@ async def reversal_of(conn: Connection, number: str) -> str | None:
     """The number of the reversal that took back the payment of that number."""
     found = await conn.fetchval(_SQL["reversal"], number)
     return None if found is None else str(found)
+
+
+async def late_reversals(conn: Connection, limit: int) -> list[StatementRow]:
+    """Reversals that were kept before the payments that they took back were in the books."""
+    return [
+        StatementRow(
+            line=0,
+            receipt=row["reversal"],
+            at=row["happened_at"],
+            kind=RowKind.REVERSAL,
+            words="",
+            amount=-Money(row["amount_minor"], Currency.of(row["currency"])),
+            linked=row["receipt"],
+        )
+        for row in await conn.fetch(_SQL["late_reversals"], limit)
+    ]
 
 
 async def turn(conn: Connection, receipt_id: int) -> None:

@@ -18,7 +18,7 @@ _NOT_FOR_PAYERS = {"paid", "processing", "urls_registered"}
 def test_every_answer_of_mpesa_has_words_and_none_are_left_over() -> None:
     given = {row.reason for row in RESULT_CODES.values()}
     given |= {row.answer.reason for row in ERROR_CODES if row.answer.verdict is not Verdict.PENDING}
-    given |= {"prompt_lost", "prompt_expired", "unknown", "unlisted"}
+    given |= {"prompt_lost", "prompt_expired", "unknown", "unlisted", "taken_back"}
     assert given - _NOT_FOR_PAYERS - set(REASONS) == set()
     assert set(REASONS) - given == set()
 

@@ -14,12 +14,13 @@ import asyncpg
 import pytest
 
 from escrow.domain.errors import OutcomeUnknown, TimedOut
-from escrow.domain.model import Evidence, PaymentOutcome, PaymentResult, Receipt
+from escrow.domain.model import Channel, Evidence, PaymentOutcome, PaymentResult, Receipt
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.store import database
 from escrow.store.database import Database
 from tests.faults.proxy import Cut, Proxy
-from tests.world import ADMINS, BRIAN, World, kes
+from tests.rail import UNREACHABLE
+from tests.world import ADMIN, ADMINS, BRIAN, World, kes
 
 LOCK = 4_711
 DONE = (PaymentOutcome.FUNDED, PaymentOutcome.SUSPENSE)
@@ -126,6 +127,57 @@ async def test_cut_after_the_commit_is_read_back_as_the_first_answer(
     assert again.outcome is PaymentOutcome.DUPLICATE
     assert again.fund_breakdown == result.fund_breakdown
     assert again.receipt_id == result.receipt_id
+
+
+async def test_a_claim_that_was_not_booked_is_not_called_booked_for_lying_in_suspense(
+    wire: Wire,
+) -> None:
+    """What was there before the work says nothing of the work."""
+    deal = await wire.world.deal()
+    receipt = wire.world.by_hand(deal, deal.due)
+    assert (await wire.pay(receipt)).outcome is PaymentOutcome.SUSPENSE
+    closed: list[PaymentOutcome] = []
+
+    async def close(conn: object, result: PaymentResult) -> None:
+        closed.append(result.outcome)
+
+    async def claim() -> PaymentResult:
+        return await wire.funds.credit_claim(receipt, Evidence.STATUS, BRIAN, close, at=None)
+
+    wire.proxy.cut_at("COMMIT", Cut.BEFORE)
+    with pytest.raises(TimedOut):
+        await claim()
+    assert wire.proxy.struck.is_set()
+    assert await wire.world.status_of(deal) == "PENDING"
+    assert (await claim()).outcome is PaymentOutcome.FUNDED
+    assert closed == [PaymentOutcome.FUNDED] * 2
+
+
+async def test_a_payment_that_was_denied_before_and_not_booked_now_is_not_called_booked(
+    wire: Wire,
+) -> None:
+    """A prompt's callback was denied, then a query says that it was paid after all."""
+    deal = await wire.world.deal(buyer=BRIAN)
+    attempt = await wire.world.prompt(deal)
+    wire.world.rail.query_answer = UNREACHABLE
+    await wire.world.callback(attempt, "SGAAAA0001")
+    denied = await wire.world.value("SELECT id FROM receipts")
+    await wire.world.confirmations.confirm_receipt(denied, ADMIN, ours=False)
+    paid = Receipt(
+        provider="mpesa",
+        channel=Channel.STK,
+        reference=None,
+        amount=attempt.amount,
+        happened_at=wire.world.clock.now(),
+        escrow_code=deal.id,
+        attempt_id=attempt.id,
+    )
+    wire.proxy.cut_at("COMMIT", Cut.BEFORE)
+    with pytest.raises(TimedOut):
+        await wire.funds.process_escrow_payment(paid, Evidence.QUERY)
+    assert await wire.world.receipt_states() == {"SGAAAA0001": "IGNORED"}
+    again = await wire.funds.process_escrow_payment(paid, Evidence.QUERY)
+    assert again.outcome is PaymentOutcome.FUNDED
 
 
 async def _hold_commits(dsn: str) -> asyncpg.Connection:

@@ -13,6 +13,7 @@ from escrow.services.choice_tokens import Action
 from escrow.services.intake import REVERSAL
 from escrow.services.provider_reversals import ProviderReversals
 from escrow.store import ledger
+from tests.rail import PAID, UNREACHABLE
 from tests.reversal_rail import reversed_body
 from tests.statement import file, reversal
 from tests.world import ADMIN, ADMINS, BRIAN, JANE, World, kes, new_reference
@@ -273,3 +274,108 @@ async def test_without_a_link_nothing_is_done(world: World) -> None:
     assert found is not None
     assert (found.kind, found.note) == (BreakKind.UNKNOWN_REVERSAL, "no_link")
     assert await world.snapshot() == before
+
+
+# -- a prompt's payment ----------------------------------------------------------------------------
+
+
+async def test_a_prompt_whose_waiting_payment_was_taken_back_is_over_and_its_deal_can_be_paid(
+    world: World,
+) -> None:
+    deal = await world.deal(1_000, buyer=BRIAN)
+    attempt = await world.prompt(deal)
+    world.rail.query_answer = UNREACHABLE
+    await world.callback(attempt, "SGAAAA0001")
+    found = await taken(world, "SGAAAA0001", 1050)
+    assert found is not None
+    assert found.note == "never_credited"
+    assert "payment_taken_back" in await world.told(BRIAN)
+    world.rail.query_answer = PAID
+    world.clock.tick(hours=1)
+    assert await world.confirmations.look_due() == (0, 0)
+    assert await world.status_of(deal) == "PENDING"
+    await world.pay(await world.escrow(deal.id), 1_050)
+    assert await world.status_of(deal) == "HELD"
+
+
+async def test_a_prompt_paid_by_what_was_taken_back_credits_nothing(world: World) -> None:
+    """Its callback was lost; the statement knows the payment and its end, the query not its end."""
+    deal = await world.deal(1_000, buyer=BRIAN)
+    await world.prompt(deal)
+    world.clock.tick(minutes=1)
+    lost = world.by_hand(deal, kes(1050), reference="SGAAAA0001", shown="254722***222")
+    await world.funds.register_waiting(lost, next_check_after=None)
+    await taken(world, "SGAAAA0001", 1050)
+    world.rail.query_answer = PAID
+    world.clock.tick(minutes=1)
+    assert await world.confirmations.look_due() == (1, 0)
+    assert await world.status_of(deal) == "PENDING"
+    assert await world.receipt_states() == {"SGAAAA0001": "IGNORED"}
+    assert (await world.notice(BRIAN, "prompt_failed"))["reason"] == "taken_back"
+    assert "held" not in await world.told(JANE)
+
+
+async def test_a_prompt_whose_number_turns_out_to_be_taken_back_freezes_its_deal(
+    world: World,
+) -> None:
+    """The reversal was known first, then a query credited the prompt, then its number came."""
+    deal = await world.deal(1_000, buyer=BRIAN)
+    attempt = await world.prompt(deal)
+    await taken(world, "SGAAAA0001", 1050)
+    world.rail.query_answer = PAID
+    await world.callback(attempt, "SGAAAA0001")
+    world.clock.tick(minutes=1)
+    await world.confirmations.look_due()
+    assert await world.status_of(deal) == "HELD"
+    assert await world.receipt_states() == {f"attempt {attempt.id}": "CREDITED"}
+    for minutes in (1, 5, 30):
+        world.clock.tick(minutes=minutes)
+        await world.settle_inbox()
+    assert await world.receipt_states() == {"SGAAAA0001": "CREDITED"}
+    assert await world.status_of(deal) == "HELD"
+    late = ProviderReversals(world.db, world.clock, ADMINS)
+    assert await late.book_late() == (1, 0)
+    assert await world.status_of(deal) == "FROZEN"
+    assert await owed(world, deal.id) == 1_050
+    assert "receipt_taken_back" in await world.told(ADMIN)
+    assert await late.book_late() == (0, 0)
+
+
+# -- what is on its way out ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("price", [1_000, 20_000])
+async def test_a_release_that_was_not_sent_yet_waits_for_a_person(dsn: str, price: int) -> None:
+    async with World.open(dsn, auto_payout=True) as world:
+        world.rail.can_ask_status = True
+        deal = await world.deal(price, buyer=BRIAN)
+        await world.pay(deal, price * 105 // 100, reference="SGLARGE001")
+        await world.escrows.receive(deal.id, BRIAN, "test:receive")
+        if price == 20_000:  # M-Pesa is asked first, and the statement is faster than its answer
+            await world.payouts.send_due()
+        await taken(world, "SGLARGE001", price * 105 // 100)
+        await world.payouts.send_due()
+        assert world.payout_rail.sent == []
+        (payout,) = await world.sql("SELECT state, note FROM payouts")
+        assert (payout["state"], payout["note"]) == ("MANUAL", "funding_reversed")
+        assert "payout_manual" in await world.told(ADMIN)
+
+
+async def test_what_was_paid_too_much_leaves_the_wallet_that_it_went_to(world: World) -> None:
+    deal = await world.deal(1_000, buyer=BRIAN)
+    await world.pay(deal, 10_000, reference="SGAAAA0001")
+    assert await world.wallet() == 8_950
+    await taken(world, "SGAAAA0001", 10_000)
+    assert await world.wallet() == 0
+    assert await owed(world, deal.id) == 1_050
+
+
+async def test_what_was_spent_of_it_is_owed(world: World) -> None:
+    deal = await world.deal(1_000, buyer=BRIAN)
+    await world.pay(deal, 10_000, reference="SGAAAA0001")
+    other = await world.deal(5_000, buyer=BRIAN)
+    await world.prompts.pay_from_wallet(other.id, BRIAN, "test:wallet")
+    left = await world.wallet()
+    await taken(world, "SGAAAA0001", 10_000)
+    assert await world.wallet() == 0
+    assert await owed(world, deal.id) == 10_000 - left

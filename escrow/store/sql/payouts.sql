@@ -45,15 +45,19 @@ SELECT * FROM payouts WHERE id = $1
 SELECT * FROM payouts WHERE id = $1 FOR UPDATE
 
 -- claim_ready --
--- Locks payouts that are due, oldest first; those that somebody else is taking are left to him, and
--- those of large deals (from $3 on) until M-Pesa said once more that their money came in. $4: what
--- is paid, $5: what is sent back.
+-- Locks payouts that are due, oldest first; those that somebody else is taking are left to him,
+-- those of deals whose money was taken back are left, and those of large deals (from $3 on) until
+-- M-Pesa said once more that their money came in. $4: what is paid, $5: what is sent back.
 SELECT p.* FROM payouts p
  WHERE p.state = 'READY' AND (p.not_before IS NULL OR p.not_before <= $1)
    AND CASE WHEN p.receipt_id IS NULL THEN $4::boolean ELSE $5::boolean END
    AND (p.leg = 'buyer' OR NOT EXISTS (
             SELECT FROM escrow_sellers s
              WHERE s.telegram_id = p.telegram_id AND s.status = 'SUSPENDED'))
+   AND (p.leg IS DISTINCT FROM 'seller' OR NOT EXISTS (
+            SELECT FROM ledger_accounts a
+             WHERE a.kind = 'receivable' AND a.owner = p.escrow_id AND a.currency = p.currency
+               AND a.balance_minor < 0))
    AND ($3::bigint IS NULL OR p.leg IS DISTINCT FROM 'seller' OR NOT EXISTS (
             SELECT FROM escrow_transactions e JOIN receipts r ON r.escrow_id = e.id
              WHERE e.id = p.escrow_id AND e.currency = 'KES' AND e.price_minor >= $3
@@ -96,6 +100,15 @@ UPDATE payouts p
          GROUP BY w.id
         HAVING bool_or(q.answer = 'denied') OR min(q.asked_at) <= $2) AS d
  WHERE p.id = d.id AND p.state = 'READY'
+RETURNING p.*
+
+-- hold_reversed --
+-- Those of deals that owe what M-Pesa took back: a person decides.
+UPDATE payouts p SET state = 'MANUAL', note = 'funding_reversed'
+ WHERE p.state = 'READY' AND p.leg = 'seller'
+   AND EXISTS (SELECT FROM ledger_accounts a
+                WHERE a.kind = 'receivable' AND a.owner = p.escrow_id AND a.currency = p.currency
+                  AND a.balance_minor < 0)
 RETURNING p.*
 
 -- name_receipt --

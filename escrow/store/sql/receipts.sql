@@ -96,10 +96,14 @@ SELECT r.*, a.phone FROM receipts r JOIN payment_attempts a ON a.id = r.attempt_
  ORDER BY r.id
 
 -- loose --
--- Receipts of a deal that no attempt owns, of this amount and about the time of this attempt.
+-- Receipts of a deal that no attempt owns, of this amount and about the time of this attempt; those
+-- that M-Pesa took back before they were credited, too.
 SELECT r.* FROM receipts r JOIN payment_attempts a ON a.id = $2
  WHERE r.escrow_id = $1 AND r.attempt_id IS NULL AND r.channel = 'c2b'
-   AND r.amount_minor = a.amount_minor AND r.state IN ('WAITING', 'CREDITED', 'SUSPENSE')
+   AND r.amount_minor = a.amount_minor
+   AND (r.state IN ('WAITING', 'CREDITED', 'SUSPENSE')
+        OR (r.state = 'IGNORED' AND EXISTS (SELECT FROM provider_reversals p
+                                             WHERE p.receipt = r.reference)))
    AND r.happened_at BETWEEN a.created_at - interval '2 minutes'
                          AND a.created_at + interval '10 minutes'
  ORDER BY r.id

@@ -52,6 +52,15 @@ RETURNING receipt
 -- reversal --
 SELECT reversal FROM provider_reversals WHERE receipt = $1
 
+-- late_reversals --
+-- Reversals of payments that stand in the books, and are not on their way back by us.
+SELECT p.* FROM provider_reversals p
+  JOIN receipts r ON r.provider = 'mpesa' AND r.reference = p.receipt
+ WHERE r.state IN ('CREDITED', 'SUSPENSE')
+   AND r.currency = p.currency AND r.amount_minor = p.amount_minor
+   AND NOT EXISTS (SELECT FROM payouts o WHERE o.receipt_id = r.id AND o.state <> 'FAILED')
+ ORDER BY p.receipt LIMIT $1
+
 -- turn --
 -- A receipt that its provider took back.
 UPDATE receipts SET state = 'REVERSED' WHERE id = $1
