@@ -284,14 +284,14 @@ JOBS: Final[tuple[Job, ...]] = (
     Job(
         "pull_payments",
         "finds payments of the last 48 hours that M-Pesa never announced",
-        lambda services: 3600,
+        lambda services: services.settings.reconcile_seconds,
         _pull_payments,
         timer=False,
     ),
     Job(
         "ask_balances",
         "asks M-Pesa what its accounts of ours hold",
-        lambda services: 3600,
+        lambda services: services.settings.reconcile_seconds,
         _ask_balances,
         timer=False,
     ),
@@ -621,6 +621,20 @@ async def _run(services: Services, job: Job) -> bool | None:
                 )
         except (DatabaseDown, TimedOut):
             _LOG.warning("a run could not be recorded", extra={"action": "job_waits"})
+    if looked or job.schedule is not None:  # the quick sweeps mostly find nothing to do
+        _LOG.log(
+            logging.WARNING if failed else logging.INFO,
+            "%s ran",
+            job.name,
+            extra={
+                "action": "job_ran",
+                "job": job.name,
+                "looked": looked,
+                "done": done,
+                "skipped": max(looked - done - failed, 0),
+                "failed": failed,
+            },
+        )
     if error is not None or failed:
         return False
     return None if stood else True

@@ -47,6 +47,14 @@ class Metrics:
         self._setbacks = self._gauge("deals_failing", "deals that timers could not end")
         self._succeeded = self._by_job("success_timestamp_seconds", "when it last ran well")
         self._failures = self._by_job("failures", "runs that failed within a day")
+        self._counts = {
+            what: self._by_job(what, words)
+            for what, words in (
+                ("looked", "what its last run looked at"),
+                ("done", "what its last run did"),
+                ("failed", "what its last run failed at"),
+            )
+        }
         self._late = self._by_job("late", "1 while it missed several turns")
 
     def _by_job(self, name: str, words: str) -> Gauge:
@@ -75,6 +83,8 @@ class Metrics:
                 if job.succeeded_at is not None:
                     self._succeeded.labels(job.name).set(job.succeeded_at.timestamp())
                 self._failures.labels(job.name).set(job.failures)
+                for what, gauge in self._counts.items():
+                    gauge.labels(job.name).set(getattr(job, what))
                 self._late.labels(job.name).set(job.late)
             self._held.clear()
             for row in health.held:

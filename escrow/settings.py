@@ -313,6 +313,12 @@ class Settings(BaseSettings):
     digest_hour: int = Field(
         8, ge=0, le=23, description="hour of TIMEZONE at which admins read what waits"
     )
+    reconcile_seconds: int = Field(
+        3600,
+        ge=60,
+        le=86_400,
+        description="seconds between looks at M-Pesa's own lists and balances",
+    )
     auto_release_seconds: int = Field(
         3600, ge=1, le=86_400, description="seconds between releases of deals whose time is over"
     )
@@ -335,6 +341,14 @@ class Settings(BaseSettings):
     fraud_rate_days: int = Field(60, ge=1, le=365, description="that were paid in so many days")
     fraud_refunds: int = Field(3, ge=2, le=1000, description="refunds of a buyer, then a flag")
     fraud_refunds_days: int = Field(14, ge=1, le=365, description="in so many days")
+    fraud_shortages: int = Field(
+        3, ge=2, le=1000, description="payments of a buyer that were far too little, then a flag"
+    )
+    fraud_shortages_days: int = Field(30, ge=1, le=365, description="in so many days")
+    fraud_unshipped: int = Field(
+        3, ge=2, le=1000, description="deals a seller never sent: his suspension is proposed"
+    )
+    fraud_unshipped_days: int = Field(30, ge=1, le=365, description="in so many days")
     cleanup_times: Times = Field(
         "sun 3:00", description="times of TIMEZONE, daily or of a weekday: what is old makes room"
     )
@@ -344,6 +358,18 @@ class Settings(BaseSettings):
     reviewed_flag_days: int = Field(
         30, ge=30, le=3650, description="days, then a reviewed flag goes, 30 or more"
     )
+
+    callback_days: int = Field(
+        90, ge=30, le=3650, description="days, then the body of a processed callback goes"
+    )
+    update_days: int = Field(
+        30, ge=7, le=3650, description="days, then the body of a processed Telegram update goes"
+    )
+    conversation_days: int = Field(
+        30, ge=7, le=3650, description="days, then a conversation that nobody went on with goes"
+    )
+    notice_days: int = Field(180, ge=30, le=3650, description="days, then a sent notice goes")
+    slot_days: int = Field(90, ge=30, le=3650, description="days, then the record of a slot goes")
 
     @classmethod
     def settings_customise_sources(
@@ -510,6 +536,15 @@ class Settings(BaseSettings):
             refund_days=self.fraud_refunds_days,
             archive_after=timedelta(days=self.archive_days),
             reviewed_flag_life=timedelta(days=self.reviewed_flag_days),
+            shortages_before_flag=self.fraud_shortages,
+            shortage_days=self.fraud_shortages_days,
+            unshipped_before_proposal=self.fraud_unshipped,
+            unshipped_days=self.fraud_unshipped_days,
+            raw_body_life=timedelta(days=self.callback_days),
+            update_body_life=timedelta(days=self.update_days),
+            conversation_life=timedelta(days=self.conversation_days),
+            notice_life=timedelta(days=self.notice_days),
+            slot_life=timedelta(days=self.slot_days),
         )
 
 

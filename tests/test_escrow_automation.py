@@ -70,6 +70,24 @@ async def test_a_job_that_looked_and_failed_counts_both(services: Services) -> N
     assert [run[key] for key in ("looked_at", "done", "skipped", "failed")] == [5, 3, 1, 1]
 
 
+async def test_a_run_that_found_something_is_in_the_log_with_its_counts(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def partly(_: Services) -> tuple[int, int, int]:
+        return 7, 4, 1
+
+    async def nothing(_: Services) -> tuple[int, int, int]:
+        return 0, 0, 0
+
+    caplog.set_level("INFO", "escrow_automation")
+    await run_job(services, Job("idle", "finds nothing", lambda _: 1, nothing))
+    await run_job(services, Job("partly", "fails once", lambda _: 1, partly))
+    (said,) = [one for one in caplog.records if getattr(one, "action", "") == "job_ran"]
+    counts = (said.looked, said.done, said.skipped, said.failed)  # type: ignore[attr-defined]
+    assert (said.job, counts) == ("partly", (7, 4, 2, 1))  # type: ignore[attr-defined]
+    assert said.levelname == "WARNING"
+
+
 async def test_a_database_that_is_away_only_means_later(services: Services) -> None:
     async def away(_: Services) -> tuple[int, int, int]:
         raise DatabaseDown

@@ -45,6 +45,22 @@ def test_the_clock_jobs_have_the_seeds_schedules_thresholds_and_windows() -> Non
     assert (terms.refunds_before_flag, terms.refund_days) == (3, 14)
     assert terms.archive_after == datetime.timedelta(days=90)
     assert terms.reviewed_flag_life == datetime.timedelta(days=30)
+    assert (terms.shortages_before_flag, terms.shortage_days) == (3, 30)
+    assert (terms.unshipped_before_proposal, terms.unshipped_days) == (3, 30)
+    assert found.reconcile_seconds == 3600
+
+
+def test_how_long_things_are_kept_is_set_as_the_design_has_it_and_can_be_changed() -> None:
+    kept = {
+        "CALLBACK_DAYS": ("raw_body_life", 90),
+        "UPDATE_DAYS": ("update_body_life", 30),
+        "CONVERSATION_DAYS": ("conversation_life", 30),
+        "NOTICE_DAYS": ("notice_life", 180),
+        "SLOT_DAYS": ("slot_life", 90),
+    }
+    for key, (name, days) in kept.items():
+        assert getattr(settings.load({}).terms(), name).days == days
+        assert getattr(settings.load({key: "365"}).terms(), name).days == 365
 
 
 def test_reminders_of_other_hours_open_the_day_for_them() -> None:

@@ -40,8 +40,8 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class JobHealth:
-    """A job's last run, the end of its last good one, its next one, and how many runs failed within
-    a day.
+    """A job's last run with its counts, the end of its last good one, its next one, and how many
+    runs failed within a day.
     """
 
     name: str
@@ -52,6 +52,9 @@ class JobHealth:
     late: bool
     succeeded_at: datetime | None = None
     failures: int = 0
+    looked: int = 0
+    done: int = 0
+    failed: int = 0
 
     @property
     def well(self) -> bool:
@@ -195,6 +198,9 @@ def jobs_of(
                 late=late,
                 succeeded_at=run["succeeded_at"] if run else None,
                 failures=run["failures"] if run else 0,
+                looked=run["looked_at"] if run else 0,
+                done=run["done"] if run else 0,
+                failed=run["failed"] if run else 0,
             )
         )
     return found

@@ -154,6 +154,9 @@ async def test_metrics_say_of_each_job_when_it_last_ran_well_and_how_often_it_fa
     assert 'amana_job_late{job="send_payouts"} 1.0' in lines
     assert 'amana_job_failures{job="release_due"} 0.0' in lines
     assert 'amana_job_late{job="release_due"} 0.0' in lines
+    for what in ("looked", "done"):
+        assert f'amana_job_{what}{{job="release_due"}} 1.0' in lines
+    assert 'amana_job_failed{job="release_due"} 0.0' in lines
     assert not any(line.startswith("amana_job_success") and "never" in line for line in lines)
     assert "amana_deals_failing 0.0" in lines, "there is no such deal"
 
