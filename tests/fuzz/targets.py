@@ -15,14 +15,35 @@ from typing import Any, Final
 
 from escrow.bot.typed import means_code, read_amount, read_offer, split_code
 from escrow.domain import claims, codes, phone
+from escrow.domain.coins import BY_CODE
 from escrow.domain.errors import InvalidInput, LimitReached
-from escrow.domain.money import Money
-from escrow.rails import blockbee_wire, dynopay_wire, mpesa_parse, mpesa_statement, strict_json
-from escrow.rails.mpesa_balances import balances
+from escrow.domain.money import Currency, Money
+from escrow.rails import (
+    blockbee_gateway,
+    blockbee_wire,
+    dynopay_gateway,
+    dynopay_wire,
+    mpesa_accounts,
+    mpesa_codes,
+    mpesa_gateway,
+    mpesa_parse,
+    mpesa_statement,
+    strict_json,
+)
+from escrow.rails.mpesa_balances import account_balances, balances
 from escrow.rails.mpesa_payouts import asked_result, payout_result
 from escrow.rails.mpesa_reversals import reversal_result
 from escrow.services.crypto import plain
-from escrow.services.ports import Deposit, RawRequest, UnreadableError, Verdict
+from escrow.services.ports import (
+    Answer,
+    CoinAsked,
+    CoinQuote,
+    Deposit,
+    PaybillPayment,
+    RawRequest,
+    UnreadableError,
+    Verdict,
+)
 
 _SAMPLES: Final = Path(__file__).resolve().parents[1] / "rails" / "samples"
 _RECEIPT: Final = re.compile(r"[A-Z0-9]{4,32}", re.ASCII)
@@ -30,6 +51,8 @@ _OUTSIDE: Final = re.compile("[\x00\ud800-\udfff]")
 _TALE: Final = 30
 _NOW: Final = datetime(2026, 11, 23, tzinfo=UTC)
 _MINOR_MAX: Final = 2**63
+_PAYBILL: Final = "174379"
+_ACCOUNTS: Final = {"Utility Account": "mpesa:utility", "Working Account": "mpesa:working"}
 
 
 @dataclass(frozen=True)
@@ -111,12 +134,72 @@ def _paybill(body: bytes) -> None:
     except UnreadableError as error:
         _words(error)
         return
+    _by_hand(found)
+
+
+def _by_hand(found: PaybillPayment) -> None:
     _is_receipt(found.reference)
     _is_money(found.amount)
     assert found.happened_at.utcoffset() == timedelta(0)
     assert found.shortcode
     phone.keep(found.shown)
     phone.mask_shown(found.shown)
+
+
+def _pulled(body: bytes) -> None:
+    """As one row, and as the page of rows that the rail takes apart."""
+    rows = [body]
+    page = mpesa_gateway._understand(200, body, mpesa_accounts.PAGE_BYTES_MAX)
+    if not isinstance(page, Answer):
+        listed = mpesa_accounts._flat(mpesa_accounts._spaceless(page).get("Response"))
+        kept = [mpesa_accounts._row(one) for one in listed or ()]
+        assert all(len(one.body) <= mpesa_accounts.ROW_BYTES_MAX for one in kept)
+        assert all(_RECEIPT.fullmatch(one.reference or "NONE") for one in kept)
+        rows += [one.body for one in kept]
+    for row in rows:
+        try:
+            found = mpesa_parse.pulled(row, _PAYBILL)
+        except UnreadableError as error:
+            _words(error)
+        else:
+            _by_hand(found)
+
+
+def _held(body: bytes) -> None:
+    """What our own accounts hold."""
+    try:
+        found = account_balances(body, _ACCOUNTS)
+    except UnreadableError as error:
+        _words(error)
+        return
+    read = [one.account for one in found.balances]
+    assert len(set(read)) == len(read), "one account has one balance"
+    assert set(read) <= set(_ACCOUNTS.values())
+    assert bool(read) == (found.answer.verdict is Verdict.PAID)
+    for one in found.balances:
+        assert abs(one.balance.minor) < _MINOR_MAX
+        assert one.at is None or one.at.utcoffset() == timedelta(0)
+
+
+def _mpesa_answer(body: bytes) -> None:
+    """What M-Pesa's gateway answers, good or bad, and an envelope's two words given bare."""
+    for status in (200, 400, 500):
+        said = mpesa_gateway._understand(status, body, mpesa_gateway.ANSWER_BYTES_MAX)
+        if isinstance(said, Answer):
+            _refusal(said)
+        else:
+            assert status == 200
+    code, _, message = body.decode("utf-8", "surrogateescape").partition(" ")
+    _refusal(mpesa_codes.of_error(code, message))
+
+
+def _refusal(said: Answer) -> None:
+    assert said.verdict is not Verdict.PAID, "no error says that money moved"
+    assert said.code == "" or mpesa_codes.is_code(said.code), "fit for a log line"
+    if mpesa_codes.refuses_token(said):
+        assert said.retry
+    assert mpesa_codes.of_prompt(said).verdict in (Verdict.DECLINED, Verdict.UNKNOWN)
+    assert mpesa_codes.of_question(said).verdict in (Verdict.PENDING, Verdict.UNKNOWN)
 
 
 def _status(body: bytes) -> None:
@@ -137,7 +220,7 @@ def _results(body: bytes) -> None:
             read(body)
         except UnreadableError as error:
             _words(error)
-    for one in balances(body, "174379"):
+    for one in balances(body, _PAYBILL):
         assert isinstance(one.balance, Money)
 
 
@@ -239,6 +322,81 @@ def _dynopay(body: bytes) -> None:
     assert not dynopay_wire.signed(header, b"{}", b"whsec_of_nobody", _NOW), "nobody signed it"
 
 
+def _blockbee_answer(body: bytes) -> None:
+    """Each of BlockBee's answers is given to each reader: a page of its may change its mind."""
+    for status in (200, 400):
+        said, words = blockbee_gateway.understand(status, body, blockbee_wire.LOGS_BYTES_MAX)
+        assert len(words) <= blockbee_gateway.TEXT_CHARACTERS_MAX
+        if isinstance(said, Answer):
+            assert said.verdict in (Verdict.DECLINED, Verdict.UNKNOWN)
+            continue
+        for read in (_bee_terms, _bee_converted, _bee_created, _bee_logged):
+            try:
+                read(said)
+            except UnreadableError as error:
+                _words(error)
+
+
+def _bee_terms(said: Mapping[str, Any]) -> None:
+    found = blockbee_wire.terms(said)
+    assert 0 <= found.minimum < 10**20
+    assert found.minimum == blockbee_wire.minimum_of(said)
+    assert found.usd is None or 0 < found.usd < 10**20
+
+
+def _bee_converted(said: Mapping[str, Any]) -> None:
+    assert 0 < blockbee_wire.converted(said) < 10**20
+
+
+def _bee_created(said: Mapping[str, Any]) -> None:
+    address = blockbee_wire.created(said, _ASKED.coin, _ASKED.callback_url)
+    assert address.isascii()
+    assert address.isalnum()
+
+
+def _bee_logged(said: Mapping[str, Any]) -> None:
+    found = blockbee_wire.logged(said, _ASKED)
+    _deposits(found)
+    assert all(one.at is None or one.at.utcoffset() == timedelta(0) for one in found)
+
+
+def _dynopay_answer(body: bytes) -> None:
+    """The same of DynoPay's."""
+    for status in (200, 404):
+        said = dynopay_gateway._understand(status, body)
+        if isinstance(said, Answer):
+            assert said.verdict in (Verdict.DECLINED, Verdict.UNKNOWN)
+            assert len(said.code) <= 128
+            continue
+        for read in (_dyno_quote, _dyno_status, _dyno_deliveries):
+            try:
+                read(said)
+            except UnreadableError as error:
+                _words(error)
+
+
+def _dyno_quote(said: Mapping[str, Any]) -> None:
+    for coin in (BY_CODE["BTC"], BY_CODE["XRP"]):
+        found = dynopay_wire.quote(said, coin, _FIFTEEN)
+        if isinstance(found, CoinQuote):
+            assert 0 < found.amount <= 10**20
+            assert found.address
+            assert found.reference
+            assert found.tag or not coin.needs_tag
+        else:
+            assert found.verdict in (Verdict.DECLINED, Verdict.UNKNOWN)
+
+
+def _dyno_status(said: Mapping[str, Any]) -> None:
+    assert 0 < len(dynopay_wire.payment_status(said)) <= 128
+
+
+def _dyno_deliveries(said: Mapping[str, Any]) -> None:
+    page, after = dynopay_wire.deliveries(said)
+    assert all(one.id >= 0 and one.event for one in page)
+    assert after == "" or (after.isascii() and not re.search(r"[\s/?&#]", after))
+
+
 def _statement(body: bytes) -> None:
     try:
         found = mpesa_statement.read(body)
@@ -272,6 +430,40 @@ _DYNO: Final = (
     + b"ab" * 32
     + b'","amount_received":0.01,"amount_expected":0.015,"currency":"BTC"}',
 )
+# after shared samples blockbee/info-coins, convert, create-response and logs-empty
+_ASKED: Final = CoinAsked(
+    "5f" * 16,
+    BY_CODE["BTC"],
+    Decimal("0.05"),
+    "14PqCsA7KMgseZMPwg6mJy754MtQkrgszu",
+    "https://amana.test/hooks/b/" + "5f" * 16,
+)
+_BEE_ANSWERS: Final = (
+    b'{"status":"success","minimum_transaction":8000,"minimum_transaction_coin":"0.00008000",'
+    b'"fee_percent":"1.000","prices":{"USD":"64000.5"}}',
+    b'{"status":"success","value_coin":"241.126","exchange_rate":"0.803753"}',
+    b'{"status":"success","address_in":"14PqCsA7KMgseZMPwg6mJy754MtQkrgszu",'
+    b'"callback_url":"https%3A//amana.test/hooks/b/' + b"5f" * 16 + b'","priority":"default"}',
+    b'{"status":"success","address_in":"14PqCsA7KMgseZMPwg6mJy754MtQkrgszu","callbacks":['
+    b'{"uuid":"5b0a2f6e","txid_in":"' + b"ab" * 32 + b'","value_coin":"0.05","result":"done",'
+    b'"value_forwarded_coin":"0.049","last_update":"23/11/2026 12:05:00","confirmations":3,'
+    b'"value_coin_convert":"{\\"USD\\": \\"3200.02\\"}"},{"txid_in":"x","result":"pending"}]}',
+    b'{"status":"error","error":"Coin/Address is invalid"}',
+)
+# after shared samples dynopay/cryptopayment-response, paymentstatus-response, error-api-key-missing
+_FIFTEEN: Final = Money(1500, Currency.USD)
+_DYNO_ANSWERS: Final = (
+    b'{"success":true,"data":{"transaction_id":"a1b2c3d4","address":"bc1qxy2kgdygjrsqtzq2n0yrf249",'
+    b'"amount":0.000245,"currency":"BTC","base_amount":15.0,"base_currency":"USD"}}',
+    b'{"success":true,"data":{"transaction_id":"a1b2c3d4","address":"rEb8TK3gBgk5auZkwc6sHnwrGVJH8D",'
+    b'"amount":"6.5","currency":"XRP","base_amount":15,"base_currency":"USD",'
+    b'"destination_tag":77}}',
+    b'{"success":true,"data":{"payment_status":"settled","is_paid":true,"base_amount":500}}',
+    b'{"success":true,"data":[{"id":9,"event":"payment.confirmed","url":"https://amana.test/h",'
+    b'"status":"failed"},{"id":8,"event":"payment.pending","status":"success"}],"has_more":true,'
+    b'"next_cursor":"8"}',
+    b'{"success":false,"message":"API key is required","code":"api_key_missing"}',
+)
 # the portal's header and one row of each date format
 _CSV: Final = (
     b"Receipt No.,Completion Time,Initiation Time,Details,Transaction Status,Paid In,Withdrawn,"
@@ -297,6 +489,16 @@ _C2B: Final = (
     b'"TransAmount":"5.00","BusinessShortCode":"174379","BillRefNumber":"ES1008257626",'
     b'"OrgAccountBalance":"25.00","MSISDN":"2547 ***** 126","FirstName":"JOHN"}',
 )
+# a row of shared sample daraja/pull-query-response, and its page
+_ROW: Final = (
+    b'{"transactionId":"RKL51ZDR4F","trxDate":"2026-11-23T12:05:00Z","msisdn":722000222,'
+    b'"sender":"MPESA","transactiontype":"c2b-pay-bill-debit","billreference":"ES1008257626",'
+    b'"amount":"168","organizationname":"Amana"}'
+)
+_PULL: Final = (
+    _ROW,
+    b'{"ResponseRefID":"1","ResponseCode":"1000","Response":[[' + _ROW + b"," + _ROW + b"]]}",
+)
 _SMS: Final = (
     b"SG632NMUAB Confirmed. Ksh1,050.00 sent to AMANA for account ES1008257626 on 23/11/26 at "
     b"12:05 PM New M-PESA balance is Ksh1.00.",
@@ -308,6 +510,12 @@ TARGETS: Final[Mapping[str, Target]] = {
     "strict_json": Target(_json, [*_STK, b'[1e30,-0,{"a":[{}]},"\\ud83d\\ude00",null,true]']),
     "stk_callback": Target(_stk, _STK),
     "paybill": Target(_paybill, _C2B),
+    "pulled": Target(_pulled, [*_PULL, *_samples("pull-query-response*")]),
+    "account_balances": Target(_held, _samples("account-balance-result*")),
+    "mpesa_answer": Target(
+        _mpesa_answer,
+        [*_samples("error-*", "*-response*"), b"500.001.1001 Unable to lock subscriber"],
+    ),
     "status_result": Target(_status, _samples("transaction-status*")),
     "results": Target(_results, [*_samples("b2c-result*", "reversal-result*"), *_C2B]),
     "code": Target(_code, [b"ES1008257626", b"es 1008-257 6l6", b"1OO8257625"]),
@@ -315,6 +523,8 @@ TARGETS: Final[Mapping[str, Target]] = {
     "message": Target(_message, _SMS),
     "blockbee": Target(_blockbee, _BEE),
     "dynopay": Target(_dynopay, _DYNO),
+    "blockbee_answer": Target(_blockbee_answer, _BEE_ANSWERS),
+    "dynopay_answer": Target(_dynopay_answer, _DYNO_ANSWERS),
     "statement": Target(_statement, _CSV),
     "phone": Target(_phone, [b"2547 ***** 126", b"+254712345678", b"a" * 64]),
 }
