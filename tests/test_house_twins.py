@@ -114,6 +114,7 @@ OF_THEIR_OWN = {
     "tests/test_house_twins.py": "this file",
     "tests/test_guide.py": "the integration guide: its tables and its examples",
     "tests/rails/test_daraja_samples.py": "every known body of Daraja, by name",
+    "tests/rails/test_coin_samples.py": "every known body of BlockBee and DynoPay, by name",
     "tests/bot/admin/test_matrix.py": "who may use which admin command, on which deal",
     "tests/bot/admin/test_hostile.py": "what people write, on every admin screen",
     "tests/services/test_claims_and_prompts.py": "claims beside prompts whose number is not known",

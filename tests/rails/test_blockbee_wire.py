@@ -130,64 +130,6 @@ def test_the_signing_samples_with_their_coin_are_read(ways):
     assert deposit.usd is None
 
 
-NOT_OURS = {
-    "checkout-request-response": {"status": "success", "success_token": "x", "payment_id": "y"},
-    "checkout-logs": {
-        "status": "success",
-        "is_paid": False,
-        "payment_data": [{"value": "0.000137", "coin": "btc", "txid": []}],
-        "notifications": [],
-    },
-    "deposit-request-response": {"status": "success", "payment_url": "https://pay.blockbee.io/d"},
-    "payout-created": {
-        "status": "success",
-        "payout_info": {"id": 2461, "status": "Created", "coin": "bep20_usdt", "txid": ""},
-    },
-    "payout-list": {"status": "success", "payouts": [{"id": 2460, "status": "Done"}]},
-    "payout-process-queued": {"status": "success", "queued": True},
-    "payout-request-bulk-response": {"status": "success", "request_ids": [103227, 103228]},
-    "payout-status-done": {
-        "status": "success",
-        "payout_info": {"id": 2463, "status": "Done", "txid": "0xf9aa"},
-    },
-    "error-response": {"status": "error", "error": "Coin/Address is invalid"},
-    "estimate": {
-        "status": "success",
-        "estimated_cost": "0.00637010",
-        "estimated_cost_currency": {"AED": "0.03"},
-    },
-}
-
-
-@pytest.mark.parametrize("body", [pytest.param(v, id=k) for k, v in NOT_OURS.items()])
-def test_what_we_do_not_use_is_refused_by_every_reader(body):
-    asked = CoinAsked("00ff", BY_CODE["USDT-TRC20"], Decimal(10), ADDRESS, URL)
-    with pytest.raises(UnreadableError):
-        wire.callback(posted(json.dumps(body)))
-    for reader in (
-        wire.terms,
-        wire.converted,
-        lambda fields: wire.created(fields, asked.coin, URL),
-        lambda fields: wire.logged(fields, asked),
-    ):
-        with pytest.raises(UnreadableError):
-            reader(body)
-
-
-def test_checkout_ipn_is_refused():
-    ipn = {
-        "order_number": "SECURITY-ORDER-1",
-        "webhook_token": "merchant-generated-webhook-secret",
-        "payment_id": "blockbee-payment-id",
-        "value": "1111.11",
-        "currency": "EUR",
-        "status": "done",
-        "is_paid": "1",
-    }
-    with pytest.raises(UnreadableError, match="uuid"):
-        wire.callback(got(urlencode(ipn)))
-
-
 def test_convert():
     said = {"status": "success", "value_coin": "241.126", "exchange_rate": "0.803753"}
     assert wire.converted(said) == Decimal("241.126")
