@@ -1,5 +1,6 @@
 """10,000 forged, replayed and broken requests against the real server and the real door, among them
 two true payments: two credits, no 5xx, and the books balance (faults.md T1, F22, F23, F48–F50).
+Money on its way out, to a person and back to a payer, stays there until the true results come.
 
 Some know the secret in the path, as somebody does who read a proxy's log: then it is M-Pesa's own
 answer that decides, and where nobody can be asked the list of addresses.
@@ -15,22 +16,28 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from unittest.mock import ANY
 
 import aiohttp
 import pytest
 
-from escrow.domain.model import Attempt, Escrow
+from escrow.domain.model import Attempt, Escrow, Evidence
 from escrow.services.ports import Answer, Verdict
 from escrow.web.server import Server
 from escrow.web.webhooks import Webhooks
+from tests.account_rail import balance_body, pulled_row
+from tests.payout_rail import SentPayout, asked_body, result_body
 from tests.rail import CANCELLED, PAID, checkout_id, paybill_body, status_body, stk_body
+from tests.reversal_rail import SentReversal, asked_reversal_body, reversed_body
 from tests.web.test_webhooks import MALFORMED
-from tests.world import BRIAN, OTIENO, World, kes, new_reference
+from tests.world import ADMIN, BRIAN, OTIENO, World, kes, new_reference
 
 SECRET = "0" * 32
-ROUTES_WITH_TOKEN = "srtqupoawxb"
+ROUTES_WITH_TOKEN = "srtqupoawxbkl"
+ROUTES_WITH_RESULT = "srqpawxk"
+"""Those whose body is read: the others are only told that a queue timed out."""
 UNKNOWN = Answer(Verdict.UNKNOWN, "500.001.1001", "unknown")
 
 
@@ -47,7 +54,10 @@ class Request:
 
 @dataclass
 class Scene:
-    """Deals, two of which are really paid, and a M-Pesa that knows only those payments."""
+    """Deals, two of which are really paid, and a M-Pesa that knows only those payments; and, not
+    answered yet, a withdrawal (`out`), a payment that is sent back (`back`), and a question about
+    our accounts.
+    """
 
     world: World
     paid: Escrow
@@ -55,6 +65,10 @@ class Scene:
     by_hand: Escrow
     open: Escrow
     old: Attempt
+    out: SentPayout
+    back: SentReversal
+    question: str
+    before: set[str]
     draw: random.Random = field(default_factory=lambda: random.Random(5))  # noqa: S311
 
     def __post_init__(self) -> None:
@@ -76,7 +90,26 @@ class Scene:
             checkout_id(old.token): CANCELLED,
         }
         await world.callback(old, code=1032)
-        return cls(world, paid, prompt, by_hand, await world.deal(4_000, buyer=BRIAN), old)
+        opened = await world.deal(4_000, buyer=BRIAN)
+        out, back, question = await cls._on_the_way(world)
+        before = await credited(world)
+        return cls(world, paid, prompt, by_hand, opened, old, out, back, question, before)
+
+    @staticmethod
+    async def _on_the_way(world: World) -> tuple[SentPayout, SentReversal, str]:
+        await world.give(BRIAN, kes(700))
+        await world.payouts.book_withdrawal(BRIAN, kes(700), "update:1")
+        stray = world.by_hand(None, kes(1_500), shown="254722***222")
+        await world.funds.process_escrow_payment(stray, Evidence.STATUS)
+        await world.rules("send_back", stray.reference, ADMIN)
+        await world.payouts.send_due()
+        await world.balances.ask_due()
+        (out,), (back,), (question,) = (
+            world.payout_rail.sent,
+            world.reversals.sent,
+            world.account_rail.asked,
+        )
+        return out, back, question
 
     def truth(self) -> list[Request]:
         return [
@@ -115,21 +148,24 @@ class Scene:
         return paybill_body(deal.id, amount, reference or new_reference(), at, **changes)
 
     def wrong_secret(self) -> Request:
-        letter = self.draw.choice(ROUTES_WITH_TOKEN + "cv")
-        rest = letter if letter in "cv" else f"{letter}/{self.prompt.token}"
+        letter = self.draw.choice(ROUTES_WITH_TOKEN + "cvn")
+        rest = letter if letter in "cvn" else f"{letter}/{self.prompt.token}"
         body = self.draw.choice((self.stk, self.c2b, self._c2b(self.open)))
         secret = self.draw.choice((self.token(), SECRET[:-1], SECRET + "0", "0" * 31 + "1", "%00"))
         return Request("wrong secret", f"!{secret}/{rest}", body, (404,))
 
     def wrong_route(self) -> Request:
         rest = self.draw.choice(
-            ("", "s", "s/short", f"s/{self.prompt.token}x", f"c/{self.token()}", "S/" + "a" * 32)
+            (
+                *("", "s", "s/short", f"s/{self.prompt.token}x", f"c/{self.token()}"),
+                *("S/" + "a" * 32, "p", "k", f"n/{self.token()}", f"p/{self.out.token}0x"),
+            )
         )
         return Request("wrong route", rest, self.stk, (404,))
 
     def other_method(self) -> Request:
         method = self.draw.choice(("GET", "PUT", "DELETE", "PATCH", "OPTIONS"))
-        rest = self.draw.choice((f"s/{self.prompt.token}", "c", "v"))
+        rest = self.draw.choice((f"s/{self.prompt.token}", "c", "v", "n", f"p/{self.out.token}"))
         return Request("other method", rest, self.stk, (405,), method)
 
     def unknown_token(self) -> Request:
@@ -173,11 +209,69 @@ class Scene:
         return Request("invented payment", "c", self._c2b(deal), (200,))
 
     def invented_answer(self) -> Request:
-        """Answers to questions that were never asked: receipts, claims, payouts, reversals."""
-        body = status_body(new_reference(), self.open.due)
-        return Request(
-            "invented answer", f"{self.draw.choice('rqtuobw')}/{self.token()}", body, (200,)
+        """Answers to questions that were never asked, each in the form of its route: receipts,
+        claims, payouts, reversals, balances; and Pull's note, which has no question.
+        """
+        letter = self.draw.choice("rqtuobwpaxkln")
+        path = letter if letter == "n" else f"{letter}/{self.token()}"
+        return Request("invented answer", path, self._answer(letter), (200,))
+
+    def _answer(self, letter: str) -> bytes:
+        """What M-Pesa might say by that route, good or bad, about what is really on its way."""
+        number, code = new_reference(), self.draw.choice((0, 0, 1, 2001, 2040, "R000002", 8006))
+        if letter == "p":
+            return result_body(self.out, number, code=code)
+        if letter == "a":
+            return asked_body(self.out, number, word=self._word())
+        if letter == "x":
+            return reversed_body(self.back, number, code=code)
+        if letter in "kl":
+            return balance_body("9999999.00", self.world.clock.now(), code=code)
+        if letter == "n":
+            row = pulled_row(self.open.id, self.open.due, number, self.world.clock.now())
+            return json.dumps(row).encode()
+        return status_body(number, self.open.due, word=self._word())
+
+    def _word(self) -> str:
+        return self.draw.choice(("Completed", "Completed", "Failed", "Cancelled", "?"))
+
+    def meddling(self) -> Request:
+        """To the paths of what is really on its way, as somebody sends it who knows these paths but
+        not the requests: another id, amount, receiver or receipt, a body that belongs to another
+        route, a time-out, a question that failed.
+        """
+        out, back, number = self.out, self.back, new_reference()
+        cents = kes(self.draw.randrange(1, 250_000) * 2 + 1)
+        other_out, other_back = replace(out, ocid=f"P{number}"), replace(back, ocid=f"rev-{number}")
+        no = self.draw.choice((1, 2040, "R000001", "R000002", "17"))
+        somebody = "254711000111 - John Doe"
+        letter, one, body = self.draw.choice(
+            (
+                ("p", out, result_body(out, number, amount=cents)),
+                ("p", out, result_body(other_out, number)),
+                ("p", out, result_body(out, number, receiver=somebody)),
+                ("p", out, result_body(other_out, number, code=no)),
+                ("p", out, reversed_body(back, number, code=no)),
+                ("p", back, result_body(out, number, amount=back.amount, ocid=back.ocid)),
+                ("a", out, asked_body(replace(out, amount=cents), number)),
+                ("a", out, asked_body(other_out, number, word=self._word())),
+                ("a", out, asked_body(replace(out, phone=somebody[:12]), number)),
+                ("a", out, asked_body(out, code=21)),
+                ("a", back, asked_reversal_body(replace(back, amount=cents), number)),
+                ("a", back, asked_reversal_body(other_back, number, word=self._word())),
+                ("x", back, reversed_body(back, number, amount=cents)),
+                ("x", back, reversed_body(back, number, original=number)),
+                ("x", back, reversed_body(other_back, number, code=no)),
+                ("x", out, reversed_body(back, number)),
+                (self.draw.choice("ob"), self.draw.choice((out, back)), result_body(out, number)),
+                (self.draw.choice("wrqs"), out, None),
+                (self.draw.choice("kl"), None, self._answer("k")),
+            )
         )
+        if body is None:
+            body = self._stk(self.prompt) if letter == "s" else self._answer(letter)
+        token = self.question if one is None else one.token
+        return Request("meddling", f"{letter}/{token}", body, (200,))
 
     def validation(self) -> Request:
         return Request("validation", "v", self._c2b(self.open), (200,))
@@ -186,7 +280,8 @@ class Scene:
         bad = self.draw.choice((*MALFORMED.values(), *WORSE))
         if self.draw.random() < 0.7:  # another digest each, so that each is stored
             bad += b" " * self.draw.randrange(300)
-        rest = self.draw.choice((f"s/{self.token()}", "c", f"r/{self.token()}"))
+        letter = self.draw.choice(ROUTES_WITH_RESULT + "ccc")
+        rest = letter if letter == "c" else f"{letter}/{self.token()}"
         return Request("malformed", rest, bad, (400,))
 
     def oversized(self) -> Request:
@@ -226,13 +321,14 @@ KEYS: tuple[Share, ...] = (
     (Scene.other_method, 400),
     (Scene.malformed, 1_500),
     (Scene.oversized, 100),
-    (Scene.replay, 1_600),
+    (Scene.replay, 900),
     (Scene.replay_in_other_bytes, 600),
     (Scene.unknown_token, 600),
     (Scene.old_token, 300),
     (Scene.altered, 500),
     (Scene.invented, 300),
-    (Scene.invented_answer, 500),
+    (Scene.invented_answer, 700),
+    (Scene.meddling, 500),
     (Scene.validation, 198),
 )
 FENCE: tuple[Share, ...] = ((Scene.invented, 300), (Scene.old_token, 100), (Scene.altered, 100))
@@ -294,6 +390,7 @@ async def bombard(
             await world.settle_inbox()
             await world.confirmations.look_due()
             await world.confirmations.check_due()
+            await world.payouts.send_due()
             answers = await scene.mpesa_answers()
             more, wrong_too, _ = await send(address, answers) if answers else ({}, [], 0.0)
             counts.update(more)
@@ -328,8 +425,19 @@ async def nobody_else_gained(world: World, scene: Scene) -> None:
     assert await world.suspense() == 0
     assert await world.status_of(scene.open) == "PENDING"
     assert await world.accounts(scene.open) == (0, 0, 0)
-    assert await world.value("SELECT count(*) FROM payouts") == 0
     assert await world.value("SELECT count(*) FROM inbox WHERE state = 'NEW'") == 0
+    assert len(world.payout_rail.sent) == len(world.reversals.sent) == 1, "nothing is sent again"
+    ended = "SELECT count(*) FROM payouts WHERE state IN ('PAID', 'FAILED')"
+    assert await world.value(ended) == 0
+    for path, body in (
+        (f"p/{scene.out.token}", result_body(scene.out)),
+        (f"x/{scene.back.token}", reversed_body(scene.back)),
+    ):
+        async with served(world) as address:
+            true = Request("true", path, body, (200,))
+            assert await send(address, [true]) == (Counter({200: 1}), [], ANY)
+        assert await world.settle_inbox() == "paid", "and the true results still count"
+    assert await world.value(ended) == 2
 
 
 @pytest.mark.slow
@@ -340,7 +448,7 @@ async def test_10_000_forged_or_replayed_requests_are_no_credit_and_no_5xx(world
     assert counts.total() >= 10_000
     assert counts[404] == 3_400
     assert (counts[400], counts[405], counts[413]) == (1_500, 400, 100)
-    assert await credited(world) == set(scene.references)
+    assert await credited(world) == scene.before | set(scene.references)
     assert await world.accounts(scene.paid) == (0, 1_000, 50)
     assert await world.accounts(scene.by_hand) == (0, 2_000, 100)
     await nobody_else_gained(world, scene)
@@ -355,9 +463,14 @@ async def test_without_keys_to_ask_the_list_of_addresses_keeps_forged_payments_o
     """Small payments by hand would be believed; none of these comes from where M-Pesa sends."""
     scene, counts, _ = await bombard(world, FENCE, allowed="196.201.214.0/24")
     assert counts == {200: 502}
-    assert await credited(world) == {scene.references[0]}, "the prompt's query proved it"
+    assert await credited(world) == scene.before | {scene.references[0]}, (
+        "the prompt's query proved it"
+    )
     assert await world.accounts(scene.by_hand) == (0, 0, 0)
     await nobody_else_gained(world, scene)
-    waiting = await world.sql("SELECT DISTINCT state FROM receipts WHERE channel = 'c2b'")
+    waiting = await world.sql(
+        "SELECT DISTINCT state FROM receipts WHERE channel = 'c2b' AND reference <> ALL($1)",
+        list(scene.before),
+    )
     assert waiting == [{"state": "WAITING"}]
     assert "unlisted_sender" in await world.told(1001)
