@@ -8,6 +8,7 @@ seconds ends it with status 1; the input is kept, and `python -m tests.fuzz FILE
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -35,6 +36,7 @@ def main() -> None:
         for file in chosen.files:
             targets.one(file.read_bytes())
         return
+    logging.disable(logging.CRITICAL)  # what readers log of bad entries, thousands of times
     corpus = chosen.corpus or Path(tempfile.mkdtemp(prefix="amana-fuzz-"))
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(targets.seeds()):
