@@ -102,6 +102,9 @@ def _run(job: str, ago: timedelta, error: str | None = None) -> dict[str, Any]:
         "finished_at": ended,
         "error": error,
         "succeeded_at": None if error else ended,
+        "looked_at": 1,
+        "done": 1,
+        "failed": 0,
         "failures": int(error is not None),
     }
 
