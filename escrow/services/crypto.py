@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from escrow.domain import crypto as worth
 from escrow.domain.coins import BY_CODE, Coin
-from escrow.domain.errors import LimitReached, Paused, PriceUnknown
+from escrow.domain.errors import DatabaseDown, LimitReached, Paused, PriceUnknown
 from escrow.domain.model import (
     Channel,
     CoinPart,
@@ -55,6 +55,8 @@ _BATCH: Final = 20
 _UNHEARD_AFTER: Final = timedelta(hours=1)
 _CAME: Final = frozenset({"no_events", "delivered", "resent"})
 """A provider's words for: something came, and I can't tell you here how much."""
+_LOOK_AFTER_FAILING: Final = timedelta(days=1)
+"""An address with coins that could not be taken is looked at that often, however old it is."""
 _RATE_PATIENCE: Final = timedelta(hours=24)
 """How long late coins of a shilling deal wait for a fresh price of the dollar."""
 
@@ -306,7 +308,8 @@ class CoinPayments:
     ) -> str:
         """A stored, authentic request; returns a word for the inbox row. Safe to repeat.
 
-        `PriceUnknown` when what came late can't be valued now: again later.
+        `PriceUnknown` when what came late can't be valued now: again later. What came beside it is
+        taken before that is raised.
         """
         deposits = self.read(provider, request)
         if not deposits:
@@ -315,9 +318,10 @@ class CoinPayments:
             attempt = await crypto.attempt_by_token(conn, token)
         if attempt is None or attempt.provider != provider:
             raise LookupError("no address was given under this token")
-        said = [
-            await self._take(attempt, one, seen_at, Evidence.SIGNED, inbox_id) for one in deposits
-        ]
+        seen = [(one, seen_at) for one in deposits]
+        said, failed = await self._take_each(attempt, seen, Evidence.SIGNED, inbox_id)
+        if failed is not None:
+            raise failed
         odd = [one for one in said if one in ODD]
         return (odd or said)[0]
 
@@ -331,7 +335,9 @@ class CoinPayments:
         return await each(due, self.look, "looking for coins failed", "look_failed")
 
     async def look(self, attempt: CryptoAttempt) -> str:
-        """Asks the provider what he saw at one address, and takes it."""
+        """Asks the provider what he saw at one address, and takes it. What can't be taken is raised
+        when the others are, and the address is looked at again.
+        """
         now = self._clock.now()
         rail = self._rails.get(attempt.provider)
         if rail is None or attempt.opened_at is None:
@@ -339,22 +345,26 @@ class CoinPayments:
         else:
             found = await rail.deposits(self._asked(attempt))
         word = found.code or "unknown" if isinstance(found, Answer) else "nothing"
+        failed: Exception | None = None
         if not isinstance(found, Answer):
-            for one in found:
-                seen_at = now if one.at is None else min(one.at, now)
-                word = await self._take(
-                    attempt, one, max(seen_at, attempt.created_at), Evidence.QUERY, None
-                )
+            seen = [(one, max(min(one.at or now, now), attempt.created_at)) for one in found]
+            said, failed = await self._take_each(attempt, seen, Evidence.QUERY, None)
+            word = said[-1] if said else word
         elif found.code in _CAME and now - (attempt.opened_at or now) >= _UNHEARD_AFTER:
             await self._unheard(attempt)
         async with self._db.unit() as conn:
+            at = worth.next_look(attempt.opened_at or attempt.created_at, now)
+            if at is None and failed is not None:
+                at = now + _LOOK_AFTER_FAILING
             await crypto.look_again(
                 conn,
                 attempt.id,
-                worth.next_look(attempt.opened_at or attempt.created_at, now),
+                at,
                 pending_at=now + worth.PENDING_LOOK,
                 pending_since=now - worth.HOLD,
             )
+        if failed is not None:
+            raise failed
         return word
 
     async def _unheard(self, attempt: CryptoAttempt) -> None:
@@ -377,6 +387,32 @@ class CoinPayments:
         )
 
     # -- one deposit -----------------------------------------------------------------------------
+
+    async def _take_each(
+        self,
+        attempt: CryptoAttempt,
+        seen: Sequence[tuple[Deposit, datetime]],
+        evidence: Evidence,
+        inbox_id: int | None,
+    ) -> tuple[list[str], Exception | None]:
+        """Takes deposits that were seen then, each by itself: one that can't be taken now stops no
+        other. Words on what became of them, and the first failure.
+        """
+        said: list[str] = []
+        failed: Exception | None = None
+        for one, seen_at in seen:
+            try:
+                said.append(await self._take(attempt, one, seen_at, evidence, inbox_id))
+            except (DatabaseDown, Paused):
+                raise
+            except Exception as error:  # noqa: BLE001 one bad deposit must not stop the others
+                failed = failed or error
+                _LOG.warning(
+                    "coins could not be taken: %r",
+                    error,
+                    extra={"action": "coins_not_taken", "attempt": attempt.id, "txid": one.txid},
+                )
+        return said, failed
 
     async def _take(
         self,

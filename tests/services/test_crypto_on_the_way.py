@@ -2,6 +2,7 @@
 beside pauses, M-Pesa and other people.
 """
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -96,6 +97,46 @@ async def test_a_provider_that_does_not_answer_is_asked_again_and_stops_nobody(
     assert await world.coins.look_due() == (0, 0)
     world.clock.tick(minutes=5)
     assert (await world.coins.look_due())[0] == 2
+
+
+async def test_coins_without_a_price_keep_no_others_of_their_address_waiting(world: World) -> None:
+    deal = await world.usd_deal()
+    asked = await world.ask_coins(deal)
+    rail, token = world.coin_rails[0], asked.attempt.token
+    odd = Deposit("tx1", "BTC", Decimal("0.001"), False)
+    rail.found = {token: [odd, Deposit("tx2", "USDT-TRC20", Decimal(105), False)]}
+    world.clock.tick(minutes=1)
+    assert await world.coins.look_due() == (1, 1)
+    assert await world.accounts(deal) == (0, 100, 5)
+    looked = "SELECT next_look_at - $1 FROM crypto_attempts"
+    assert await world.value(looked, world.clock.now()) < timedelta(minutes=5), "not put off"
+    world.clock.tick(days=8)
+    assert await world.coins.look_due() == (1, 1)
+    world.clock.tick(days=1)
+    rail.prices["BTC"] = Decimal(100_000)
+    assert await world.coins.look_due() == (1, 0), "not forgotten, however long nobody knew it"
+    assert await world.wallet(BRIAN, Currency.USD) == 100
+    assert await world.value("SELECT next_look_at FROM crypto_attempts") is None
+
+
+async def test_a_callback_waits_for_the_price_of_one_of_its_coins_and_the_others_dont(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deal = await world.usd_deal()
+    asked = await world.ask_coins(deal)
+    rail = world.coin_rails[0]
+    odd = Deposit("tx1", "BTC", Decimal("0.001"), False)
+    monkeypatch.setattr(
+        rail, "read", lambda _: [odd, Deposit("tx2", "USDT-TRC20", Decimal(105), False)]
+    )
+    await world.send_coins(asked, "105")
+    assert await world.accounts(deal) == (0, 100, 5)
+    assert await world.value("SELECT state FROM inbox") == "NEW"
+    rail.prices["BTC"] = Decimal(100_000)
+    world.clock.tick(minutes=10)
+    await world.settle_inbox()
+    assert await world.value("SELECT state FROM inbox") == "DONE"
+    assert await world.wallet(BRIAN, Currency.USD) == 100
 
 
 async def test_an_address_is_looked_at_for_a_week_and_its_callbacks_are_heard_for_ever(
