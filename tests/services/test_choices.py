@@ -339,3 +339,25 @@ async def test_a_window_that_cant_be_ended_stops_no_other(
     world.clock.tick(minutes=1)
     assert await world.choices.expire() == (1, 1)
     assert await world.sql("SELECT * FROM deal_setbacks") == []
+
+
+async def test_a_new_choice_ends_in_its_own_time_whatever_became_of_the_one_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deal = await _offered(world)
+
+    async def broken(*_: object, **__: object) -> bool:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(payments, "use_choice", broken)
+    for _ in range(4):
+        world.clock.tick(hours=2)
+        assert await world.choices.expire() == (1, 0)
+    monkeypatch.undo()
+    await world.pay(deal, 10)
+    assert await world.wallet() == 9_810, "its time was over"
+    await world.pay(deal, 9_900)
+    world.clock.at = await _end(world, deal)
+    assert await world.value("SELECT max(next_try_at) FROM deal_setbacks") is None
+    assert await world.choices.expire() == (1, 1)
+    assert await world.wallet() == 9_810 + 9_900

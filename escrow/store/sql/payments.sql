@@ -91,6 +91,8 @@ ON CONFLICT (escrow_id, telegram_id) DO UPDATE SET made = reservation_counts.mad
 RETURNING made
 
 -- insert_choice --
+-- A new choice. That the one before could not be ended puts nothing of this one off.
+WITH rested AS (DELETE FROM deal_setbacks WHERE job = 'expire' AND escrow_id = $1)
 INSERT INTO underpayment_choices (escrow_id, telegram_id, due_minor, received_minor, created_at,
     expires_at)
 VALUES ($1, $2, $3, $4, $5, $6)
