@@ -395,6 +395,74 @@ async def test_what_was_sent_during_it_gets_only_the_rest(world: World) -> None:
     assert await _due(world, deal) == due + (world.clock.now() - shipped)
 
 
+async def test_what_unfreezing_or_withdrawing_gave_back_within_it_is_not_given_again(
+    world: World,
+) -> None:
+    frozen, both, disputed = await _held(world), await _held(world), await _shipped(world)
+    deals = [frozen, both, disputed]
+    due = [await _due(world, deal) for deal in deals]
+    await _ask(world, minutes=10)
+    began = world.clock.now()
+    await world.escrows.freeze(both.id, ADMIN, "", "freeze:before")
+    await _ask(world, minutes=60)
+    await world.escrows.freeze(frozen.id, ADMIN, "", "freeze:1")
+    await world.escrows.dispute(disputed.id, BRIAN, "it never came", "test:dispute")
+    await _ask(world, minutes=30)
+    await world.escrows.freeze(disputed.id, ADMIN, "", "freeze:disputed")
+    await world.escrows.unfreeze(both.id, ADMIN, "", "unfreeze:before")
+    await _ask(world, minutes=30)
+    await world.escrows.unfreeze(disputed.id, ADMIN, "", "unfreeze:disputed")
+    await world.escrows.unfreeze(frozen.id, ADMIN, "", "unfreeze:1")
+    await _ask(world, minutes=30)
+    await world.escrows.withdraw_dispute(disputed.id, BRIAN)
+    await world.escrows.freeze(frozen.id, ADMIN, "", "freeze:2")
+    await _ask(world, minutes=60)
+    await _ask(world, minutes=10, good=True)
+    ended = world.clock.now()
+    assert await _outages(world) == [("rail", began, ended, 3)]
+    world.clock.tick(hours=1)
+    await world.escrows.unfreeze(frozen.id, ADMIN, "", "unfreeze:2")
+    gave = [await _due(world, deal) - at for deal, at in zip(deals, due, strict=True)]
+    assert gave == [ended - began + HOUR, ended - began, ended - began]
+
+
+async def test_unfreezing_before_anybody_knows_that_it_is_over_counts_every_minute_once(
+    world: World,
+) -> None:
+    held = await _held(world)
+    due = await _due(world, held)
+    await _ask(world, minutes=10)
+    began = world.clock.now()
+    await _ask(world, minutes=90)
+    await world.escrows.freeze(held.id, ADMIN, "", "freeze:1")
+    await _ask(world, minutes=30)
+    world.clock.tick(minutes=10)
+    await world.escrows.unfreeze(held.id, ADMIN, "", "unfreeze:1")
+    world.clock.tick(minutes=10)
+    await world.outages.beat()
+    assert (await _outages(world))[0][2] == began + 2 * HOUR, "the last failure"
+    assert await _due(world, held) == due + 2 * HOUR + timedelta(minutes=10)
+
+
+async def test_a_pause_and_a_freeze_at_once_within_it_are_taken_off_once(world: World) -> None:
+    held = await _held(world)
+    due = await _due(world, held)
+    began = world.clock.now() + timedelta(minutes=10)
+    await _ask(world, minutes=100)
+    await world.pauses.pause(ADMIN, "", "update:1")
+    await _ask(world, minutes=30)
+    await world.escrows.freeze(held.id, ADMIN, "", "freeze:1")
+    await _ask(world, minutes=30)
+    await world.pauses.resume(ADMIN, "update:2")
+    while await world.pauses.current() is not None:
+        await world.pauses.carry_on()
+    await _ask(world, minutes=30)
+    await world.escrows.unfreeze(held.id, ADMIN, "", "unfreeze:1")
+    await _ask(world, minutes=30)
+    await _ask(world, minutes=10, good=True)
+    assert await _due(world, held) == due + (world.clock.now() - began)
+
+
 async def test_the_bot_going_down_within_an_outage_of_mpesa_counts_every_minute_once(
     world: World,
 ) -> None:

@@ -29,9 +29,10 @@ UPDATE outages SET done_at = $2 WHERE id = $1 RETURNING *
 
 -- move_deadlines --
 -- Moves the deadline that runs, where it is later than the outage's beginning ($2; its end: $3), by
--- what the outage took of it: from when it began to run, until it was frozen, and without what a
--- pause gives back. A pause that is over gave its time to whatever was due after its beginning; one
--- that is open will. What is disputed gets its time back when that ends.
+-- what the outage took of it: from when it began to run, until it was frozen, and without what
+-- others give back, each minute once. A pause that is over gave its time to whatever was due after
+-- its beginning; one that is open will. A freeze that was ended and a dispute that was withdrawn gave
+-- theirs, too; what is disputed gets it back when that ends.
 UPDATE escrow_transactions e
    SET pay_by = CASE WHEN h.clock = 'PENDING' THEN e.pay_by + h.span ELSE e.pay_by END,
        ship_by = CASE WHEN h.clock = 'HELD' THEN e.ship_by + h.span ELSE e.ship_by END,
@@ -39,12 +40,29 @@ UPDATE escrow_transactions e
                          ELSE e.release_at END
   FROM (SELECT c.id, c.clock, c.due,
                least(c.until, $3) - greatest(c.since, $2)
-               - coalesce((SELECT sum(least(coalesce(p.resumed_at, $3), c.until, $3)
-                                      - greatest(p.paused_at, c.since, $2))
-                             FROM pauses p
-                            WHERE (p.ended_at IS NULL OR p.paused_at < c.due)
-                              AND least(coalesce(p.resumed_at, $3), c.until, $3)
-                                  > greatest(p.paused_at, c.since, $2)), interval '0') AS span
+               - coalesce((SELECT sum(upper(g.span) - lower(g.span))
+                             FROM unnest((
+                                  SELECT range_agg(tstzrange(greatest(s.began, c.since, $2),
+                                                             least(s.ended, c.until, $3)))
+                                    FROM (SELECT p.paused_at AS began,
+                                                 coalesce(p.resumed_at, $3) AS ended
+                                            FROM pauses p
+                                           WHERE p.ended_at IS NULL OR p.paused_at < c.due
+                                          UNION ALL
+                                          SELECT b.at, o.at
+                                            FROM escrow_timeline o,
+                                                 LATERAL (SELECT t.at FROM escrow_timeline t
+                                                           WHERE t.escrow_id = o.escrow_id
+                                                             AND t.version < o.version
+                                                             AND t.event = CASE o.event
+                                                                 WHEN 'unfreeze' THEN 'freeze'
+                                                                 ELSE 'dispute' END
+                                                           ORDER BY t.version DESC LIMIT 1) AS b
+                                           WHERE o.escrow_id = c.id AND o.at > $2
+                                             AND o.event IN ('unfreeze', 'withdraw_dispute')) AS s
+                                   WHERE greatest(s.began, c.since, $2)
+                                         < least(s.ended, c.until, $3))) AS g (span)),
+                          interval '0') AS span
           FROM (SELECT d.id, r.clock, CASE d.status WHEN 'FROZEN' THEN d.frozen_at END AS until,
                        CASE r.clock WHEN 'PENDING' THEN d.pay_by WHEN 'HELD' THEN d.ship_by
                                     WHEN 'SHIPPED' THEN d.release_at
