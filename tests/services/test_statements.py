@@ -1,6 +1,7 @@
 """M-Pesa's statement beside the books: every break by its name, and nothing done twice."""
 
 import asyncio
+import json
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import due
 from escrow.domain.errors import InvalidInput, NotAllowed
 from escrow.domain.model import Escrow
 from escrow.domain.payouts import PayoutState
@@ -18,11 +20,15 @@ from escrow.services.bookings import target
 from escrow.services.intake import PAYOUT_WORD
 from escrow.services.ports import Answer, Verdict
 from escrow.services.statements import ASKED_MAX
+from escrow.store import queries
+from escrow.store.statements import booked_after
 from tests.payout_rail import word_body
 from tests.rail import paybill_body, status_body
 from tests.statement import charge, file, line, payout, reversal
 from tests.world import ADMIN, BRIAN, NOW, PHONES, World, kes, new_reference
 
+BLOCKS_MAX = 200
+"""What the sum of a few payments may touch."""
 EARLY, LATE = timedelta(hours=-12), timedelta(hours=12)
 
 
@@ -400,3 +406,22 @@ async def test_twenty_thousand_rows_take_little_memory(world: World) -> None:
     tracemalloc.stop()
     assert len(found.breaks) == 16_000
     assert peak < 64 * 1024 * 1024, peak
+
+
+async def test_what_came_after_a_time_is_summed_without_all_that_came_before(world: World) -> None:
+    """All payments went through one account: the sum of the newest must not begin there."""
+    await due.make(world.dsn, 1, 30_000, world.clock.now())
+    async with world.db.unit() as conn:
+        await conn.execute("SET LOCAL ROLE NONE")
+        await conn.execute("ANALYZE")
+        made = await conn.fetchval("SELECT clock_timestamp()")
+    world.clock.at = made + timedelta(seconds=1)
+    for _ in range(3):
+        await paid(world)
+    async with world.db.reading() as conn:
+        assert await booked_after(conn, made) == kes(3 * 1_050)
+        (row,) = await conn.fetch(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {queries.load('statements')['after']}", made
+        )
+    top = json.loads(row[0])[0]["Plan"]
+    assert top["Shared Hit Blocks"] + top["Shared Read Blocks"] < BLOCKS_MAX

@@ -67,11 +67,14 @@ UPDATE receipts SET state = 'REVERSED' WHERE id = $1
 
 -- after --
 -- What the books booked at M-Pesa of things that happened after that time. Journals are written in
--- the order of their ids, so only the newest are read.
+-- the order of their ids, so only the newest are read: their entries first (OFFSET 0), since a plan
+-- that begins at the account reads all payments there ever were.
 SELECT coalesce(sum(e.amount_minor), 0)::bigint
   FROM ledger_journals j
-  JOIN ledger_entries e ON e.journal_id = j.id
+ CROSS JOIN LATERAL (SELECT account_id, amount_minor FROM ledger_entries
+                      WHERE journal_id = j.id OFFSET 0) AS e
   JOIN ledger_accounts a ON a.id = e.account_id
  WHERE j.id > coalesce((SELECT b.id FROM ledger_journals b WHERE b.written_at <= $1
                          ORDER BY b.id DESC LIMIT 1), 0)
+   AND j.id <= (SELECT max(id) FROM ledger_journals)
    AND j.happened_at > $1 AND a.kind = 'external' AND a.owner LIKE 'mpesa:%' AND a.currency = 'KES'
