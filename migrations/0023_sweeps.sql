@@ -84,6 +84,9 @@ CREATE INDEX status_queries_refused ON status_queries (id)
 -- Large deals on their way, whose receipts are asked about again.
 CREATE INDEX escrow_transactions_large ON escrow_transactions (price_minor)
     WHERE status IN ('SHIPPED', 'DELIVERED') AND currency = 'KES';
+-- Prompts that a payment without a prompt may be of.
+CREATE INDEX payment_attempts_amount ON payment_attempts (amount_minor, created_at)
+    WHERE state <> 'DECLINED';
 
 DO $$
 DECLARE

@@ -92,6 +92,18 @@ async def test_a_block_can_be_prepared(
             "now(), '24 hours', '{}', NULL, 50",
             {"receipts_suspense", "payouts_receipt"},
         ),
+        (
+            "claims",
+            "prompts_without_number",
+            "105000, now()",
+            {"payment_attempts_amount", "receipt_one_per_attempt"},
+        ),
+        (
+            "claims",
+            "prompts_without_number",
+            "105000, NULL",
+            {"payment_attempts_amount", "receipt_one_per_attempt"},
+        ),
         ("disputes", "silent", "now(), 100", {"escrow_disputes_unanswered"}),
         (
             "escrows",

@@ -52,14 +52,16 @@ RETURNING *
 -- Prompts on any deal that a payment of this amount may be of, not refused, and no receipt number
 -- stands for them yet: about that time. Where the time is not known: those that were credited
 -- without a number, or that a query may still find paid; the others only count with their number.
+-- The time has bounds where it is not known, too, and receipts are looked up one by one (OFFSET 0),
+-- so that no plan reads all prompts or receipts.
 SELECT a.* FROM payment_attempts a
  WHERE a.amount_minor = $1 AND a.state <> 'DECLINED'
-   AND (($2::timestamptz IS NULL
-         AND (a.state = 'PAID' OR a.closed_at IS NULL OR a.next_query_at IS NOT NULL))
-        OR $2::timestamptz BETWEEN a.created_at - interval '2 minutes'
-                               AND a.created_at + interval '10 minutes')
+   AND a.created_at >= coalesce($2::timestamptz - interval '10 minutes', '-infinity')
+   AND a.created_at <= coalesce($2::timestamptz + interval '2 minutes', 'infinity')
+   AND ($2::timestamptz IS NOT NULL
+        OR a.state = 'PAID' OR a.closed_at IS NULL OR a.next_query_at IS NOT NULL)
    AND NOT EXISTS (SELECT FROM receipts r WHERE r.attempt_id = a.id AND r.reference IS NOT NULL
-                                            AND r.state <> 'IGNORED')
+                                            AND r.state <> 'IGNORED' OFFSET 0)
  ORDER BY a.id
 
 -- reserved_by --
