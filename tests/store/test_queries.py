@@ -72,7 +72,12 @@ async def test_a_block_can_be_prepared(
             "5, 5",
             {"receipt_once", "receipt_one_per_attempt", "ledger_journals_pkey"},
         ),
-        ("ledger", "touched_payouts", "5", {"payouts_open", "ledger_entries_pkey"}),
+        (
+            "ledger",
+            "touched_payouts",
+            "5",
+            {"payouts_open", "ledger_entries_pkey", "ledger_accounts_pkey"},
+        ),
         (
             "ledger",
             "broken_receipts",
