@@ -67,10 +67,19 @@ $$;
 -- What a proof of the books found broken, until it is mended: payouts stand still, also after a
 -- restart.
 CREATE TABLE broken_rows (
-    part     text NOT NULL CHECK (part IN ('journals', 'accounts', 'deals', 'receipts', 'payouts')),
+    part     text NOT NULL CHECK (part IN
+             ('journals', 'accounts', 'deals', 'receipts', 'payouts', 'actions')),
     id       text NOT NULL,
     found_at timestamptz NOT NULL,
     PRIMARY KEY (part, id)
+);
+
+-- The proof's own count of the accounts that are rolled up: the sum of an account's entries up to
+-- `upto`. A roll-up must be this and the entries after it; each night it is counted from the first.
+CREATE TABLE ledger_recounts (
+    account_id  bigint PRIMARY KEY REFERENCES ledger_accounts,
+    upto        bigint NOT NULL,
+    total_minor bigint NOT NULL
 );
 
 -- The admins were told, once, that the other side of a dispute let its time pass.
@@ -107,6 +116,7 @@ DO $$
 BEGIN
     GRANT SELECT, INSERT, UPDATE ON heartbeats, outages TO escrow_app;
     GRANT SELECT, INSERT, DELETE ON broken_rows TO escrow_app;
+    GRANT SELECT, INSERT, UPDATE ON ledger_recounts TO escrow_app;
     GRANT EXECUTE ON FUNCTION time_stood_still(timestamptz, timestamptz) TO escrow_app;
 EXCEPTION
     WHEN undefined_object OR insufficient_privilege THEN

@@ -40,11 +40,12 @@ SELECT code, 'due:' || n, s.id, seller, buyer, seller, 'Blue phone case, box of 
 
 -- timeline --
 INSERT INTO escrow_timeline (escrow_id, version, event, from_status, to_status, actor, at)
-SELECT code, version, event, from_status, to_status, 'seller:' || seller,
-       over - interval '1 day' * (11 - version)
-  FROM due, LATERAL (VALUES (1, 'open', NULL, 'PENDING'), (2, 'join', 'PENDING', 'PENDING'),
-                            (3, 'fund', 'PENDING', 'HELD'), (4, 'ship', 'HELD', 'SHIPPED'))
-                AS e (version, event, from_status, to_status)
+SELECT code, version, event, from_status, to_status, actor, over - interval '1 day' * (11 - version)
+  FROM due, LATERAL (VALUES (1, 'open', NULL, 'PENDING', 'seller:' || seller),
+                            (2, 'join', 'PENDING', 'PENDING', 'buyer:' || buyer),
+                            (3, 'fund', 'PENDING', 'HELD', 'payment'),
+                            (4, 'ship', 'HELD', 'SHIPPED', 'seller:' || seller))
+                AS e (version, event, from_status, to_status, actor)
 
 -- receipts --
 INSERT INTO receipts (provider, channel, reference, escrow_id, telegram_id, currency, amount_minor,

@@ -104,6 +104,7 @@ class Audits:
         audit.breaks += [Break("account", words) for words in broken.accounts.values()]
         audit.breaks += [Break("deal", code) for code in broken.deals]
         audit.breaks += [Break("other", words) for words in broken.receipts.values()]
+        audit.breaks += [Break("other", words) for words in broken.actions.values()]
         audit.breaks += [Break("other", line) for line in look.breaks if line not in broken.lines()]
         await self._payouts(audit, count)
         named = {one.name for one in audit.breaks if one.kind == "payout"}

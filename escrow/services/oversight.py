@@ -7,7 +7,8 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from escrow.domain.errors import DatabaseDown, TimedOut
 from escrow.domain.model import Notice
@@ -21,6 +22,7 @@ from escrow.store.database import Connection, Database
 
 __all__ = ["Health", "Oversight", "Planned"]
 
+T = TypeVar("T")
 _FIRST_ROWS: Final = 5000
 """How far the first look of a process goes back; the full proof does the rest."""
 _IN_FLIGHT_SECONDS: Final = 5.0
@@ -171,32 +173,41 @@ class Oversight:
     async def search_all(self, tell: Callable[[str, int], Awaitable[None]] | None = None) -> int:
         """Proves the whole of the books, 5,000 rows at a time, each piece in a transaction of its
         own, resting between; what is broken is in every look from then on. Returns how many rows
-        it read; `tell` hears after each piece how many of that part.
+        it read; `tell` hears after each piece how many of that part. The busy accounts are counted
+        again: the next look says whether their roll-ups are that.
         """
         rows = 0
         for part in ledger.PARTS:
             before, last = rows, None
             while True:
                 began = time.monotonic()
-                page = await self._search_page(part, last)
+                page = await self._patiently(partial(self._search_page, part=part, after=last))
                 if not page:
                     break
                 rows += len(page)
                 last = page[-1]
                 if tell is not None:
                     await tell(part, rows - before)
-                await asyncio.sleep(min(time.monotonic() - began, 1.0))  # half the time is others'
+                await _rest(began)
+        count, began = ledger.Recount(), time.monotonic()
+        while await self._patiently(partial(ledger.recount, count=count)):
+            await _rest(began)
+            began = time.monotonic()
         return rows
 
-    async def _search_page(self, part: str, after: int | str | None) -> list[Any]:
+    async def _search_page(self, conn: Connection, part: str, after: int | str | None) -> list[Any]:
+        page = await ledger.next_page(conn, part, after)
+        broken = await ledger.broken_among(conn, part, page)
+        await ledger.remember_broken(conn, {}, broken, self._clock.now())
+        return page
+
+    async def _patiently(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """A piece of the full proof, in a unit; a database that is away is waited for."""
         for wait in (*_PATIENCE, None):
             try:
                 async with self._db.unit() as conn:
                     await ledger.allow_long_statements(conn)
-                    page = await ledger.next_page(conn, part, after)
-                    broken = await ledger.broken_among(conn, part, page)
-                    await ledger.remember_broken(conn, {}, broken, self._clock.now())
-                    return page
+                    return await work(conn)
             except (DatabaseDown, TimedOut):
                 if wait is None:
                     raise
@@ -254,3 +265,8 @@ class Oversight:
             async with self._db.reading() as conn:
                 if not await floating.roll_up(conn):
                     return
+
+
+async def _rest(began: float) -> None:
+    """Half the time is others'."""
+    await asyncio.sleep(min(time.monotonic() - began, 1.0))

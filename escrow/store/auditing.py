@@ -11,8 +11,6 @@ from escrow.store import ledger, queries
 from escrow.store.database import Connection
 
 _SQL: Final = queries.load("auditing")
-_PIECE: Final = 100_000
-"""Rows that one statement reads."""
 
 Sums = dict[tuple[str, Currency], int]
 """(kind, currency) → minor units."""
@@ -31,13 +29,12 @@ async def trial_balance(conn: Connection) -> tuple[Sums, list[Mapping[str, Any]]
     last = await conn.fetchrow(_SQL["last"])
     assert last is not None  # noqa: S101 sums always come
     sums: Sums = Counter()
-    for start in range(0, last["account"], _PIECE):
-        for row in await conn.fetch(_SQL["kept"], start, start + _PIECE):
+    for start in range(0, last["account"], ledger.PIECE):
+        for row in await conn.fetch(_SQL["kept"], start, start + ledger.PIECE):
             sums[row["kind"], Currency.of(row["currency"])] += row["minor"]
-    exact: dict[int, int] = Counter()
-    for start in range(0, last["entry"], _PIECE):
-        for row in await conn.fetch(_SQL["busy"], start, start + _PIECE):
-            exact[row["account_id"]] += row["minor"]
+    exact: Counter[int] = Counter()
+    for start in range(0, last["entry"], ledger.PIECE):
+        exact.update(await ledger.busy_sums(conn, start, start + ledger.PIECE))
     off: list[Mapping[str, Any]] = []
     for row in await conn.fetch(_SQL["derived"]):
         minor = exact.get(row["account_id"], 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,17 +22,23 @@ _PAGES: Final = {
     "deals": _SQL["deal_page"],
     "receipts": _SQL["receipt_page"],
     "payouts": _SQL["payout_page"],
+    "actions": _SQL["action_page"],
 }
 PARTS: Final = tuple(_PAGES)
 """What the books are proved by."""
 PAGE: Final = 5000
 """Rows of the full proof in one piece."""
+PIECE: Final = 100_000
+"""Rows that one statement adds up."""
+_NEWEST: Final = 200
+"""Actions of admins that every look reads."""
 _SHOWN: Final = 20
 _DEAL: Final = {
     "money": "does not hold what its status says",
     "settlement": "is not settled as its status says",
     "funding": "holds money that nobody paid",
     "timeline": "is not where its timeline says",
+    "flow": "took a step that the flow does not have",
 }
 
 
@@ -106,11 +113,15 @@ async def proof(conn: Connection) -> list[str]:
         if row["total_minor"] != 0
     ]
     found = Broken()
-    for part in ("accounts", "deals", "receipts", "payouts"):
+    for part in ("accounts", "deals", "receipts", "payouts", "actions"):
         last: int | str | None = None
         while page := await next_page(conn, part, last):
             found.add(await broken_among(conn, part, page))
             last = page[-1]
+    count = Recount()
+    while await recount(conn, count):
+        pass
+    found.add(await broken_rollups(conn))
     return trial + found.lines() + await suspense_breaks(conn)
 
 
@@ -146,6 +157,7 @@ class Broken:
     deals: dict[str, str] = field(default_factory=dict)
     receipts: dict[int, str] = field(default_factory=dict)
     payouts: dict[int, str] = field(default_factory=dict)
+    actions: dict[int, str] = field(default_factory=dict)
 
     def add(self, other: Broken) -> None:
         self.journals |= other.journals
@@ -153,10 +165,11 @@ class Broken:
         self.deals |= other.deals
         self.receipts |= other.receipts
         self.payouts |= other.payouts
+        self.actions |= other.actions
 
     def lines(self) -> list[str]:
         """What to tell, at most twenty of a sort."""
-        parts = (self.journals, self.accounts, self.deals, self.receipts, self.payouts)
+        parts = tuple(getattr(self, part) for part in PARTS)
         return [words for part in parts for words in list(part.values())[:_SHOWN]]
 
 
@@ -211,6 +224,9 @@ async def broken_among(conn: Connection, part: str, ids: Sequence[Any]) -> Broke
     if part == "payouts":
         rows = await conn.fetch(_SQL["broken_payouts"], ids)
         return Broken(payouts={r["id"]: f"payout {r['id']} is not as it is booked" for r in rows})
+    if part == "actions":
+        rows = await conn.fetch(_SQL["broken_actions"], ids)
+        return Broken(actions={row["id"]: _action_words(row) for row in rows})
     rows = await conn.fetch(_SQL["broken_deals"], ids)
     return Broken(deals={row["id"]: f"deal {row['id']} {_DEAL[row['why']]}" for row in rows})
 
@@ -227,7 +243,50 @@ async def broken_since(conn: Connection, since: Marks) -> Broken:
     found.add(await broken_among(conn, "receipts", [row["id"] for row in receipts]))
     payouts = await conn.fetch(_SQL["touched_payouts"], since.entry)
     found.add(await broken_among(conn, "payouts", [row["id"] for row in payouts]))
+    actions = await conn.fetch(_SQL["newest_actions"], _NEWEST)
+    found.add(await broken_among(conn, "actions", [row["id"] for row in actions]))
+    found.add(await broken_rollups(conn))
     return found
+
+
+# -- the busy accounts -----------------------------------------------------------------------------
+
+
+async def busy_sums(conn: Connection, after: int, upto: int) -> dict[int, int]:
+    """What these entries say of the accounts that keep no balance: id → minor units."""
+    rows = await conn.fetch(_SQL["busy"], after, upto)
+    return {row["account_id"]: row["minor"] for row in rows}
+
+
+@dataclass(slots=True)
+class Recount:
+    """What the entries up to `upto` say of the busy accounts, counted from the first one."""
+
+    upto: int = 0
+    sums: Counter[int] = field(default_factory=Counter)
+
+
+async def recount(conn: Connection, count: Recount) -> bool:
+    """Counts the next piece of what is rolled up; False: that was all, and the count is kept."""
+    upto = min(await conn.fetchval(_SQL["rolled_up"]), count.upto + PIECE)
+    if upto > count.upto:
+        count.sums.update(await busy_sums(conn, count.upto, upto))
+        count.upto = upto
+        return True
+    accounts, minors = list(count.sums), list(count.sums.values())
+    await conn.execute(_SQL["keep_recount"], count.upto, accounts, minors)
+    return False
+
+
+async def broken_rollups(conn: Connection) -> Broken:
+    """Which busy accounts are rolled up to another sum than their entries. The proof's own count
+    goes on from where it stopped, so that only what is new is read.
+    """
+    await conn.execute(_SQL["begin_recounts"])
+    while await conn.fetchval(_SQL["count_on"], PIECE):
+        pass
+    rows = await conn.fetch(_SQL["broken_rollups"])
+    return Broken(accounts={row["id"]: _rollup_words(row) for row in rows})
 
 
 async def suspense_breaks(conn: Connection) -> list[str]:
@@ -257,6 +316,15 @@ def _receipt_words(row: Row) -> str:
 
 def _account_words(row: Row) -> str:
     return f"account {row['id']} ({row['kind']}:{row['owner']}) is not the sum of its entries"
+
+
+def _rollup_words(row: Row) -> str:
+    account = f"account {row['id']} ({row['kind']}:{row['owner']})"
+    return f"{account} is rolled up to another sum than its entries"
+
+
+def _action_words(row: Row) -> str:
+    return f"action {row['id']} was done without those who have to confirm it"
 
 
 async def held_totals(conn: Connection) -> list[Mapping[str, Any]]:

@@ -71,7 +71,8 @@ async def test_whole_books_are_said_to_be_whole_with_all_that_was_read(
         " (SELECT count(*) FROM ledger_accounts) AS accounts,"
         " (SELECT count(*) FROM escrow_transactions) AS deals,"
         " (SELECT count(*) FROM receipts) AS receipts,"
-        " (SELECT count(*) FROM payouts) AS payouts"
+        " (SELECT count(*) FROM payouts) AS payouts,"
+        " (SELECT count(*) FROM admin_actions) AS actions"
     )
     assert audit.counts == dict(row)
     assert {part for part, _ in heard} == {*row, "trial"}
@@ -214,7 +215,7 @@ async def test_an_audit_in_small_pieces_finds_the_same(
 ) -> None:
     await _some_money(world)
     whole = await audits.run(_quiet)
-    monkeypatch.setattr(auditing, "_PIECE", 2)
+    monkeypatch.setattr(ledger, "PIECE", 2)
     monkeypatch.setattr(ledger, "PAGE", 2)
     in_pieces = await audits.run(_quiet)
     assert in_pieces.trial == whole.trial

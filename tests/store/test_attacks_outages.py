@@ -34,6 +34,17 @@ ATTACKS: tuple[Attack, ...] = (
         by="broken_rows_pkey",
     ),
     bad("broken_rows", "broken_rows_part_check", part="moon"),
+    attack(
+        "an account is counted once",
+        "INSERT INTO ledger_recounts SELECT id, 0, 1 FROM ledger_accounts WHERE kind = 'external'",
+        "INSERT INTO ledger_recounts SELECT id, 0, 1 FROM ledger_accounts WHERE kind = 'external'",
+        by="ledger_recounts_pkey",
+    ),
+    attack(
+        "only an account is counted",
+        "INSERT INTO ledger_recounts VALUES (7777777, 0, 1)",
+        by="ledger_recounts_account_id_fkey",
+    ),
     bad("heartbeats", "heartbeats_source_check", source="moon"),
     bad("heartbeats", "heartbeat_fails_in_order", failing_since=NOW),
     bad("heartbeats", "heartbeat_fails_in_order", failed_at=NOW),

@@ -12,12 +12,6 @@ SELECT kind, currency, sum(balance_minor)::bigint AS minor FROM ledger_accounts
  WHERE id > $1 AND id <= $2 AND balance_minor <> 0
  GROUP BY kind, currency
 
--- busy --
--- What entries of these ids say of the accounts that keep no balance.
-SELECT account_id, sum(amount_minor)::bigint AS minor FROM ledger_entries
- WHERE id > $1 AND id <= $2 AND account_seq IS NULL
- GROUP BY account_id
-
 -- derived --
 SELECT account_id, kind, owner, currency, balance_minor AS minor FROM ledger_derived_balances
  ORDER BY kind, owner, currency

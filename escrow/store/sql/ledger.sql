@@ -101,6 +101,10 @@ SELECT a.owner::bigint
  WHERE e.id > $1 AND e.id <= (SELECT max(id) FROM ledger_entries)
    AND a.kind = 'payable' AND a.owner ~ '^[1-9][0-9]{0,17}$'
 
+-- newest_actions --
+-- What admins asked for last: nothing waits longer than a day for its confirmations.
+SELECT id FROM admin_actions ORDER BY id DESC LIMIT $1
+
 -- journal_page --
 SELECT id FROM ledger_journals WHERE id > $1 ORDER BY id LIMIT $2
 
@@ -115,6 +119,9 @@ SELECT id FROM receipts WHERE id > $1 ORDER BY id LIMIT $2
 
 -- payout_page --
 SELECT id FROM payouts WHERE id > $1 ORDER BY id LIMIT $2
+
+-- action_page --
+SELECT id FROM admin_actions WHERE id > $1 ORDER BY id LIMIT $2
 
 -- broken_journals --
 -- Which of these journals are not zero per currency, or no journals at all (`off`); and which moved
@@ -185,7 +192,7 @@ SELECT a.id, a.kind, a.owner
 -- broken_deals --
 -- Which of these deals are not what their status says: their accounts (looked up one by one, so that
 -- a page never reads all accounts), their one settlement, the payment behind what is held, the
--- timeline. The first that is wrong.
+-- timeline, and that each of its steps is one that the flow has. The first that is wrong.
 SELECT e.id, e.why
   FROM (SELECT d.id, CASE
                WHEN CASE WHEN d.status IN ('HELD', 'SHIPPED', 'DELIVERED', 'DISPUTED', 'FROZEN')
@@ -216,7 +223,18 @@ SELECT e.id, e.why
                        FROM escrow_timeline t
                       WHERE t.escrow_id = d.id AND t.version IS NOT NULL)
                     IS DISTINCT FROM (d.version::bigint, d.version, d.status)
-               THEN 'timeline' END AS why
+               THEN 'timeline'
+               WHEN EXISTS (
+                    SELECT FROM (SELECT t.event, t.from_status, t.to_status, t.actor,
+                                        lag(t.to_status) OVER (ORDER BY t.version) AS before
+                                   FROM escrow_timeline t
+                                  WHERE t.escrow_id = d.id AND t.version IS NOT NULL) AS t
+                     WHERE t.from_status IS DISTINCT FROM t.before
+                        OR NOT EXISTS (SELECT FROM flow_edges f
+                                        WHERE f.event = t.event AND f.to_status = t.to_status
+                                          AND f.from_status = coalesce(t.from_status, '')
+                                          AND f.actor = split_part(t.actor, ':', 1)))
+               THEN 'flow' END AS why
           FROM escrow_transactions d
          CROSS JOIN LATERAL (
                SELECT coalesce((SELECT a.balance_minor FROM ledger_accounts a
@@ -288,6 +306,87 @@ SELECT o.id
     OR (SELECT count(*) FROM payout_attempts t WHERE t.payout_id = p.id AND t.state <> 'FAILED')
        > CASE WHEN p.state = 'READY' THEN 0 ELSE 1 END
  LIMIT 1000
+
+-- broken_actions --
+-- Which of these are confirmed or done without the word of the one who asked, or by somebody whose
+-- money it is; or done without a second one where two are needed. NULL: whoever has the host.
+SELECT a.id FROM admin_actions a
+ WHERE a.id = ANY ($1::bigint[]) AND a.state IN ('CONFIRMED', 'DONE')
+   AND (NOT EXISTS (SELECT FROM admin_approvals p
+                     WHERE p.action_id = a.id AND p.admin = a.asked_by)
+        OR EXISTS (SELECT FROM admin_approvals p
+                    WHERE p.action_id = a.id AND p.admin = ANY (a.parties))
+        OR (a.state = 'DONE' AND a.needs_second
+            AND NOT EXISTS (SELECT FROM admin_approvals p
+                             WHERE p.action_id = a.id AND p.admin IS DISTINCT FROM a.asked_by)))
+ LIMIT 1000
+
+-- rolled_up --
+-- The last entry that the roll-ups of the busy accounts count.
+SELECT upto FROM ledger_rollup_mark
+
+-- busy --
+-- What entries of these ids say of the accounts that keep no balance.
+SELECT account_id, sum(amount_minor)::bigint AS minor FROM ledger_entries
+ WHERE id > $1 AND id <= $2 AND account_seq IS NULL
+ GROUP BY account_id
+
+-- keep_recount --
+-- What entries up to $1 say of the accounts $2: $3. Of other busy accounts they say nothing.
+INSERT INTO ledger_recounts AS c (account_id, upto, total_minor)
+SELECT a.id, $1, coalesce(s.minor, 0)
+  FROM ledger_accounts a
+  LEFT JOIN unnest($2::bigint[], $3::bigint[]) AS s (account_id, minor) ON s.account_id = a.id
+ WHERE a.kind IN ('external', 'fees', 'costs', 'owner')
+ON CONFLICT (account_id) DO UPDATE
+   SET upto = excluded.upto, total_minor = excluded.total_minor
+
+-- begin_recounts --
+INSERT INTO ledger_recounts (account_id, upto, total_minor)
+SELECT a.id, 0, 0 FROM ledger_accounts a
+ WHERE a.kind IN ('external', 'fees', 'costs', 'owner')
+   AND NOT EXISTS (SELECT FROM ledger_recounts c WHERE c.account_id = a.id)
+ON CONFLICT (account_id) DO NOTHING
+
+-- count_on --
+-- Counts every busy account on, $1 entries of it at most, as far as the roll-ups go; whether one of
+-- them is still behind. Whoever was counted on by somebody else meanwhile is left as it is.
+WITH ahead AS (
+    SELECT c.account_id, c.upto AS since, t.upto
+      FROM ledger_recounts c
+     CROSS JOIN ledger_rollup_mark m
+     CROSS JOIN LATERAL (
+           SELECT coalesce((SELECT e.id FROM ledger_entries e
+                             WHERE e.account_id = c.account_id AND e.account_seq IS NULL
+                               AND e.id > c.upto AND e.id <= m.upto
+                             ORDER BY e.id OFFSET $1::bigint - 1 LIMIT 1), m.upto) AS upto) AS t
+     WHERE c.upto < m.upto
+), counted AS (
+    UPDATE ledger_recounts c
+       SET upto = a.upto,
+           total_minor = c.total_minor
+               + (SELECT coalesce(sum(e.amount_minor), 0)::bigint FROM ledger_entries e
+                   WHERE e.account_id = a.account_id AND e.account_seq IS NULL
+                     AND e.id > a.since AND e.id <= a.upto)
+      FROM ahead a WHERE c.account_id = a.account_id AND c.upto = a.since
+    RETURNING c.upto
+)
+SELECT EXISTS (SELECT FROM counted, ledger_rollup_mark m WHERE counted.upto < m.upto)
+
+-- broken_rollups --
+-- Busy accounts whose roll-up is not what was counted apart from it and what came after that.
+SELECT a.id, a.kind, a.owner
+  FROM ledger_accounts a
+ CROSS JOIN ledger_rollup_mark m
+  LEFT JOIN ledger_rollups r ON r.account_id = a.id
+  LEFT JOIN ledger_recounts c ON c.account_id = a.id
+ WHERE a.kind IN ('external', 'fees', 'costs', 'owner')
+   AND (c.upto > m.upto
+        OR coalesce(r.total_minor, 0) <> coalesce(c.total_minor, 0)
+           + (SELECT coalesce(sum(e.amount_minor), 0) FROM ledger_entries e
+               WHERE e.account_id = a.id AND e.account_seq IS NULL
+                 AND e.id > coalesce(c.upto, 0) AND e.id <= m.upto))
+ ORDER BY a.id
 
 -- long_statements --
 -- For the rest of a transaction: a page with one very busy account takes longer than others.
