@@ -39,13 +39,14 @@ from escrow.services.cases import Cases
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
 from escrow.services.cleanup import Cleanup
+from escrow.services.comparing import Comparing
 from escrow.services.confirmations import Confirmations
 from escrow.services.crypto import CoinPayments
 from escrow.services.digest import Digest
 from escrow.services.figures import Figures
 from escrow.services.flags import Flags
 from escrow.services.float_watch import FloatWatch
-from escrow.services.floating import Floating
+from escrow.services.floating import PAYBILL, UTILITY, Floating
 from escrow.services.fund_manager import EscrowFundManager
 from escrow.services.funding_looks import FundingLooks
 from escrow.services.help import HelpDesk
@@ -316,11 +317,14 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
     await coins.read_rate()
     claims = Claims(database, clock, rail, funds, admins, callback_base=base)
     paying = settings.mpesa_b2c_shortcode or rail.shortcode
+    live = settings.mpesa_base_url != SANDBOX_DARAJA
+    ours = (UTILITY,) if paying == rail.shortcode else (UTILITY, PAYBILL)
     floating = Floating(
         database,
         clock,
         lambda body: mpesa_balances.balances(body, paying),
         auto_payout=settings.auto_payout,
+        comparing=Comparing(clock, ours if live else (), admins),
     )
     oversight = Oversight(
         database,
@@ -370,7 +374,7 @@ async def open_services_on(settings: Settings, dsn: str, key: bytes) -> Services
         tokens,
         clock,
         number=settings.mpesa_pull_number,
-        live=settings.mpesa_base_url != SANDBOX_DARAJA,
+        live=live,
     )
     intake = Intake(
         database,

@@ -15,6 +15,17 @@ CREATE TABLE balance_queries (
 );
 CREATE INDEX balance_queries_last ON balance_queries (shortcode, asked_at DESC);
 
+-- How much more M-Pesa has than the books, as long as that lasts, and what the admins were told.
+CREATE TABLE provider_differences (
+    provider   text PRIMARY KEY CHECK (provider = 'mpesa'),
+    currency   text NOT NULL CHECK (currency = 'KES'),
+    off_minor  bigint NOT NULL CHECK (off_minor <> 0),
+    since      timestamptz NOT NULL,
+    told_minor bigint,
+    told_at    timestamptz,
+    CONSTRAINT difference_told_completely CHECK (num_nulls(told_minor, told_at) IN (0, 2))
+);
+
 CREATE FUNCTION balance_query_unchanged() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.token, NEW.shortcode, NEW.asked_at)
@@ -49,6 +60,7 @@ END $$;
 DO $$
 BEGIN
     GRANT SELECT, INSERT, UPDATE ON balance_queries TO escrow_app;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON provider_differences TO escrow_app;
 EXCEPTION
     WHEN undefined_object OR insufficient_privilege THEN
         RAISE NOTICE 'role escrow_app was not set up: %', SQLERRM;

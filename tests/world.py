@@ -27,6 +27,7 @@ from escrow.services.cases import Cases
 from escrow.services.choice_tokens import Action
 from escrow.services.choices import UnderpaymentChoices
 from escrow.services.claims import Claims
+from escrow.services.comparing import Comparing
 from escrow.services.confirmations import Confirmations
 from escrow.services.crypto import CoinPayments, CoinsAsked
 from escrow.services.figures import Figures
@@ -206,7 +207,12 @@ class World:
             confirm=self.confirm,
         )
         self.claims = Claims(db, clock, rail, self.funds, ADMINS, callback_base=base)
-        self.floating = Floating(db, clock, lambda body: balances(body, self.rail.shortcode))
+        self.floating = Floating(
+            db,
+            clock,
+            lambda body: balances(body, self.rail.shortcode),
+            comparing=Comparing(clock, ("mpesa:utility",), ADMINS),
+        )
         self.statements = Statements(
             db,
             clock,

@@ -13,6 +13,7 @@ from typing import Final
 
 from escrow.domain.errors import Fault, NotAllowed
 from escrow.domain.money import Currency, Money
+from escrow.services.floating import PAYBILL, UTILITY
 from escrow.services.oversight import Oversight
 from escrow.services.ports import Clock
 from escrow.store import auditing, floating, ledger
@@ -20,7 +21,7 @@ from escrow.store.auditing import Sums
 from escrow.store.database import Connection, Database
 
 _AGAINST_ROWS: Final = ("holding", "pending_fee", "received", "wallet", "payable", "suspense")
-_AT_PROVIDER: Final = ("mpesa:utility", "mpesa:paybill")
+_AT_PROVIDER: Final = (UTILITY, PAYBILL)
 """The accounts that the books know as one; what lies in the working account was taken out."""
 
 Tell = Callable[[str, int], Awaitable[None]]

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from escrow.domain.money import Currency, Money
+from escrow.services.comparing import Comparing
 from escrow.services.ports import AccountBalance, Clock
 from escrow.services.postings import EXTERNAL
 from escrow.store import floating
@@ -22,6 +23,8 @@ from escrow.store.floating import Reading
 _LOG: Final = logging.getLogger(__name__)
 UTILITY: Final = EXTERNAL["mpesa"]
 """The account that payments land in and payouts leave from."""
+PAYBILL: Final = "mpesa:paybill"
+"""The one that payments land in where another shortcode pays out."""
 AHEAD: Final = timedelta(hours=24)
 _KES: Final = Currency.KES
 _ZERO: Final = Money.zero(_KES)
@@ -59,9 +62,16 @@ class Floating:
     """Keeps the readings and knows the float. `read` takes balances out of a message."""
 
     def __init__(
-        self, database: Database, clock: Clock, read: Read, *, auto_payout: bool = True
+        self,
+        database: Database,
+        clock: Clock,
+        read: Read,
+        *,
+        auto_payout: bool = True,
+        comparing: Comparing | None = None,
     ) -> None:
         self._db = database
+        self._comparing = comparing
         self._clock = clock
         self._read = read
         self._auto = auto_payout
@@ -78,11 +88,18 @@ class Floating:
     async def keep(
         self, conn: Connection, said: Sequence[AccountBalance], source: str, received_at: datetime
     ) -> None:
-        """Keeps what M-Pesa said of our accounts, in the caller's unit. A later word stays."""
+        """Keeps what M-Pesa said of our accounts, in the caller's unit, and compares it with the
+        books. A later word stays.
+        """
         books = (await books_of(conn)).at_provider
+        heard = []
         for one in said:
             at = min(one.at or received_at, received_at)
-            await floating.take_reading(conn, Reading(one.account, one.balance, books, at, source))
+            reading = Reading(one.account, one.balance, books, at, source)
+            if await floating.take_reading(conn, reading):
+                heard.append(one.account)
+        if self._comparing is not None:
+            await self._comparing.compare(conn, heard)
 
     async def figure(self, conn: Connection) -> Float:
         """The float now."""

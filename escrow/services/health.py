@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from escrow.domain.money import Currency, Money
 from escrow.services.floating import Float
+from escrow.store.floating import ProviderDifference
 from escrow.store.health import Waiting
 from escrow.store.payouts import OpenCount
 from escrow.store.setbacks import Setback
@@ -96,6 +97,7 @@ class Health:
     disputes: Waiting = field(default_factory=Waiting)
     critical_flags: int = 0
     float: Float | None = None
+    difference: ProviderDifference | None = None
     setbacks: Sequence[Setback] = ()
     paused_at: datetime | None = None
 
@@ -137,6 +139,7 @@ def _watched(look: Health, now: datetime) -> list[Reason]:
     leaving = look.payouts
     late = look.outbox_oldest is not None and now - look.outbox_oldest > OUTBOX_LATE
     short = look.float is not None and look.float.short
+    apart = look.difference
     unmatched = [
         Money(row["total_minor"], Currency.of(row["currency"]))
         for row in look.held
@@ -145,6 +148,7 @@ def _watched(look: Health, now: datetime) -> list[Reason]:
     checks: list[tuple[object, str, dict[str, Any]]] = [
         (look.stopped, "payouts_stopped", {"code": look.stopped}),
         (short, "short", {"float": look.float}),
+        (apart and apart.told, "provider_off", _apart(apart)),
         (leaving and leaving.by_hand, "by_hand", {"count": leaving.by_hand if leaving else 0}),
         (leaving and leaving.unknown, "unknown", {"count": leaving.unknown if leaving else 0}),
         (look.receipts_waiting, "receipts", {"count": look.receipts_waiting}),
@@ -164,6 +168,13 @@ def _watched(look: Health, now: datetime) -> list[Reason]:
         elif job.late:
             found.append(Reason("job_late", {"job": job}))
     return found
+
+
+def _apart(found: ProviderDifference | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    off = Money(abs(found.off), Currency.KES)
+    return {"off": off, "more": found.off > 0, "since": found.since}
 
 
 def jobs_of(

@@ -132,6 +132,7 @@ class Oversight:
                 disputes=await found.old_disputes(conn, now - health.DISPUTE_AFTER),
                 critical_flags=await found.critical_flags(conn),
                 float=await self._floating.figure(conn) if self._floating else None,
+                difference=await floating.difference(conn),
                 setbacks=await setbacks.failing(conn, found.MOST),
                 paused_at=pause.paused_at if pause and paused else None,
             )

@@ -16,6 +16,8 @@ from escrow.store.database import Connection
 _SQL: Final = queries.load("floating")
 _ROLLED: Final = 50_000
 """Entries that one step of rolling up reads at most."""
+_MOVES: Final = 200
+"""Movements at the provider that are looked through for a reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,29 @@ class Booking:
     booked_at: datetime
 
 
-async def take_reading(conn: Connection, new: Reading) -> None:
-    """Keeps it unless a later one is there."""
-    await conn.execute(
+@dataclass(frozen=True, slots=True)
+class OnTheWay:
+    """What the provider may have and the books have not yet, and the other way round."""
+
+    coming: Money
+    gone: Money
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderDifference:
+    """How much more the provider has than the books, in minor units, and since when; what the
+    admins were told of it last, and when.
+    """
+
+    off: int
+    since: datetime
+    told: int | None = None
+    told_at: datetime | None = None
+
+
+async def take_reading(conn: Connection, new: Reading) -> bool:
+    """Keeps it unless a later one is there; whether it did."""
+    kept = await conn.fetchval(
         _SQL["take_reading"],
         new.account,
         new.balance.currency.code,
@@ -53,6 +75,37 @@ async def take_reading(conn: Connection, new: Reading) -> None:
         new.source,
         new.books.minor,
     )
+    return kept is not None
+
+
+async def on_the_way(conn: Connection, since: datetime) -> OnTheWay | None:
+    """What is under way, and what moved since then, which a reading of about then may or may not
+    have. None: too much to say.
+    """
+    row = await conn.fetchrow(_SQL["on_the_way"], since, _MOVES)
+    assert row is not None  # noqa: S101 sums always come
+    if row["moves"] >= _MOVES:
+        return None
+    return OnTheWay(Money(row["coming"], Currency.KES), Money(row["gone"], Currency.KES))
+
+
+async def difference(conn: Connection) -> ProviderDifference | None:
+    """What the provider and the books are apart; None: they agree."""
+    row = await conn.fetchrow(_SQL["difference"])
+    return (
+        ProviderDifference(row["off_minor"], row["since"], row["told_minor"], row["told_at"])
+        if row
+        else None
+    )
+
+
+async def keep_difference(conn: Connection, new: ProviderDifference) -> None:
+    await conn.execute(_SQL["keep_difference"], new.off, new.since, new.told, new.told_at)
+
+
+async def drop_difference(conn: Connection) -> None:
+    """They agree."""
+    await conn.execute(_SQL["drop_difference"])
 
 
 async def readings(conn: Connection) -> dict[str, Reading]:

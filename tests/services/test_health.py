@@ -18,6 +18,7 @@ from escrow.services.health import (
     rows_named,
     without_database,
 )
+from escrow.store.floating import ProviderDifference
 from escrow.store.health import Waiting
 from escrow.store.payouts import OpenCount
 from escrow.store.setbacks import Setback
@@ -40,6 +41,7 @@ def test_without_a_reason_everything_is_ok() -> None:
             held=[_WALLET],
             payouts=OpenCount(0, 0, 3, NOW),
             float=replace(_SHORT, short=kes(0)),
+            difference=ProviderDifference(-300, NOW),
         ),
         NOW,
     )
@@ -51,6 +53,7 @@ def test_without_a_reason_everything_is_ok() -> None:
     [
         ("payouts_stopped", {"stopped": "8006"}),
         ("short", {"float": _SHORT}),
+        ("provider_off", {"difference": ProviderDifference(-300, NOW, -300, NOW)}),
         ("by_hand", {"payouts": OpenCount(1, 0, 0, NOW)}),
         ("unknown", {"payouts": OpenCount(0, 1, 0, NOW)}),
         ("receipts", {"receipts_waiting": 1}),

@@ -288,6 +288,12 @@ GOOD: Final[dict[str, dict[str, Any]]] = {
         "read_at": NOW,
         "source": "inbox:1",
     },
+    "provider_differences": {
+        "provider": "mpesa",
+        "currency": "KES",
+        "off_minor": -300,
+        "since": NOW,
+    },
     "balance_queries": {"token": "b" * 32, "shortcode": "600997", "asked_at": NOW},
     "bookings": {
         "kind": "float",

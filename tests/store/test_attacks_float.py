@@ -103,6 +103,16 @@ FLOAT: tuple[Attack, ...] = (
         )
         for sql in ("DELETE FROM balance_queries", "TRUNCATE balance_queries")
     ),
+    bad("provider_differences", "provider_differences_provider_check", provider="bank"),
+    bad("provider_differences", "provider_differences_currency_check", currency="USD"),
+    bad("provider_differences", "provider_differences_off_minor_check", off_minor=0),
+    bad("provider_differences", "difference_told_completely", told_at=NOW),
+    attack(
+        "one difference is known of a provider",
+        insert("provider_differences"),
+        insert("provider_differences"),
+        by="provider_differences_pkey",
+    ),
     attack(
         "a sum of an account is kept once",
         "INSERT INTO ledger_rollups SELECT id, 1 FROM ledger_accounts WHERE kind = 'external'",

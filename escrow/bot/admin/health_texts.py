@@ -112,6 +112,18 @@ def short(v: Values, page: Page) -> Markup:
     )
 
 
+def provider_off(v: Values, page: Page) -> Markup:
+    values = {"amount": v["off"], "when": when(page, v["since"])}
+    if v["more"]:
+        return say(
+            "M-Pesa holds {amount} more than the books say, since {when}. /audit shows both.",
+            **values,
+        )
+    return say(
+        "M-Pesa holds {amount} less than the books say, since {when}. /audit shows both.", **values
+    )
+
+
 def by_hand(v: Values, page: Page) -> Markup:
     return say("Payouts that wait for an admin: {count}. /payouts", count=v["count"])
 
@@ -216,6 +228,7 @@ REASONS: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
     "clock": clock,
     "payouts_stopped": payouts_stopped,
     "short": short,
+    "provider_off": provider_off,
     "by_hand": by_hand,
     "unknown": unknown,
     "receipts": receipts,

@@ -145,6 +145,37 @@ def float_short(v: Values, page: Page) -> Markup:
     )
 
 
+def provider_off(v: Values, page: Page) -> Markup:
+    """To the admins: what is at M-Pesa has not been what the books say for a while."""
+    amount = Plain(v["off"])
+    head, what = (
+        (
+            say("<b>M-Pesa holds {amount} more than the books say.</b>", amount=amount),
+            say("Is a payment missing (/unmatched), or float that was put in (/book float)?"),
+        )
+        if v["more"]
+        else (
+            say("<b>M-Pesa holds {amount} less than the books say.</b>", amount=amount),
+            say("Is a charge (/book charge) or a withdrawal (/book withdraw) missing?"),
+        )
+    )
+    at = moment(v["read_at"])
+    assert at is not None  # noqa: S101 it was read
+    return card(
+        page,
+        head,
+        say(
+            "M-Pesa said {says} {when}; the books had {books}. What is under way does not explain "
+            "it.",
+            says=Plain(v["says"]),
+            books=Plain(v["books"]),
+            when=when(page, at),
+        ),
+        what,
+        say("If not, look it up in the M-Pesa portal, and send /audit."),
+    )
+
+
 # -- disputes --------------------------------------------------------------------------------------
 
 
@@ -173,6 +204,7 @@ NOTICES: Final[Mapping[str, Callable[[Values, Page], Markup]]] = {
     "unclaimed_back": unclaimed_back,
     "unclaimed_seller": unclaimed_seller,
     "float_short": float_short,
+    "provider_off": provider_off,
     "dispute_silent": dispute_silent,
 }
 

@@ -7,6 +7,44 @@ ON CONFLICT (account) DO UPDATE
    SET balance_minor = excluded.balance_minor, read_at = excluded.read_at,
        source = excluded.source, books_minor = excluded.books_minor
  WHERE b.read_at <= excluded.read_at
+RETURNING account
+
+-- on_the_way --
+-- What M-Pesa may have that the books have not yet: payments that wait or that somebody is asked for;
+-- and what it may have sent: payouts that nobody knows the end of. What moved since $1 (of the last
+-- $2 of an account) counts as both: what was said then may be from before or after it.
+SELECT (SELECT coalesce(sum(amount_minor), 0) FROM receipts
+         WHERE state = 'WAITING' AND provider = 'mpesa' AND currency = 'KES')::bigint
+       + (SELECT coalesce(sum(amount_minor), 0) FROM payment_attempts
+           WHERE state IN ('CREATED', 'PROMPTED') AND provider = 'mpesa'
+             AND currency = 'KES')::bigint
+       + m.paid_out AS coming,
+       (SELECT coalesce(sum(amount_minor), 0) FROM payouts
+         WHERE state IN ('SENDING', 'UNKNOWN', 'MANUAL') AND currency = 'KES')::bigint
+       + m.paid_in AS gone,
+       m.moves
+  FROM (SELECT coalesce(sum(e.amount_minor) FILTER (WHERE e.amount_minor > 0), 0)::bigint AS paid_out,
+               coalesce(-sum(e.amount_minor) FILTER (WHERE e.amount_minor < 0), 0)::bigint AS paid_in,
+               count(*) AS moves
+          FROM ledger_accounts a
+         CROSS JOIN LATERAL (SELECT l.journal_id, l.amount_minor FROM ledger_entries l
+                              WHERE l.account_id = a.id AND l.account_seq IS NULL
+                              ORDER BY l.id DESC LIMIT $2::bigint) AS e
+          JOIN ledger_journals j ON j.id = e.journal_id AND j.happened_at >= $1
+         WHERE a.kind = 'external' AND a.owner LIKE 'mpesa:%' AND a.currency = 'KES') AS m
+
+-- difference --
+SELECT off_minor, since, told_minor, told_at FROM provider_differences WHERE provider = 'mpesa'
+
+-- keep_difference --
+INSERT INTO provider_differences (provider, currency, off_minor, since, told_minor, told_at)
+VALUES ('mpesa', 'KES', $1, $2, $3, $4)
+ON CONFLICT (provider) DO UPDATE
+   SET off_minor = excluded.off_minor, since = excluded.since,
+       told_minor = excluded.told_minor, told_at = excluded.told_at
+
+-- drop_difference --
+DELETE FROM provider_differences WHERE provider = 'mpesa'
 
 -- readings --
 SELECT account, currency, balance_minor, books_minor, read_at, source FROM provider_balances

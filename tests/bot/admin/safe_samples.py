@@ -15,6 +15,7 @@ from escrow.domain.money import Currency, Money
 from escrow.services.auditing import Audit, Break, Difference
 from escrow.services.floating import Float
 from escrow.services.health import Health, JobHealth, judged, without_database
+from escrow.store.floating import ProviderDifference
 from escrow.store.health import Waiting
 from escrow.store.payouts import OpenCount
 from escrow.store.setbacks import Setback
@@ -55,6 +56,7 @@ def health(said: str) -> Health:
         critical_flags=2,
         setbacks=[Setback("release", CODE, 3, NOW)],
         float=Float(money, NOW, money, money, money),
+        difference=ProviderDifference(300, NOW, 300, NOW),
         paused_at=NOW,
     )
     return judged(look, NOW)
@@ -99,6 +101,7 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
         "books": judged(replace(QUIET, float=replace(look.float, read_at=None)), NOW)
         if look.float
         else QUIET,
+        "less": judged(replace(QUIET, difference=ProviderDifference(-300, NOW, -300, NOW)), NOW),
         "watch": judged(replace(QUIET, critical_flags=1), NOW),
         "paused": paused,
         "down": without_database(said),

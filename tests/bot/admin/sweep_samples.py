@@ -43,6 +43,13 @@ def notices(said: str) -> dict[str, dict[str, Any]]:
             "utility": "KES 20,000",
             "read_at": NOW.isoformat(),
         },
+        "provider_off": {
+            "off": "KES 300",
+            "more": True,
+            "says": "KES 20,300",
+            "books": "KES 20,000",
+            "read_at": NOW.isoformat(),
+        },
         "dispute_silent": {**deal, "by": "buyer", "reason": said, "amount": "KES 10,500"},
     }
 
@@ -55,6 +62,7 @@ def variants(said: str, on: Page) -> dict[str, Markup]:
         "funding_refused": {"frozen": False},
         "unclaimed_back": {"payer": ""},
         "float_short": {"read_at": None},
+        "provider_off": {"more": False},
         "dispute_silent": {"by": "seller"},
     }
     return {
