@@ -74,6 +74,12 @@ async def test_a_block_can_be_prepared(
         ),
         (
             "ledger",
+            "touched_deals",
+            "5, 5",
+            {"escrow_timeline_pkey", "ledger_entries_pkey", "ledger_accounts_pkey"},
+        ),
+        (
+            "ledger",
             "touched_payouts",
             "5",
             {"payouts_open", "ledger_entries_pkey", "ledger_accounts_pkey"},

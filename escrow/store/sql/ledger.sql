@@ -67,7 +67,11 @@ SELECT journal_id FROM ledger_entries
 SELECT escrow_id AS id FROM escrow_timeline
  WHERE id > $1 AND id <= (SELECT max(id) FROM escrow_timeline)
 UNION
-SELECT a.owner FROM ledger_entries e JOIN ledger_accounts a ON a.id = e.account_id
+SELECT a.owner
+  FROM ledger_entries e
+  -- one by one, so that no plan reads the accounts of all deals
+ CROSS JOIN LATERAL (SELECT l.kind, l.owner FROM ledger_accounts l
+                      WHERE l.id = e.account_id LIMIT 1) a
  WHERE e.id > $2 AND e.id <= (SELECT max(id) FROM ledger_entries)
    AND a.kind IN ('received', 'holding', 'pending_fee')
 
@@ -95,7 +99,7 @@ SELECT id FROM payouts WHERE state NOT IN ('PAID', 'FAILED')
 UNION
 SELECT a.owner::bigint
   FROM ledger_entries e
-  -- one by one, so that no plan reads all accounts of payouts
+  -- one by one, as above
  CROSS JOIN LATERAL (SELECT l.kind, l.owner FROM ledger_accounts l
                       WHERE l.id = e.account_id LIMIT 1) a
  WHERE e.id > $1 AND e.id <= (SELECT max(id) FROM ledger_entries)
