@@ -385,6 +385,7 @@ def test_whatever_answers_an_update_is_a_handler() -> None:
         "escrow.bot.excuses",
         "escrow.bot.pictures",
         "escrow.bot.admin.guard",
+        "escrow.bot.admin.paging",
     }
     found = {
         module.name

@@ -49,7 +49,17 @@ def plain(text: Markup) -> str:
 
 def fits_caption(plain_words: str) -> bool:
     """Whether these words, their markup read, may stand below a file."""
-    return len(plain_words.encode("utf-16-le")) // 2 <= MessageLimit.CAPTION_LENGTH
+    return _units(plain_words) <= MessageLimit.CAPTION_LENGTH
+
+
+def fits_message(plain_words: str) -> bool:
+    """Whether these words, their markup read, are one message."""
+    return _units(plain_words) <= MessageLimit.MAX_TEXT_LENGTH
+
+
+def _units(plain_words: str) -> int:
+    """How long they are as Telegram counts."""
+    return len(plain_words.encode("utf-16-le")) // 2
 
 
 async def send_file(

@@ -21,12 +21,12 @@ PER_PAGE: Final = 6
 
 
 async def payouts(update: Update, context: Desk) -> None:
-    """/payouts lists what is not over; /payouts resume ends a stop"""
+    """/payouts [page] lists what is not over; /payouts resume ends a stop"""
     if desk.words(context).lower() == "resume":
         await resume_pressed(update, context)
         return
-    text, rows, pages = await listed(desk.office(context), desk.page(context), 1)
-    await desk.answer(update, context, text, paging.keyboard("payouts", 1, pages, rows))
+    number = paging.number_of(context.args or (), "payouts")
+    await paging.answer(update, context, "payouts", listed, number)
 
 
 async def listed(

@@ -54,6 +54,13 @@ def usage(v: Values, page: Page) -> Markup:
     return _usage(v) or say("Please send /help to see how this works.")
 
 
+def list_page(v: Values, page: Page) -> Markup:
+    return lines(
+        say("Which page of the list? A number from 1 to {maximum}.", maximum=v["maximum"]),
+        _usage(v),
+    )
+
+
 def decision(v: Values, page: Page) -> Markup:
     return lines(
         say(
@@ -366,6 +373,7 @@ REFUSALS: Final[Mapping[str, Words]] = {
         words.__name__: words
         for words in (
             usage,
+            list_page,
             decision,
             booking,
             amount,

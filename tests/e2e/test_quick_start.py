@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from escrow.domain.model import Escrow
+from escrow.services.flags import raise_flag
+from escrow_automation import JOBS
 from sandbox import persona
 from sandbox.server import Sandbox
 from sandbox.telegram_chats import Message
@@ -173,6 +175,50 @@ async def test_an_admin_drives_all_ten_commands_on_a_bare_application(
         assert await program.stop() == 0
     assert not [line for line in program.output if "Traceback" in line or "Task was" in line]
     assert "the end" in program.output
+
+
+async def test_long_lists_are_read_to_their_end_by_typing_the_page(
+    sandbox: Sandbox, dsn: str, tmp_path: Path, world: World
+) -> None:
+    """Six disputes and six flags, five on a page, and no button that anybody hears."""
+    disputed = [(await _held(world)).id for _ in range(6)]
+    for code in disputed:
+        await world.escrows.dispute(code, BRIAN, "it never came", f"dispute:{code}")
+    flags = [await _flagged(world, kind) for kind in "abcdef"]
+    async with _started(sandbox, dsn, tmp_path) as program:
+        for name, rows in (("disputed_transactions", disputed), ("suspicious_users", flags)):
+            first = await program.ask(f"/{name}", containing="Page 1.")
+            assert [row in first.text for row in rows] == [True] * 5 + [False]
+            assert first.text.endswith(f"Page 1. The next one: /{name} 2")
+            second = await program.ask(f"/{name} 2", containing="Page 2,")
+            assert [row in second.text for row in rows] == [False] * 5 + [True]
+            assert second.text.endswith("Page 2, the last one.")
+            refused = await program.ask(f"/{name} two", containing="Which page")
+            assert refused.text.endswith(f"Like this: /{name} 2")
+        await program.ask("/disputed_transactions 2", containing="To decide, type: /resolve_")
+        # what stands behind [Jobs] elsewhere
+        jobs = (await program.ask("/system_health", containing="Database")).text
+        assert re.search(r"^[✔✘] expire choices: .*Next: ", jobs, re.MULTILINE)
+        for job in JOBS:
+            assert f" {job.name.replace('_', ' ')}: " in jobs
+
+
+async def _flagged(world: World, kind: str) -> str:
+    """An open flag of Brian's, as the list names it."""
+    async with world.db.unit() as conn:
+        number = await raise_flag(
+            conn,
+            (),
+            BRIAN,
+            user_type="buyer",
+            flag_type=f"kind_{kind}",
+            severity="MEDIUM",
+            escrow_id=None,
+            rule="seen",
+            deals=[],
+            now=world.clock.now(),
+        )
+    return f"No. {number} "
 
 
 async def test_what_cant_be_done_is_said_and_nobody_else_gets_in(

@@ -57,8 +57,10 @@ _WORDS_MAX: Final = 3000
 # -- /disputed_transactions ----------------------------------------------------------------------
 
 
-def disputes(found: Sequence[tuple[Dispute, Escrow, str]], count: int, page: Page) -> Markup:
-    """A page of the open disputes."""
+def disputes(
+    found: Sequence[tuple[Dispute, Escrow, str]], count: int, page: Page, *, buttons: bool = True
+) -> Markup:
+    """A page of the open disputes; `buttons`: somebody hears them."""
     if not count:
         return say("No dispute is open.")
     return card(
@@ -66,7 +68,9 @@ def disputes(found: Sequence[tuple[Dispute, Escrow, str]], count: int, page: Pag
         say("<b>Open disputes: {count}</b>", count=count),
         *(_disputed(place, *one, page) for place, one in enumerate(found, 1)),
         Markup(""),
-        say("Decide by a button, or type: {form}", form=template("CODE")),
+        say("Decide by a button, or type: {form}", form=template("CODE"))
+        if buttons
+        else say("To decide, type: {form}", form=template("CODE")),
     )
 
 
@@ -122,14 +126,19 @@ def is_silent(dispute: Dispute, page: Page) -> bool:
 # -- /transactions -------------------------------------------------------------------------------
 
 
-def counts(found: Mapping[Status, int], page: Page) -> Markup:
+def counts(found: Mapping[Status, int], page: Page, *, buttons: bool = True) -> Markup:
     """How many deals stand where; those that are over are counted by the dashboard."""
     shown = [
         say("{status}: {count}", status=status_words(status), count=found.get(status, 0))
         for status in Status
         if status not in _OVER
     ]
-    return card(page, say("<b>Deals under way</b>"), *shown, say("Choose a list:"))
+    choose = (
+        say("Choose a list:")
+        if buttons
+        else say("Like this: <code>{usage}</code>", usage=Plain("/transactions HELD"))
+    )
+    return card(page, say("<b>Deals under way</b>"), *shown, choose)
 
 
 _OVER: Final = (Status.COMPLETED, Status.REFUNDED, Status.CANCELLED)

@@ -12,7 +12,7 @@ from telegram.ext import CallbackContext
 
 from escrow.bot import desk, ruling_texts
 from escrow.bot.admin import bundle, case_texts, confirming, paging
-from escrow.bot.admin.paging import TRANSACTIONS, Rows
+from escrow.bot.admin.paging import TRANSACTIONS, Listed, Rows
 from escrow.bot.context import Office
 from escrow.bot.desk import Desk
 from escrow.bot.page import Page
@@ -40,39 +40,43 @@ _RULES: Final = {1: REFUND, 2: RELEASE}
 
 
 async def disputed_transactions(update: Update, context: Context) -> None:
-    """/disputed_transactions"""
-    text, rows, pages = await disputes_page(desk.office(context), desk.page(context), 1)
-    await desk.answer(update, context, text, paging.keyboard(DISPUTES, 1, pages, rows))
+    """/disputed_transactions [page]"""
+    number = paging.number_of(context.args or (), DISPUTES)
+    await paging.answer(update, context, DISPUTES, disputes_page, number)
 
 
 async def disputes_page(office: Office, page: Page, number: int) -> tuple[Markup, Rows, int]:
     """Those whose other side is silent first, then the oldest."""
     found, count = await office.cases.open_disputes((number - 1) * PER_PAGE, PER_PAGE)
-    text = case_texts.disputes(found, count, page)
+    text = case_texts.disputes(found, count, page, buttons=not office.bare)
     return text, case_texts.dispute_rows(found), max(1, -(-count // PER_PAGE))
 
 
 async def transactions(update: Update, context: Desk) -> None:
-    """/transactions [STATUS]: how many deals stand where, or those in one status."""
-    office, page = desk.office(context), desk.page(context)
+    """/transactions [STATUS [page]]: how many deals stand where, or those in one status."""
     if not context.args:
-        text, rows, _ = await counts_page(office, page, 1)
-        await desk.answer(update, context, text, InlineKeyboardMarkup(rows))
+        await paging.answer(update, context, TRANSACTIONS, counts_page)
         return
-    status = _status(context.args)
-    text, rows, pages = await deals_page(office, page, status, 1)
+    status = _status(context.args[0])
     name = f"{TRANSACTIONS} {status}"
-    await desk.answer(update, context, text, paging.keyboard(name, 1, pages, rows))
+    number = paging.number_of(context.args[1:], name)
+    await paging.answer(update, context, name, of_status(status), number)
+
+
+def of_status(status: Status) -> Listed:
+    """The list of the deals in that status."""
+    return lambda office, page, number: deals_page(office, page, status, number)
 
 
 async def counts_page(office: Office, page: Page, number: int) -> tuple[Markup, Rows, int]:
     """One page: how many deals stand where."""
-    return case_texts.counts(await office.cases.counts(), page), case_texts.count_rows(), 1
+    text = case_texts.counts(await office.cases.counts(), page, buttons=not office.bare)
+    return text, case_texts.count_rows(), 1
 
 
-def _status(args: list[str]) -> Status:
-    word = args[0].upper()
-    if len(args) != 1 or word not in set(Status):
+def _status(typed: str) -> Status:
+    word = typed.upper()
+    if word not in set(Status):
         raise InvalidInput("usage", command="transactions")
     return Status(word)
 

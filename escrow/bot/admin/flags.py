@@ -24,11 +24,9 @@ Rows = list[list[InlineKeyboardButton]]
 
 
 async def suspicious_users(update: Update, context: Context) -> None:
-    """/suspicious_users: what nobody has reviewed, the worst first"""
-    office = desk.office(context)
-    text, rows, pages = await flags_page(office, desk.page(context), 1)
-    keyboard = None if office.bare else paging.keyboard(FLAGS, 1, pages, rows)
-    await desk.answer(update, context, text, keyboard)
+    """/suspicious_users [page]: what nobody has reviewed, the worst first"""
+    number = paging.number_of(context.args or (), FLAGS)
+    await paging.answer(update, context, FLAGS, flags_page, number)
 
 
 async def flags_page(office: Office, page: Page, number: int) -> tuple[Markup, Rows, int]:

@@ -26,6 +26,9 @@ from escrow.services.health import (
 )
 
 _SHOWN: Final = 4
+_ERROR_CHARS: Final = 80
+_ERRORS_CHARS: Final = 900
+"""Of a job's error, and of all together: every job may have failed, and still it is one message."""
 _SOON: Final = timedelta(hours=12)
 _CODES: Final = 4
 """Deals of a sort that get a button."""
@@ -388,7 +391,9 @@ def jobs(look: Health, page: Page) -> Markup:
     ordered = sorted(look.jobs, key=lambda job: (job.well, job.name))
     if not ordered:
         return card(page, say("No job has run yet."))
-    return card(page, say("<b>Jobs</b>"), *(_job(job, page) for job in ordered))
+    failed = sum(bool(job.error) for job in ordered)
+    room = min(_ERROR_CHARS, _ERRORS_CHARS // max(1, failed))
+    return card(page, say("<b>Jobs</b>"), *(_job(job, page, room) for job in ordered))
 
 
 def _name(job: JobHealth) -> Plain:
@@ -396,7 +401,7 @@ def _name(job: JobHealth) -> Plain:
     return Plain(job.name.replace("_", " "))
 
 
-def _job(job: JobHealth, page: Page) -> Markup:
+def _job(job: JobHealth, page: Page, error_chars: int) -> Markup:
     ran = (
         say("never ran")
         if job.started_at is None
@@ -404,7 +409,7 @@ def _job(job: JobHealth, page: Page) -> Markup:
     )
     line = say("{job}: {ran}. {next}", job=_name(job), ran=ran, next=_next(job, page))
     if job.error:
-        return say("✘ {line} Failed: {error}", line=line, error=job.error[:80])
+        return say("✘ {line} Failed: {error}", line=line, error=job.error[:error_chars])
     return say("✘ {line} Late.", line=line) if job.late else say("✔ {line}", line=line)
 
 

@@ -14,18 +14,13 @@ from escrow.bot.desk import Desk
 from escrow.domain.errors import NotFound
 from escrow.domain.flow import Status
 
-
-def _deals(status: Status) -> Listed:
-    return lambda office, page, number: cases.deals_page(office, page, status, number)
-
-
 LISTS: Final[Mapping[str, Listed]] = {
     cases.DISPUTES: cases.disputes_page,
     sellers.PENDING: sellers.pending_page,
     flags.FLAGS: flags.flags_page,
     "unmatched": unmatched.listed,
     "payouts": payouts.listed,
-    **{f"{TRANSACTIONS} {status}": _deals(status) for status in Status},
+    **{f"{TRANSACTIONS} {status}": cases.of_status(status) for status in Status},
     TRANSACTIONS: cases.counts_page,
 }
 """Name → a page of it."""
@@ -38,8 +33,5 @@ async def turned(update: Update, context: Desk) -> None:
         raise NotFound("button_gone")
     name, number = meant
     office, page = desk.office(context), desk.page(context)
-    text, rows, pages = await LISTS[name](office, page, number)
-    if number > pages:
-        number = pages
-        text, rows, pages = await LISTS[name](office, page, number)
-    await desk.here(update, context, text, paging.keyboard(name, number, pages, rows))
+    text, keyboard = await paging.shown(office, page, name, LISTS[name], number)
+    await desk.here(update, context, text, keyboard)

@@ -7,11 +7,14 @@ import logging
 from collections import Counter
 from typing import Any, Final
 
+from markupsafe import Markup
 from telegram import Update
 from telegram.ext import CallbackContext
 
 from escrow.bot import desk
 from escrow.bot.admin import audit_texts, confirming, health_texts
+from escrow.bot.files import fits_message, plain
+from escrow.bot.page import lines
 from escrow.services import bookings
 
 Context = CallbackContext[Any, Any, Any, Any]
@@ -24,11 +27,16 @@ _UNDER_WAY: Final[set[asyncio.Task[None]]] = set()
 
 async def system_health(update: Update, context: Context) -> None:
     """/system_health: one word first, why, and the figures behind it."""
-    office = desk.office(context)
+    office, page = desk.office(context), desk.page(context)
     look = await office.oversight.health()
-    text = health_texts.health(look, desk.page(context))
-    keyboard = None if office.bare else health_texts.keyboard(look)
-    await desk.answer(update, context, text, keyboard)
+    text = health_texts.health(look, page)
+    if not (office.bare and look.jobs):
+        await desk.answer(update, context, text, health_texts.keyboard(look))
+        return
+    jobs = health_texts.jobs(look, page)  # there is no [Jobs] to press
+    whole = lines(text, Markup(""), jobs)
+    for part in [whole] if fits_message(plain(whole)) else [text, jobs]:
+        await desk.answer(update, context, part)
 
 
 async def jobs_pressed(update: Update, context: Context) -> None:

@@ -117,9 +117,9 @@ PENDING: Final = "pending_sellers"
 
 
 async def pending_sellers(update: Update, context: Desk) -> None:
-    """/pending_sellers: who wants to sell, the oldest first"""
-    text, rows, pages = await pending_page(desk.office(context), desk.page(context), 1)
-    await desk.answer(update, context, text, paging.keyboard(PENDING, 1, pages, rows))
+    """/pending_sellers [page]: who wants to sell, the oldest first"""
+    number = paging.number_of(context.args or (), PENDING)
+    await paging.answer(update, context, PENDING, pending_page, number)
 
 
 async def pending_page(office: Office, page: Page, number: int) -> tuple[Markup, Rows, int]:

@@ -24,14 +24,14 @@ _FORM: Final = 2
 
 
 async def unmatched(update: Update, context: Desk) -> None:
-    """/unmatched: what nobody is credited with, with likely deals as buttons"""
+    """/unmatched [page]: what nobody is credited with, with likely deals as buttons"""
     args = list(context.args or ())
     confirmed = confirming.number_of(args)
     if confirmed is not None and len(args) > _FORM:
         await confirming.typed(update, context, SEND_BACK, read_receipt(args[0]), confirmed)
         return
-    text, rows, pages = await listed(desk.office(context), desk.page(context), 1)
-    await desk.answer(update, context, text, paging.keyboard("unmatched", 1, pages, rows))
+    number = paging.number_of(args, "unmatched")
+    await paging.answer(update, context, "unmatched", listed, number)
 
 
 async def listed(office: Office, page: Page, number: int) -> tuple[Markup, receipt_texts.Rows, int]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from escrow.bot.admin import bundle, case_texts
-from escrow.bot.page import Page
+from escrow.bot.admin import bundle, case_texts, paging
+from escrow.bot.page import Page, lines
 from escrow.domain.flow import Event, Status
 from escrow.domain.model import (
     Channel,
@@ -185,8 +185,11 @@ def answers(said: str, on: Page) -> dict[str, Markup]:
     return {
         **found,
         "disputed": case_texts.disputes(rows * 3, 6, on),
+        "disputed:typed": case_texts.disputes(rows * 3, 6, on, buttons=False),
         "disputed:none": case_texts.disputes([], 0, on),
         "counts": case_texts.counts({Status.HELD: 3}, on),
+        "counts:typed": case_texts.counts({Status.HELD: 3}, on, buttons=False),
+        "place": lines(paging.place("payouts", 1, 2), paging.place("payouts", 2, 2)),
         "transactions": case_texts.transactions(Status.HELD, listed * 3, on),
         "transactions:none": case_texts.transactions(Status.HELD, [], on),
         "bundle_caption": case_texts.bundle_caption(case(said, deal), on),

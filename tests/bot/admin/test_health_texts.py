@@ -7,12 +7,16 @@ from datetime import timedelta
 
 import pytest
 
+from escrow.bot import desk
 from escrow.bot.admin import health_texts
+from escrow.bot.locales import LANGUAGES
+from escrow.bot.page import speaking
 from escrow.domain.errors import DatabaseDown
 from escrow.services.floating import Float
 from escrow.services.health import Health, JobHealth, Planned, judged
 from escrow.services.oversight import Oversight
-from sandbox.telegram_html import parse_html
+from escrow_automation import JOBS
+from sandbox.telegram_html import parse_html, utf16
 from tests.bot import samples
 from tests.bot.admin import safe_samples
 from tests.bot.conftest import ADMIN, Town
@@ -113,6 +117,43 @@ def test_a_job_is_one_readable_line_with_the_day_only_where_it_is_another() -> N
         "✔ look at prompts: ran 12:00. Next: 12:00.",
         "✔ prove all books: ran Sun 22 Nov, 12:00. Next: Tue 24 Nov, 12:00.",
     ]
+
+
+async def test_where_nobody_hears_buttons_the_jobs_stand_below_the_figures(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.application.bot_data[desk.OFFICE] = dataclasses.replace(town.office, bare=True)
+    (alone,) = await town.says(ADMIN, "/system_health")
+    assert "Jobs: 0" in alone.text
+    oversight = town.office.oversight
+    oversight.planned = lambda: {
+        "send_payouts": Planned(5, town.clock.at + timedelta(seconds=5), town.clock.at)
+    }
+    (message,) = await town.says(ADMIN, "/system_health")
+    assert message.text.startswith("OK – ")
+    assert "✔ send payouts: never ran. Next: 12:00." in message.text
+    # what is too long for one message comes as two
+    monkeypatch.setattr(oversight, "health", lambda: _given(_everything_fails()))
+    health, jobs = await town.says(ADMIN, "/system_health")
+    assert health.text.startswith("BROKEN – ")
+    assert jobs.text.count("✘") == len(JOBS)
+
+
+async def _given(look: Health) -> Health:
+    return look
+
+
+def _everything_fails() -> Health:
+    old = NOW - timedelta(days=1)
+    jobs = [JobHealth(job.name, old, old, "x" * 200, old, late=True) for job in JOBS]
+    return judged(dataclasses.replace(safe_samples.health("x" * 200), jobs=jobs), NOW)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_all_jobs_in_trouble_are_still_one_message(language: str) -> None:
+    with speaking(language):
+        text = str(health_texts.jobs(_everything_fails(), samples.page(language=language)))
+    assert utf16(parse_html(text)[0]) <= 4096
 
 
 async def test_stuck_deals_are_named_oldest_first_with_buttons(town: Town) -> None:
