@@ -17,7 +17,6 @@ from escrow.domain.model import (
     By,
     DealRecord,
     Dispute,
-    DisputeStatus,
     Escrow,
     MediaKind,
     Person,
@@ -116,7 +115,10 @@ class Cases:
         """
         async with self._db.reading() as conn:
             found = await cases.open_disputes(conn, self._clock.now(), offset, limit)
-            rows = [(one, await escrows.get(conn, one.escrow_id), name) for one, name in found]
+            rows = [
+                (one, await escrows.get(conn, one.escrow_id), name if self._has(one) else "")
+                for one, name in found
+            ]
             return rows, await disputes.count_open(conn)
 
     async def counts(self) -> Mapping[Status, int]:
@@ -135,18 +137,19 @@ class Cases:
             return rows, len(found) > limit
 
     async def open(self, typed: str, admin: int) -> Case:
-        """Everything about a deal. A dispute that nobody has becomes this admin's: one of those who
-        try; the others read who has it. `NotFound`; `NotAllowed` for others and for a party.
+        """Everything about a deal. A dispute that nobody has, or somebody who is no admin any more,
+        becomes this admin's: one of those who try; the others read who has it. `NotFound`;
+        `NotAllowed` for others and for a party.
         """
 
         async def work(conn: Connection) -> Dispute | None:
             escrow = await locked(conn, typed)
             self._must_judge(escrow, admin)
             dispute = await disputes.last_of(conn, escrow.id)
-            if dispute is None or dispute.status is not DisputeStatus.OPEN:
+            if dispute is None or not dispute.is_open or self._has(dispute):
                 return dispute
             now = self._clock.now()
-            taken = await disputes.take(conn, dispute.id, admin, now)
+            taken = await disputes.take(conn, dispute.id, admin, self._admins, now)
             by = By(Actor.ADMIN, admin)
             await escrows.note(conn, escrow.id, "dispute_taken", by, now, dispute=dispute.id)
             return taken
@@ -187,7 +190,7 @@ class Cases:
         async with self._db.reading() as conn:
             escrow = await escrows.get(conn, code)
             shares = await escrows.settled(conn, [escrow])
-            taken = dispute.taken_by if dispute else None
+            taken = self._has(dispute) if dispute else None
             names = await cases.names(conn, [taken] if taken else [])
             buyer = await self._buyer(conn, escrow)
             seller_flags = await cases.open_flags(conn, escrow.seller_telegram_id)
@@ -227,6 +230,12 @@ class Cases:
             await cases.buyer_record(conn, number),
             await cases.open_flags(conn, number),
         )
+
+    def _has(self, dispute: Dispute) -> int | None:
+        """The admin who has it, or had it until it was closed."""
+        if dispute.is_open and dispute.taken_by not in self._admins:
+            return None
+        return dispute.taken_by
 
     def _must_judge(self, escrow: Escrow, admin: int) -> None:
         if admin not in self._admins:

@@ -101,7 +101,7 @@ class Verdict(Dividing):
         decision, percent, said = self._read(action.params)
         dispute = await self._allowed(conn, escrow, percent, admin)
         if dispute is not None and self.kind == RESOLVE:
-            await disputes.take(conn, dispute.id, admin, now)
+            await disputes.take(conn, dispute.id, admin, self._admins, now)
         ended = await self._divide(
             conn,
             escrow,
@@ -148,7 +148,7 @@ class Verdict(Dividing):
         target = Status.REFUNDED if percent == 100 else Status.COMPLETED
         edge_of(escrow, self._event, Actor.ADMIN, target)
         if resolves and dispute is not None:
-            await not_anothers(conn, dispute, admin)
+            await not_anothers(conn, dispute, admin, self._admins)
         return dispute
 
     async def _ways(
@@ -172,10 +172,13 @@ class Verdict(Dividing):
         }
 
 
-async def not_anothers(conn: Connection, dispute: Dispute, admin: int) -> None:
-    """`NotAllowed` when another admin took it."""
-    if dispute.taken_by is not None and dispute.taken_by != admin:
-        by = await actions.name_of(conn, dispute.taken_by)
+async def not_anothers(
+    conn: Connection, dispute: Dispute, admin: int, admins: Sequence[int]
+) -> None:
+    """`NotAllowed` when another admin took it. Who is no admin any more has nothing."""
+    taken = dispute.taken_by
+    if taken is not None and taken != admin and taken in admins:
+        by = await actions.name_of(conn, taken)
         raise NotAllowed("dispute_taken", by=by, at=dispute.taken_at, code=dispute.escrow_id)
 
 

@@ -84,9 +84,13 @@ async def withdrawn(conn: Connection, escrow_id: str) -> bool:
     return bool(await conn.fetchval(_SQL["withdrawn"], escrow_id))
 
 
-async def take(conn: Connection, dispute_id: int, admin: int, now: datetime) -> Dispute | None:
-    """An admin takes an OPEN dispute; None when somebody was faster."""
-    return _found(await conn.fetchrow(_SQL["take"], dispute_id, admin, now))
+async def take(
+    conn: Connection, dispute_id: int, admin: int, admins: Sequence[int], now: datetime
+) -> Dispute | None:
+    """An admin takes a dispute that nobody has, or somebody who is not among the `admins` any more;
+    None when it is another's, or closed.
+    """
+    return _found(await conn.fetchrow(_SQL["take"], dispute_id, admin, now, list(admins)))
 
 
 async def close(

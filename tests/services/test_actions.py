@@ -136,6 +136,31 @@ async def test_who_is_no_admin_any_more_confirms_nothing(world: World) -> None:
     assert await world.status_of(large) == "DISPUTED"
 
 
+async def test_a_dispute_is_resolved_by_another_once_who_took_it_is_no_admin_any_more(
+    world: World,
+) -> None:
+    deal = await disputed(world)
+    action = await asked(world, deal, "resolve")
+    await world.cases.open(deal.id, SECOND_ADMIN)
+    taken = await refused(world.actions.confirm(action.id, ADMIN, "x"), "dispute_taken")
+    assert taken.values["by"] == "Abdi"
+    await refused(asked(world, deal, "resolve", cause="again"), "dispute_taken")
+    assert await world.status_of(deal) == "DISPUTED"
+    done = await alone(world).confirm(action.id, ADMIN, "x")
+    assert done.state is ActionState.DONE
+    assert await world.status_of(deal) == "REFUNDED"
+    assert await world.value("SELECT taken_by FROM escrow_disputes") == ADMIN
+
+
+async def test_a_dispute_is_his_who_took_it_as_long_as_he_is_an_admin(world: World) -> None:
+    """The list of admins counts as it is when the deal would end, not when the preview was made."""
+    deal = await disputed(world)
+    await world.cases.open(deal.id, SECOND_ADMIN)
+    action = await alone(world).ask("resolve", deal.id, BUYERS, ADMIN, "update:1")
+    await refused(world.actions.confirm(action.id, ADMIN, "x"), "dispute_taken")
+    assert await world.status_of(deal) == "DISPUTED"
+
+
 async def test_a_preview_can_be_confirmed_for_ten_minutes(world: World) -> None:
     deal = await disputed(world)
     action = await asked(world, deal)

@@ -9,8 +9,9 @@ import pytest
 from escrow.domain.errors import NotAllowed, NotFound
 from escrow.domain.flow import Event, Status
 from escrow.domain.model import Media, MediaKind
-from escrow.services.cases import FILE_BYTES
+from escrow.services.cases import FILE_BYTES, Cases
 from escrow.services.ports import FileGone
+from escrow.services.ratings import Ratings
 from tests.services.test_disputes import dispute, funded
 from tests.world import ADMIN, ADMINS, BRIAN, JANE, SECOND_ADMIN, World, kes
 
@@ -73,6 +74,28 @@ async def test_two_admins_at_once_one_has_the_dispute(world: World) -> None:
     assert len({case.taken_by for case in found}) == 1
     taken = (await world.cases.look(deal.id, ADMIN)).timeline
     assert [one.event for one in taken].count("dispute_taken") == 1
+
+
+async def test_what_somebody_took_who_is_no_admin_any_more_is_nobodys(world: World) -> None:
+    deal = await funded(world)
+    await dispute(world, deal)
+    await world.cases.open(deal.id, SECOND_ADMIN)
+    later = Cases(world.db, world.clock, (ADMIN,), Ratings(world.db, world.clock))
+    rows, _ = await later.open_disputes(0, 5)
+    assert [taken for _, _, taken in rows] == [""]
+    assert (await later.look(deal.id, ADMIN)).taken_by == ""
+    case = await later.open(deal.id, ADMIN)
+    assert (case.mine, case.taken_by) == (True, "Amina")
+    assert [one.name for one in case.timeline if one.event == "dispute_taken"] == ["Abdi", "Amina"]
+
+
+async def test_who_had_a_dispute_that_is_closed_is_named_for_good(world: World) -> None:
+    deal = await funded(world)
+    await dispute(world, deal)
+    await world.cases.open(deal.id, SECOND_ADMIN)
+    await world.resolve(deal.id, SECOND_ADMIN, "buyer", None, "seen")
+    later = Cases(world.db, world.clock, (ADMIN,), Ratings(world.db, world.clock))
+    assert (await later.open(deal.id, ADMIN)).taken_by == "Abdi"
 
 
 async def test_looking_takes_nothing(world: World) -> None:

@@ -11,6 +11,7 @@ from escrow.store.database import Database
 from tests.store.books import ADMIN, BUYER, DISPUTED, HELD, NOW, SELLER
 
 BY = By(Actor.ADMIN, ADMIN)
+OTHER = ADMIN + 1
 
 
 async def test_the_open_dispute_of_a_deal_is_found(world_db: Database) -> None:
@@ -37,10 +38,14 @@ async def test_a_dispute_is_taken_answered_and_closed_once(world_db: Database) -
         assert not await disputes.answered(conn, found.id, BUYER, NOW)
         assert await disputes.answered(conn, found.id, SELLER, NOW)
         assert not await disputes.answered(conn, found.id, SELLER, NOW + timedelta(hours=1))
-        taken = await disputes.take(conn, found.id, ADMIN, NOW)
+        taken = await disputes.take(conn, found.id, ADMIN, [ADMIN], NOW)
         assert taken is not None
         assert (taken.status, taken.taken_by) == (DisputeStatus.UNDER_REVIEW, ADMIN)
-        assert await disputes.take(conn, found.id, ADMIN, NOW) is None
+        assert await disputes.take(conn, found.id, ADMIN, [ADMIN], NOW) is None
+        assert await disputes.take(conn, found.id, OTHER, [ADMIN, OTHER], NOW) is None
+        later = await disputes.take(conn, found.id, OTHER, [OTHER], NOW)  # the first is none now
+        assert later is not None
+        assert later.taken_by == OTHER
         for first in (True, False):
             closed = await disputes.close(
                 conn, found.id, DisputeStatus.RESOLVED, BY, NOW, resolution="buyer", notes="seen"

@@ -23,9 +23,10 @@ SELECT d.* FROM escrow_timeline t JOIN escrow_disputes d ON d.id = (t.data ->> '
 SELECT EXISTS (SELECT FROM escrow_disputes WHERE escrow_id = $1 AND status = 'WITHDRAWN')
 
 -- take --
--- An admin takes an open dispute; no row when somebody took or closed it before.
+-- An admin takes an open dispute; no row when one of the admins has it, or it is closed.
 UPDATE escrow_disputes SET status = 'UNDER_REVIEW', taken_by = $2, taken_at = $3
- WHERE id = $1 AND status = 'OPEN'
+ WHERE id = $1 AND (status = 'OPEN'
+                    OR (status = 'UNDER_REVIEW' AND taken_by <> ALL ($4::bigint[])))
 RETURNING *
 
 -- close --
