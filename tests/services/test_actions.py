@@ -161,10 +161,28 @@ async def test_a_dispute_is_his_who_took_it_as_long_as_he_is_an_admin(world: Wor
     assert await world.status_of(deal) == "DISPUTED"
 
 
-async def test_a_preview_can_be_confirmed_for_ten_minutes(world: World) -> None:
+EDGE = ((-1, True), (0, False), (1, False))
+"""Seconds from the end, and whether it can still be confirmed."""
+
+
+@pytest.mark.parametrize(("seconds", "open_"), EDGE)
+@pytest.mark.parametrize("swept", [True, False])
+async def test_a_preview_can_be_confirmed_until_ten_minutes_are_over(
+    world: World, seconds: int, open_: bool, swept: bool
+) -> None:
+    """Whether the sweep came by, or nobody looked at it before."""
     deal = await disputed(world)
     action = await asked(world, deal)
-    world.clock.tick(minutes=10)
+    world.clock.tick(minutes=10, seconds=seconds)
+    if swept:
+        assert await world.actions.expire() == ((0, 0) if open_ else (1, 1))
+        state = "ASKED" if open_ else "EXPIRED"
+        assert await world.value("SELECT state FROM admin_actions") == state
+    if open_:
+        done = await world.actions.confirm(action.id, ADMIN, "x")
+        assert done.state is ActionState.DONE
+        assert await world.status_of(deal) == "REFUNDED"
+        return
     await refused(world.actions.confirm(action.id, ADMIN, "x"), "action_expired")
     await refused(world.actions.confirm(action.id, ADMIN, "x"), "action_expired")
     assert await world.value("SELECT state FROM admin_actions") == "EXPIRED"
@@ -360,6 +378,31 @@ async def test_nobody_waits_longer_than_a_day_for_the_second(world: World) -> No
     assert await world.actions.expire() == (0, 0)
     assert (await world.told(ADMIN)).count("action_over") == 1, "only of what he confirmed"
     await refused(world.actions.confirm(action.id, SECOND_ADMIN, "x"), "action_expired")
+
+
+@pytest.mark.parametrize(("seconds", "open_"), EDGE)
+@pytest.mark.parametrize("swept", [True, False])
+async def test_the_second_may_confirm_until_his_day_is_over(
+    world: World, seconds: int, open_: bool, swept: bool
+) -> None:
+    """It runs from the first one's confirmation, not from the preview."""
+    deal = await disputed(world, LARGE)
+    action = await asked(world, deal)
+    world.clock.tick(minutes=9)
+    await world.actions.confirm(action.id, ADMIN, "x")
+    world.clock.tick(hours=24, seconds=seconds)
+    if swept:
+        assert await world.actions.expire() == ((0, 0) if open_ else (1, 1))
+        state = "CONFIRMED" if open_ else "EXPIRED"
+        assert await world.value("SELECT state FROM admin_actions") == state
+    if open_:
+        done = await world.actions.confirm(action.id, SECOND_ADMIN, "x")
+        assert (done.state, done.second) == (ActionState.DONE, SECOND_ADMIN)
+        assert await world.status_of(deal) == "REFUNDED"
+        return
+    await refused(world.actions.confirm(action.id, SECOND_ADMIN, "x"), "action_expired")
+    assert (await world.told(ADMIN)).count("action_over") == 1
+    assert await world.status_of(deal) == "DISPUTED"
 
 
 # -- buttons and numbers -------------------------------------------------------------------------
