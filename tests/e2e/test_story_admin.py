@@ -15,6 +15,8 @@ from tests.e2e.cast import KES, Actor, Stage
 from tests.e2e.conftest import ADMIN, B2C, ROOT, Running, started
 
 SECOND = 1002
+SCREEN = b"a photo: a broken screen"
+PARCEL = b"a photo: a parcel"
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +84,18 @@ async def test_a_dispute_from_the_card_to_the_payouts(stage: Stage) -> None:
     """The case with everything sent, a preview with who gets what, [Confirm], both told, paid."""
     jane, brian, code = await disputed(stage)
     await stage.gives_evidence(brian, code)
-    brian.sends_photo(caption="The screen is broken")
+    brian.sends_photo(SCREEN, caption="The screen is broken")
     await stage.until("SELECT count(*) FROM deal_records WHERE purpose = 'evidence'", 1)
+    await jane.presses("message", deal=code)
+    jane.sends_photo(PARCEL, caption="As I packed it")
+    await stage.until("SELECT count(*) FROM deal_records WHERE purpose = 'message'", 1)
     admin = stage.admin
     admin.types(f"/case {code}")
     await admin.reads(code, "The box was empty")
     await admin.taps("Evidence and messages")
-    await admin.reads("The screen is broken")
+    for words, sent in (("The screen is broken", SCREEN), ("As I packed it", PARCEL)):
+        shown = (await admin.reads(words)).media["photo"][-1]["file_id"]
+        assert stage.telegram.files[shown].content == sent, "the photo itself"
     await stage.until("SELECT taken_by FROM escrow_disputes WHERE escrow_id = $1", admin.id, code)
     admin.types(f"/resolve_dispute {code} split:70 The photo shows it")
     await admin.reads("KES 7,350", "KES 3,000", "Nothing is done yet")

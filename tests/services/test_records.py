@@ -19,7 +19,7 @@ from escrow.domain.errors import (
     NotAllowed,
     NotFound,
 )
-from escrow.domain.model import Escrow, Media, MediaKind
+from escrow.domain.model import Escrow, Media, MediaKind, Purpose
 from escrow.services import records as module
 from escrow.services.ports import FetchLater, FileGone, FileTooLarge
 from tests.world import ADMIN, BRIAN, JANE, OTIENO, SECOND_ADMIN, World
@@ -58,6 +58,23 @@ async def test_evidence_is_kept_and_both_sides_and_the_admins_see_it(world: Worl
         assert [found.role(one) for one in found.records] == ["buyer", "seller"]
     with pytest.raises(NotFound):
         await world.records.evidence_of(deal.id, OTIENO)
+
+
+async def test_admins_see_what_the_sides_wrote_to_each_other_among_the_evidence(
+    world: World,
+) -> None:
+    deal = await disputed(world)
+    await world.records.keep_evidence(deal.id, BRIAN, PHOTO, cause())
+    relayed = Media(MediaKind.PHOTO, "AgAC2", "u2", 99, "as I packed it")
+    await world.records.relay(deal.id, JANE, relayed, cause())
+    for admin in (ADMIN, SECOND_ADMIN):
+        found = await world.records.evidence_of(deal.id, admin)
+        assert [(found.role(one), one.purpose, one.media) for one in found.records] == [
+            ("buyer", Purpose.EVIDENCE, PHOTO),
+            ("seller", Purpose.MESSAGE, relayed),
+        ]
+        case = await world.cases.look(deal.id, admin)
+        assert case.records == found.records
 
 
 async def test_without_an_open_dispute_nothing_is_kept(world: World) -> None:

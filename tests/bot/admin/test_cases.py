@@ -9,6 +9,7 @@ from escrow.bot.files import TelegramFiles
 from escrow.domain.flow import Status
 from escrow.domain.money import Currency, Money
 from sandbox import persona
+from sandbox.telegram_chats import Message
 from tests.bot.conftest import ADMIN, BUYER, SECOND_ADMIN, SELLER, Town
 from tests.bot.test_disputes import STATUS, held
 
@@ -101,6 +102,34 @@ async def test_a_case_is_sent_as_a_file_with_its_pictures(town: Town) -> None:
     assert "data:image/png;base64," in html
     assert "It never came" in html
     assert "<script" not in html
+
+
+async def test_from_the_case_what_both_sides_sent_is_in_the_admins_chat_as_itself(
+    town: Town,
+) -> None:
+    """Evidence and a message that was passed on, each as the very photo, not as words about it."""
+    code = await _disputed(town)
+    cracked, parcel = [b"\x89PNG\r\n\x1a\n" + one * 40 for one in (b"c", b"p")]
+    for person, verb, content, caption in (
+        (BUYER, "evidence", cracked, "The screen is broken"),
+        (SELLER, "message", parcel, "It was whole when I packed it"),
+    ):
+        await town.taps_data(person, town.last(person), f"b:{verb}:{code}")
+        town.telegram.user_sends_photo(person, content, caption)
+        await town.settle()
+    case = (await town.says(ADMIN, f"/case {code}"))[-1]
+    shown = await town.taps(ADMIN, case, "Evidence and messages (2)")
+    assert [
+        (_photo(town, one), said in one.text)
+        for one, said in zip(
+            shown, ("The screen is broken", "It was whole when I packed it"), strict=True
+        )
+    ] == [(cracked, True), (parcel, True)]
+
+
+def _photo(town: Town, message: Message) -> bytes:
+    """What somebody sees who opens the photo of that message."""
+    return town.telegram.files[message.media["photo"][-1]["file_id"]].content
 
 
 async def test_transactions_are_counted_listed_and_turned(
