@@ -261,11 +261,14 @@ class Oversight:
         return 1, len(look.breaks)
 
     async def _roll_up(self) -> None:
-        """Keeps the sums of the busy accounts near their end, so that no look reads far."""
-        for _ in range(_ROLL_UPS):
-            async with self._db.reading() as conn:
-                if not await floating.roll_up(conn):
-                    return
+        """Keeps the sums of the busy accounts near their end, and the proof's own count of them, so
+        that no look reads far.
+        """
+        for step in (floating.roll_up, ledger.count_on):
+            for _ in range(_ROLL_UPS):
+                async with self._db.reading() as conn:
+                    if not await step(conn):
+                        break
 
 
 async def _rest(began: float) -> None:

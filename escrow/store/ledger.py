@@ -30,6 +30,8 @@ PAGE: Final = 5000
 """Rows of the full proof in one piece."""
 PIECE: Final = 100_000
 """Rows that one statement adds up."""
+_FEW: Final = 2000
+"""Entries of a busy account that a look reads at most."""
 _NEWEST: Final = 200
 """Actions of admins that every look reads."""
 _SHOWN: Final = 20
@@ -278,14 +280,19 @@ async def recount(conn: Connection, count: Recount) -> bool:
     return False
 
 
-async def broken_rollups(conn: Connection) -> Broken:
-    """Which busy accounts are rolled up to another sum than their entries. The proof's own count
-    goes on from where it stopped, so that only what is new is read.
+async def count_on(conn: Connection) -> bool:
+    """The proof's own count goes on from where it stopped, a piece of every busy account; whether
+    one is still behind the roll-ups.
     """
     await conn.execute(_SQL["begin_recounts"])
-    while await conn.fetchval(_SQL["count_on"], PIECE):
-        pass
-    rows = await conn.fetch(_SQL["broken_rollups"])
+    return bool(await conn.fetchval(_SQL["count_on"], PIECE))
+
+
+async def broken_rollups(conn: Connection) -> Broken:
+    """Which busy accounts are rolled up to another sum than the proof's own count and the few
+    entries after it.
+    """
+    rows = await conn.fetch(_SQL["broken_rollups"], _FEW)
     return Broken(accounts={row["id"]: _rollup_words(row) for row in rows})
 
 
