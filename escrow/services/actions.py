@@ -277,7 +277,7 @@ class Actions:
         if shown.amount != action.amount or _plain(shown.facts) != _plain(action.facts):
             if admin != action.asked_by:
                 await self._tell("action_stale", conn, action, [action.asked_by])
-            return EscrowMoved("action_moved")
+            return await self._moved(conn, action)
         await actions.approve(conn, action.id, admin, now)
         if action.needs_second and action.state is ActionState.ASKED:
             return await self._ask_second(conn, action, now)
@@ -342,6 +342,14 @@ class Actions:
             if first.values["at"] < action.asked_at:
                 raise
             raise first from error
+
+    async def _moved(self, conn: Connection, action: Action) -> CannotDo:
+        """It would say something else by now; who moved the deal since, and when, where one did."""
+        if action.escrow_id is None:
+            return EscrowMoved("action_moved")
+        first = await was_first(conn, action.escrow_id)
+        since = first.values if first.values["at"] >= action.asked_at else {}
+        return EscrowMoved("action_moved", **since)
 
     async def _over(self, conn: Connection, action: Action) -> CannotDo:
         """Why an action is not open any more."""

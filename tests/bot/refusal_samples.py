@@ -51,6 +51,6 @@ def values(reason: str, said: str) -> Mapping[str, Any]:
         found["maximum"] = 200
     if reason != "no_deal":  # only there a code is what somebody typed
         found["code"] = CODE
-    if reason == "decided_before":
+    if reason in ("decided_before", "action_moved"):
         found |= {"event": "resolve", "role": "admin", "at": NOW}
     return found

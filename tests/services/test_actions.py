@@ -202,8 +202,13 @@ async def test_what_was_left_stays_left(world: World) -> None:
 async def test_nothing_is_done_once_the_preview_would_say_something_else(world: World) -> None:
     deal = await funded(world, "SHIPPED")
     action = await asked(world, deal)
+    world.clock.tick(minutes=1)
+    disputed_at = world.clock.now()
     await dispute(world, deal)
-    await refused(world.actions.confirm(action.id, ADMIN, "x"), "action_moved")
+    world.clock.tick(minutes=1)
+    error = await refused(world.actions.confirm(action.id, ADMIN, "x"), "action_moved")
+    said = [error.values[name] for name in ("event", "role", "by", "at")]
+    assert said == ["dispute", "buyer", "Brian", disputed_at], "who moved it, and when"
     assert await world.status_of(deal) == "DISPUTED"
     assert await world.value("SELECT count(*) FROM admin_approvals") == 0
 
@@ -211,9 +216,11 @@ async def test_nothing_is_done_once_the_preview_would_say_something_else(world: 
 async def test_a_changed_payout_number_is_something_else(dsn: str) -> None:
     async with World.open(dsn, auto_payout=True) as world:
         deal = await disputed(world)
+        world.clock.tick(minutes=1)
         action = await asked(world, deal, "manual_release")
         await world.sql("UPDATE escrow_sellers SET payout_phone = '254799000999'")
-        await refused(world.actions.confirm(action.id, ADMIN, "x"), "action_moved")
+        error = await refused(world.actions.confirm(action.id, ADMIN, "x"), "action_moved")
+        assert "by" not in error.values, "nobody moved the deal since"
 
 
 async def test_an_action_that_is_none_is_told(world: World) -> None:

@@ -21,6 +21,8 @@ from tests.world import ADMIN, BRIAN, JANE, SECOND_ADMIN, World
 DISPUTES = 1_000
 AT_ONCE = 8
 """So many disputes are raced side by side."""
+ADMIN_ACTS, TIMER = "an admin acts", "a timer"
+SETTLES, WITHDRAWS, DECLINES = "a side settles", "the buyer withdraws", "the seller declines"
 Act = Callable[[], Awaitable[Any]]
 
 
@@ -64,22 +66,74 @@ async def _race(
     deal = await funded(world, chance.choice(("HELD", "SHIPPED")), 100)
     await dispute(world, deal, BRIAN, f"dispute:{number}")
     acts = await _acts(world, deal, number, chance)
+    assert len(acts) == 10
     chance.shuffle(acts)
-    results = await asyncio.gather(*(act() for act in acts), return_exceptions=True)
-    lost = [one for one in results if isinstance(one, BaseException)]
-    assert [one for one in lost if not isinstance(one, CannotDo)] == []
-    losers.update(one.reason for one in lost if isinstance(one, CannotDo))
-    assert len([one for one in results if isinstance(one, Action)]) <= 1
-    if (await world.escrow(deal.id)).finished_at is None:
+    results = await asyncio.gather(*(act() for _, act in acts), return_exceptions=True)
+    won, lost = [], []
+    for (who, _), result in zip(acts, results, strict=True):
+        if isinstance(result, BaseException):
+            assert isinstance(result, CannotDo), result
+            lost.append((who, result))
+        elif who == TIMER:
+            assert result[1] == 0, "nothing is due"
+        else:
+            won.append(who)
+    assert len(won) + len(lost) == 9
+    losers.update(refused.reason for _, refused in lost)
+    ended = (await world.escrow(deal.id)).finished_at is not None
+    moves = await world.sql(
+        "SELECT event, actor FROM escrow_timeline"
+        " WHERE escrow_id = $1 AND version > $2 ORDER BY version",
+        deal.id,
+        (await _version_of_the_dispute(world, deal)),
+    )
+    assert len(moves) == len(won), "whatever was done is one row of the timeline, and nothing else"
+    # a dispute that its buyer took back is no end: one end may come after it
+    ends = [one for one in won if one != WITHDRAWS]
+    assert len(ends) == ended
+    assert moves[-1]["event"] == "withdraw_dispute" or ended
+    for who, refused in lost:
+        _is_clear(who, refused, world, {row["event"] for row in moves})
+    if not ended:
         # the buyer withdrew first: whoever read that it moved asks again
         await world.manual_release(deal.id, SECOND_ADMIN)
         winners["withdrawn, then manual_release"] += 1
         return
     event = await world.value("SELECT event FROM settlements WHERE escrow_id = $1", deal.id)
+    assert event == moves[-1]["event"]
     winners[str(event)] += 1
 
 
-async def _acts(world: World, deal: Escrow, number: int, chance: random.Random) -> list[Act]:
+async def _version_of_the_dispute(world: World, deal: Escrow) -> int:
+    found = await world.value(
+        "SELECT max(version) FROM escrow_timeline WHERE escrow_id = $1 AND event = 'dispute'",
+        deal.id,
+    )
+    return int(found)
+
+
+def _is_clear(who: str, refused: CannotDo, world: World, done: set[str]) -> None:
+    """An admin reads what was done instead, by whom and when; a side, that its deal or its offer
+    no longer stands as it did (the other side's name is nothing for it).
+    """
+    said = refused.values
+    if who != ADMIN_ACTS:
+        assert refused.reason in ("illegal_move", "offer_gone", "no_open_dispute"), refused.reason
+        assert said.get("status") or said.get("deal") or said.get("code")
+        return
+    assert refused.reason in ("decided_before", "action_moved"), refused.reason
+    assert said["event"] in done
+    assert said["at"] == world.clock.now()
+    names = {"admin": ("Amina", "Abdi"), "seller": ("Jane",), "buyer": ("Brian",)}
+    if said["role"] == "parties":
+        assert said["event"] == "settle"
+    else:
+        assert said["by"] in names[said["role"]]
+
+
+async def _acts(
+    world: World, deal: Escrow, number: int, chance: random.Random
+) -> list[tuple[str, Act]]:
     """Two admins by buttons and by typing, each way; both sides, who settle, withdraw and decline;
     the timers.
     """
@@ -100,14 +154,14 @@ async def _acts(world: World, deal: Escrow, number: int, chance: random.Random) 
     ]
     withdraws = number % 5 == 0
     return [
-        *(_press(world, action) for action in pressed),
-        *(_type(world, action) for action in typed),
-        lambda: world.escrows.accept_offer(offer.id, accepting),
-        (lambda: world.escrows.withdraw_dispute(deal.id, BRIAN))
+        *((ADMIN_ACTS, _press(world, action)) for action in pressed),
+        *((ADMIN_ACTS, _type(world, action)) for action in typed),
+        (SETTLES, lambda: world.escrows.accept_offer(offer.id, accepting)),
+        (WITHDRAWS, lambda: world.escrows.withdraw_dispute(deal.id, BRIAN))
         if withdraws
-        else _press(world, await _ask(world, deal, "manual_release", other)),
-        lambda: world.escrows.decline(deal.id, JANE),
-        chance.choice((world.escrows.release_due, world.escrows.refund_due)),
+        else (ADMIN_ACTS, _press(world, await _ask(world, deal, "manual_release", other))),
+        (DECLINES, lambda: world.escrows.decline(deal.id, JANE)),
+        (TIMER, chance.choice((world.escrows.release_due, world.escrows.refund_due))),
     ]
 
 

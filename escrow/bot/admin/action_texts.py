@@ -212,9 +212,13 @@ def action_gone(v: Values, page: Page) -> Markup:
 
 
 def action_moved(v: Values, page: Page) -> Markup:
-    return say(
-        "Something changed since this was shown, so nothing was done. "
-        "Please send the command again to see how it is now."
+    """Nothing was done; what moved the deal, who it was and when, where something did."""
+    return lines(
+        say(
+            "Something changed since this was shown, so nothing was done. "
+            "Please send the command again to see how it is now."
+        ),
+        *((_happened(str(v["event"])), _by(v, page)) if v.get("event") else ()),
     )
 
 
@@ -266,6 +270,9 @@ def _happened(event: str) -> Markup:
         "cancel": say("<b>The deal was cancelled before.</b>"),
         "freeze": say("<b>The deal was frozen before.</b>"),
         "unfreeze": say("<b>The deal went on before.</b>"),
+        "dispute": say("<b>The deal was disputed before.</b>"),
+        "ship": say("<b>It was sent before.</b>"),
+        "deliver": say("<b>The buyer received it before.</b>"),
     }.get(event, say("<b>That was decided before.</b>"))
 
 

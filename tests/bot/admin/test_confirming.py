@@ -112,6 +112,7 @@ async def test_what_moved_since_is_shown_anew_before_it_is_done(town: Town) -> N
     assert refused == []
     over = town.telegram.messages[preview.id]
     assert over.text.startswith("Something changed since this was shown")
+    assert over.text.endswith("The deal was disputed before.\nBy the buyer, Mon 23 Nov, 12:00.")
     assert await town.value(STATUS) == "DISPUTED"
     text = read((await town.says(ADMIN, f"/manual_refund {code}"))[-1].text)
     assert "Closes the buyer's dispute: It never came" in text
