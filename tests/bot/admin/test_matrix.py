@@ -21,6 +21,7 @@ from escrow.domain.money import Currency, Money
 from escrow.domain.terms import Terms
 from escrow.services.action_tokens import Word
 from escrow.services.actions import Actions
+from escrow.services.flags import raise_flag
 from escrow.services.verdicts import verdicts
 from escrow_handlers_admin import ADMIN_COMMANDS
 from sandbox.server import Sandbox
@@ -73,8 +74,9 @@ FROZEN_BEFORE: Final = "^The deal was frozen before.*By admin \u2068\\w+\u2069, 
 class Expect:
     """One command. `event`: what FLOW has to allow an admin in the deal's status; None: any status
     will do. `asks`: it shows a preview first, of that kind of action. `pays`: where FLOW does not
-    have this, the money goes to the buyer's wallet. `party`: a party may, too. `says`: what the
-    answer has, when it is not refused.
+    have this, the money goes to the buyer's wallet. `party`: a party may, too. `target`: what is
+    made for each cell, a seller of that status or a flag. `says`: what the answer has, when it is
+    not refused.
     """
 
     text: str
@@ -83,6 +85,7 @@ class Expect:
     asks: str = ""
     pays: Event | None = None
     party: bool = False
+    target: str = ""
 
     @property
     def of_a_deal(self) -> bool:
@@ -109,11 +112,8 @@ EXPECTED: Final[Mapping[str, Expect]] = {
     "case": Expect("/case {code}", "{code}"),
     "transactions": Expect("/transactions {status}", "{code}", party=True),
     # on people, money and the whole
-    "verify_seller": Expect("/verify_seller 2001", "Jane Shop"),
-    "suspend_seller": Expect("/suspend_seller 3001 why", "no seller 3001"),
     "pending_sellers": Expect("/pending_sellers", "Otieno Shop"),
     "suspicious_users": Expect("/suspicious_users", "^No flag waits for a review"),
-    "review_flag": Expect("/review_flag 99 fine", "^There is no flag 99"),
     "disputed_transactions": Expect("/disputed_transactions", "^No dispute is open"),
     "escrow_dashboard": Expect("/escrow_dashboard", "Deals: 0 · held 0.*Sellers: 3 · verified 2"),
     "system_health": Expect("/system_health", "^(OK|WATCH) – "),
@@ -123,6 +123,16 @@ EXPECTED: Final[Mapping[str, Expect]] = {
     "unmatched": Expect("/unmatched", "{receipt}"),
     "payouts": Expect("/payouts", "^No payout waits"),
     "receipt": Expect("/receipt {receipt}", "{receipt}"),
+    # each on a seller or a flag of its own, after what counts them
+    "verify_seller": Expect(
+        "/verify_seller {target}", "Shop {target}.* is verified and was told so", target="PENDING"
+    ),
+    "suspend_seller": Expect(
+        "/suspend_seller {target} why", "Shop {target}.* is suspended", target="VERIFIED"
+    ),
+    "review_flag": Expect(
+        "/review_flag {target} fine", "^Flag No. {target} is reviewed", target="flag"
+    ),
     "pause": Expect("/pause", "^Amana is paused"),
     "resume": Expect("/resume", "^Amana (goes on|is not paused)"),
 }
@@ -162,6 +172,31 @@ class Place:
             self.deals[sides] = made
         return self.deals[sides]
 
+    async def target(self, kind: str) -> int:
+        """A new seller of that status, by his Telegram id, or a new flag, by its number."""
+        person = next(_newcomers)
+        await self.world.person(person, f"P{person}", f"25471000{person}")
+        if kind == "flag":
+            async with self.town.database.unit() as conn:
+                flag = await raise_flag(
+                    conn,
+                    ADMINS,
+                    person,
+                    user_type="buyer",
+                    flag_type="multiple_refunds",
+                    severity="MEDIUM",
+                    escrow_id=None,
+                    rule="3 refunds in 14 days",
+                    deals=[],
+                    now=self.town.clock.now(),
+                )
+            assert flag is not None
+            return flag
+        await self.world.people.register_seller(person, f"Shop {person}", f"25471000{person}")
+        if kind == "VERIFIED":
+            await self.world.people.verify_seller(person, ADMIN)
+        return person
+
     async def says(self, who: int, text: str) -> list[Message]:
         return await self.town.says(who, text)
 
@@ -177,7 +212,8 @@ class Place:
                     (SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM receipts t),
                     (SELECT count(*) FROM ledger_journals), (SELECT count(*) FROM ledger_entries),
                     (SELECT count(*) FROM escrow_timeline), (SELECT count(*) FROM settlements),
-                    (SELECT count(*) FROM outbox), (SELECT count(*) FROM fraud_flags),
+                    (SELECT count(*) FROM outbox), (SELECT count(*) FROM seller_history),
+                    (SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM fraud_flags t),
                     (SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM admin_actions t)"""
             )
         assert row is not None
@@ -188,6 +224,7 @@ class Place:
 
 
 _causes = itertools.count(1)
+_newcomers = itertools.count(5001)
 
 
 async def brought_to(
@@ -259,7 +296,8 @@ async def problem(place: Place, role: str, name: str) -> str | None:
     changes = allowed and expect.event is not None and not expect.asks
     deal = await place.deal(who, fresh=changes) if expect.of_a_deal else None
     code = deal.id if deal else ""
-    values = {"code": code, "receipt": place.receipt, "status": place.status}
+    target = await place.target(expect.target) if expect.target else 0
+    values = {"code": code, "receipt": place.receipt, "status": place.status, "target": target}
     await place.town.settle()
     before = await place.digest()
     heard = await place.says(who, expect.text.format(**values))
@@ -284,7 +322,9 @@ async def problem(place: Place, role: str, name: str) -> str | None:
         return await _asked(place, who, expect, code, heard[-1], before)
     if changes:
         assert deal is not None
-        return await _moved(place, expect, deal)
+        return await _moved(place, expect, deal, who)
+    if expect.target:
+        return await _judged(place, expect, target, who)
     return None if name in LEAVES_TRACES or not changed else "only looks, and something changed"
 
 
@@ -332,12 +372,42 @@ async def _asked(
     return None
 
 
-async def _moved(place: Place, expect: Expect, deal: Escrow) -> str | None:
+async def _moved(place: Place, expect: Expect, deal: Escrow, who: int) -> str | None:
     """Done at once: the status that FLOW says, and one row of the timeline, by him."""
     after = await place.status_of(deal)
     wanted = Status.FROZEN if expect.event is Event.FREEZE else Status.SHIPPED
     if after is not wanted:
         return f"is {after}"
+    rows = await place.world.sql(
+        "SELECT event, actor, from_status, to_status FROM escrow_timeline"
+        " WHERE escrow_id = $1 AND version > $2",
+        deal.id,
+        deal.version,
+    )
+    told = [tuple(row.values()) for row in rows]
+    if told != [(str(expect.event), f"admin:{who}", str(deal.status), str(wanted))]:
+        return f"the timeline has {told}"
+    return None
+
+
+async def _judged(place: Place, expect: Expect, target: int, who: int) -> str | None:
+    """Done at once: the seller or the flag is as it was to become, by him."""
+    if expect.target == "flag":
+        by, notes = await place.world.value(
+            "SELECT ROW(reviewed_by, review_notes) FROM fraud_flags WHERE id = $1", target
+        )
+        return None if (by, notes) == (who, "fine") else f"reviewed by {by}: {notes}"
+    wanted, reason = (
+        ("VERIFIED", "verified") if expect.target == "PENDING" else ("SUSPENDED", "why")
+    )
+    last = await place.world.value(
+        "SELECT ROW(s.status, h.status, h.actor, h.reason) FROM escrow_sellers s"
+        " JOIN seller_history h ON h.seller_id = s.id"
+        " WHERE s.telegram_id = $1 ORDER BY h.id DESC LIMIT 1",
+        target,
+    )
+    if tuple(last) != (wanted, wanted, f"admin:{who}", reason):
+        return f"is {tuple(last)}"
     return None
 
 
