@@ -81,7 +81,7 @@ class Program:
         delivery = Delivery(services.database, services.clock, messenger, admins)
         self._spawn("outbox", delivery.run())
         if sandbox is not None:
-            await _register_play(services)
+            await _register_play(services, sandbox)
         self._automation = await escrow_automation.start_automation(app.bot, services)
         self._closers.append(("automation", escrow_automation.stop_automation))
         hook = self._settings.telegram_webhook_url
@@ -262,8 +262,11 @@ class CannotStartError(Fault):
     """The program can't start; the message names the key."""
 
 
-async def _register_play(services: Services) -> None:
-    """What `--register-c2b` does for a real paybill, before the first job asks for its payments."""
+async def _register_play(services: Services, sandbox: Sandbox) -> None:
+    """What `--register-c2b` does for a real paybill, before the first job asks for its payments.
+    The play one holds what the books say, also after a restart.
+    """
+    sandbox.daraja.till = (await services.balances.by_the_books()).to_decimal()
     await services.rail.register_c2b(
         confirmation_url=f"{services.callback_base}/c",
         validation_url=f"{services.callback_base}/v",

@@ -315,7 +315,7 @@ class Settings(BaseSettings):
     )
     reconcile_seconds: int = Field(
         3600,
-        ge=60,
+        ge=3600,
         le=86_400,
         description="seconds between looks at M-Pesa's own lists and balances",
     )

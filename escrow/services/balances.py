@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from escrow.services.floating import Floating
+from escrow.domain.money import Money
+from escrow.services.floating import Floating, books_of
 from escrow.services.ports import AccountBalances, AccountRail, Clock, UnreadableError, Verdict
 from escrow.store import floating, payouts
 from escrow.store.database import Connection, Database
@@ -43,6 +44,11 @@ class Balances:
         self._readings = readings
         self._base = callback_base
         self._credential = credential
+
+    async def by_the_books(self) -> Money:
+        """What M-Pesa holds of ours, as the books have it."""
+        async with self._db.reading() as conn:
+            return (await books_of(conn)).at_provider
 
     async def ask_due(self) -> tuple[int, int]:
         """Asks about every shortcode whose turn it is. (asked, failed)."""

@@ -120,3 +120,10 @@ async def test_a_queue_timeout_is_noted_and_a_body_that_says_nothing_is_kept_for
     with pytest.raises(UnreadableError):
         await world.intake.store(BALANCE, "a" * 32, "POST", "", body, "127.0.0.1")
     assert await world.value("SELECT count(*) FROM inbox WHERE state = 'PARKED'") == 1
+
+
+async def test_the_books_say_what_mpesa_holds_for_us(world: World) -> None:
+    assert await world.balances.by_the_books() == kes(0)
+    deal = await world.deal()
+    await world.pay(deal, 10_500)
+    assert await world.balances.by_the_books() == kes(10_500)
