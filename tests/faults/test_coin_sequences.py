@@ -146,7 +146,11 @@ class Play:
         await self.world.escrows.cancel_overdue()
 
     async def tick(self, minutes: int) -> None:
+        """Time goes by, and somebody keeps the price of the dollar fresh."""
         self.world.clock.tick(minutes=minutes)
+        if self.world.clock.now() - self.rate_at > timedelta(hours=11):
+            await self.world.coins.set_rate(RATE, "host")
+            self.rate_at = self.world.clock.now()
         await self.world.settle_inbox()
 
     async def silent(self, quiet: bool) -> None:
