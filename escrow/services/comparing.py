@@ -59,7 +59,8 @@ class Comparing:
 
     async def compare(self, conn: Connection, heard: Sequence[str]) -> None:
         """After new readings of `heard`, in their unit: the admins hear of a difference that lasts,
-        once a day of each amount.
+        once a day, and again when it has doubled: the charges of payouts, which nobody books before
+        the statement, make it grow a little each hour.
         """
         if not set(heard) & set(self._accounts):
             return
@@ -79,7 +80,7 @@ class Comparing:
         told, told_at = known.told, known.told_at
         if now - known.since >= LASTS:
             today = told_at is not None and told_at.date() == now.date()
-            if told is None or not today or not found.may_be(told):
+            if told is None or not today or abs(off) >= 2 * abs(told):
                 told, told_at = off, now
                 await self._tell(conn, found, off, now)
         await floating.keep_difference(conn, ProviderDifference(off, known.since, told, told_at))

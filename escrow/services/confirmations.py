@@ -45,7 +45,7 @@ from escrow.services.ports import (
     Verdict,
 )
 from escrow.services.references import deal_meant
-from escrow.store import escrows, inbox, outbox, pauses, payments, receipts
+from escrow.store import escrows, inbox, outbox, pauses, payments, receipts, statements
 from escrow.store.database import Connection, Database
 
 _LOG: Final = logging.getLogger(__name__)
@@ -228,9 +228,8 @@ class Confirmations:
             try:
                 result = await self._credit(await self._claimed_receipt(attempt), Evidence.QUERY)
             except NotAllowed as error:
-                if error.reason != "receipt_decided":
+                if error.reason != "receipt_decided" or not await self._taken_back(attempt):
                     raise
-                await self._taken_back(attempt)
                 return "taken_back"
             await self._again(attempt, None)
             return str(result.outcome)
@@ -308,22 +307,23 @@ class Confirmations:
                 )
         return "waiting"
 
-    async def _taken_back(self, attempt: Attempt) -> None:
-        """What this prompt brought M-Pesa took back: nothing is credited, and its deal and phone
-        are free again.
-        """
-        extra = {"action": "prompt_taken_back", "attempt": attempt.id}
-        _LOG.warning("a prompt was paid, and M-Pesa took it back", extra=extra)
+    async def _taken_back(self, attempt: Attempt) -> bool:
+        """M-Pesa took back what this prompt brought: its deal and phone are free. Else False."""
+        if (waiting := await self._waiting_of(attempt)) is not None and waiting.reference:
+            async with self._db.unit() as conn:
+                if await statements.reversal_of(conn, waiting.reference) is None:
+                    return False
+                await receipts.ignore(conn, waiting.id, Evidence.ADMIN, {"why": "reversed"})
         gone = Answer(Verdict.UNKNOWN, "", "taken_back")
         await self._give_up(attempt, AttemptState.EXPIRED, gone)
         await self._again(attempt, None)
+        return True
 
     async def _give_up(self, attempt: Attempt, state: AttemptState, answer: Answer) -> None:
         """Ends an open prompt without money and tells the payer why. A paid one stays paid."""
         now = self._clock.now()
-        later = now + _LATE_LOOKS[0] if state is AttemptState.EXPIRED else None
-        if attempt.checkout_request_id is None:
-            later = None
+        may_come = state is AttemptState.EXPIRED and attempt.checkout_request_id is not None
+        later = now + _LATE_LOOKS[0] if may_come else None
 
         async def work(conn: Connection) -> None:
             if not await payments.close_attempt(

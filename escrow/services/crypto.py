@@ -354,8 +354,9 @@ class CoinPayments:
             await self._unheard(attempt)
         async with self._db.unit() as conn:
             at = worth.next_look(attempt.opened_at or attempt.created_at, now)
-            if at is None and failed is not None:
-                at = now + _LOOK_AFTER_FAILING
+            if failed is not None:
+                soon = now + worth.PENDING_LOOK
+                at = now + _LOOK_AFTER_FAILING if at is None else min(at, soon)
             await crypto.look_again(
                 conn,
                 attempt.id,

@@ -346,11 +346,13 @@ class EscrowFundManager:
                 fitted = True
                 receipt = replace(receipt, attempt_id=attempt.id)
         elif attempt is not None and row is None and mine is None and receipt.reference is None:
+            taken_back = False
             for other in await receipts.loose(conn, attempt.escrow_id, attempt.id):
                 if not phone.may_be(other.payer_shown, attempt.phone):
                     continue
                 if other.state is ReceiptState.IGNORED:  # M-Pesa took it back since
-                    raise NotAllowed("receipt_decided")
+                    taken_back = True
+                    continue
                 fitted = True
                 if other.state is ReceiptState.CREDITED:
                     await receipts.link_attempt(conn, other.id, attempt.id, fitted=True)
@@ -359,6 +361,9 @@ class EscrowFundManager:
                     return answer_again(other)
                 row = other
                 break
+            else:
+                if taken_back:
+                    raise NotAllowed("receipt_decided")
         return await self._credit(
             conn, receipt, evidence, escrow, context, attempt, row, trace, fitted=fitted
         )

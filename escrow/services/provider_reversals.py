@@ -89,8 +89,9 @@ class ProviderReversals:
             due = await statements.late_reversals(conn, _BATCH)
         return await each(due, self._book_late, "a late reversal was not booked", "late_reversal")
 
-    async def _book_late(self, row: StatementRow) -> None:
-        await self.apply(row, None)
+    async def _book_late(self, late: tuple[StatementRow, int | None]) -> None:
+        row, told_by = late
+        await self.apply(row, told_by)
 
     async def _apply(
         self, conn: Connection, row: StatementRow, told_by: int | None

@@ -100,17 +100,22 @@ async def reversal_of(conn: Connection, number: str) -> str | None:
     return None if found is None else str(found)
 
 
-async def late_reversals(conn: Connection, limit: int) -> list[StatementRow]:
-    """Reversals that were kept before the payments that they took back were in the books."""
+async def late_reversals(conn: Connection, limit: int) -> list[tuple[StatementRow, int | None]]:
+    """Reversals that were kept before the payments that they took back were in the books, each with
+    the admin who told of it.
+    """
     return [
-        StatementRow(
-            line=0,
-            receipt=row["reversal"],
-            at=row["happened_at"],
-            kind=RowKind.REVERSAL,
-            words="",
-            amount=-Money(row["amount_minor"], Currency.of(row["currency"])),
-            linked=row["receipt"],
+        (
+            StatementRow(
+                line=0,
+                receipt=row["reversal"],
+                at=row["happened_at"],
+                kind=RowKind.REVERSAL,
+                words="",
+                amount=-Money(row["amount_minor"], Currency.of(row["currency"])),
+                linked=row["receipt"],
+            ),
+            row["told_by"],
         )
         for row in await conn.fetch(_SQL["late_reversals"], limit)
     ]

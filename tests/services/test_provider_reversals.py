@@ -298,6 +298,25 @@ async def test_a_prompt_whose_waiting_payment_was_taken_back_is_over_and_its_dea
     assert await world.status_of(deal) == "HELD"
 
 
+async def test_a_prompt_whose_payment_comes_after_its_reversal_leaves_nothing_waiting(
+    world: World,
+) -> None:
+    deal = await world.deal(1_000, buyer=BRIAN)
+    attempt = await world.prompt(deal)
+    await taken(world, "SGAAAA0001", 1050)
+    world.rail.query_answer = UNREACHABLE
+    await world.callback(attempt, "SGAAAA0001")
+    assert await world.receipt_states() == {"SGAAAA0001": "WAITING"}
+    world.rail.query_answer = PAID
+    world.clock.tick(minutes=5)
+    await world.confirmations.look_due()
+    assert await world.receipt_states() == {"SGAAAA0001": "IGNORED"}
+    assert (await world.notice(BRIAN, "prompt_failed"))["reason"] == "taken_back"
+    world.clock.tick(days=2)
+    await world.escrows.cancel_overdue()
+    assert await world.status_of(deal) == "CANCELLED"
+
+
 async def test_a_prompt_paid_by_what_was_taken_back_credits_nothing(world: World) -> None:
     """Its callback was lost; the statement knows the payment and its end, the query not its end."""
     deal = await world.deal(1_000, buyer=BRIAN)
