@@ -30,7 +30,7 @@ class Scale:
     due: int
 
 
-FULL: Final = Scale(rounds=11, deals=1_000_000, few=10_000, due=1_000)
+FULL: Final = Scale(rounds=41, deals=1_000_000, few=10_000, due=1_000)
 QUICK: Final = Scale(rounds=1, deals=5_000, few=2_500, due=100)
 
 
