@@ -334,6 +334,24 @@ async def test_a_prompt_paid_by_what_was_taken_back_credits_nothing(world: World
     assert "held" not in await world.told(JANE)
 
 
+async def test_a_payment_that_was_taken_back_hides_no_later_one_of_the_same_prompt(
+    world: World,
+) -> None:
+    deal = await world.deal(1_000, buyer=BRIAN)
+    await world.prompt(deal)
+    world.clock.tick(minutes=1)
+    for number in ("SGAAAA0001", "SGAAAA0002"):
+        told = world.by_hand(deal, kes(1050), reference=number, shown="254722***222")
+        await world.funds.register_waiting(told, next_check_after=None)
+        if number == "SGAAAA0001":
+            await taken(world, number, 1050)
+    world.rail.query_answer = PAID
+    world.clock.tick(minutes=1)
+    assert await world.confirmations.look_due() == (1, 0)
+    assert await world.status_of(deal) == "HELD"
+    assert await world.receipt_states() == {"SGAAAA0001": "IGNORED", "SGAAAA0002": "CREDITED"}
+
+
 async def test_a_prompt_whose_number_turns_out_to_be_taken_back_freezes_its_deal(
     world: World,
 ) -> None:
