@@ -621,7 +621,8 @@ async def _run(services: Services, job: Job) -> bool | None:
                 )
         except (DatabaseDown, TimedOut):
             _LOG.warning("a run could not be recorded", extra={"action": "job_waits"})
-    if looked or job.schedule is not None:  # the quick sweeps mostly find nothing to do
+    # sweeps mostly find nothing to do, and what runs in a pause only looks
+    if failed or job.schedule is not None or (looked and not job.in_pause):
         _LOG.log(
             logging.WARNING if failed else logging.INFO,
             "%s ran",
